@@ -1,0 +1,2 @@
+//! wartburg.
+fn main() {}

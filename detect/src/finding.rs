@@ -1,0 +1,58 @@
+//! What a rule says when it fires: the one value that passes from judging (`sigma`, `correlate`, `intel`) to
+//! case work (`alert`, `incident`). It holds facts only; what becomes of them is decided there.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ingest::body::{BodyId, SiteId};
+use ingest::frame::Seq;
+use ingest::time::Timestamp;
+
+use crate::rule::Rule;
+
+/// One firing of one rule about one entity at one site.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    pub rule: Arc<Rule>,
+    pub site: SiteId,
+    pub body: Option<BodyId>,
+    /// The main entity: for most rules the source address. Alerts are deduplicated and grouped by it.
+    pub entity: Entity,
+    /// Everything worth showing and grouping by: field name to values (`source.ip`, `user.name`, `host.name` …).
+    pub observables: BTreeMap<&'static str, Vec<String>>,
+    /// Event time of the first and the last record that took part.
+    pub first: Timestamp,
+    pub last: Timestamp,
+    /// Receipt of the record that completed it: what "detected at" means.
+    pub detected_at: Timestamp,
+    /// Journal sequences of the records that took part, in order, at most `EVIDENCE_MAX`.
+    pub evidence: Vec<Seq>,
+    /// How many records took part, also those beyond the bound.
+    pub records: u64,
+}
+
+/// What a finding is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Entity {
+    Ip(IpAddr),
+    Host(String),
+    User(String),
+    /// The site as a whole, where a rule has no better entity.
+    Site,
+}
+
+impl Entity {
+    /// The stable text under which it is stored and grouped (`ip:192.0.2.1`).
+    pub fn key(&self) -> String {
+        match self {
+            Self::Ip(address) => format!("ip:{address}"),
+            Self::Host(name) => format!("host:{}", name.to_lowercase()),
+            Self::User(name) => format!("user:{}", name.to_lowercase()),
+            Self::Site => "site".into(),
+        }
+    }
+}
+
+/// Evidence kept per alert: enough to read the story; the search shows all of it.
+pub const EVIDENCE_MAX: usize = 100;

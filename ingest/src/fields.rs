@@ -1,0 +1,221 @@
+//! The field table: every ECS field that we know, with its type, how the event store keeps it, whether it is
+//! personal data, and its German label. One row here is all that a new field needs. Fields that are not in the
+//! table (a vendor's own, below the vendor's prefix) are interned at run time within a bound.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, PoisonError, RwLock};
+
+/// An interned field name: an index into the table, or behind its end an interned vendor field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FieldId(pub u16);
+
+/// What a field's values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Keyword,
+    Ip,
+    Int,
+    Bool,
+}
+
+/// How the event store keeps a field (DESIGN: pivots inverted, everything else columnar).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// Inverted and columnar: found at once over months.
+    Pivot,
+    /// Columnar: found by reading the column, counted fast.
+    Column,
+}
+
+/// Whether a value tells of a person (for pseudonymisation).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    Technical,
+    Personal,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Field {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub storage: Storage,
+    pub class: Class,
+    pub label: &'static str,
+}
+
+macro_rules! fields {
+    ($($id:ident = $name:literal, $kind:ident, $storage:ident, $class:ident, $label:literal;)*) => {
+        /// All known fields; a `FieldId` is an index into it.
+        pub const FIELDS: &[Field] = &[$(Field {
+            name: $name, kind: Kind::$kind, storage: Storage::$storage, class: Class::$class, label: $label,
+        }),*];
+        fields!(@ids 0u16; $($id)*);
+    };
+    (@ids $n:expr; $id:ident $($rest:ident)*) => {
+        pub const $id: FieldId = FieldId($n);
+        fields!(@ids $n + 1; $($rest)*);
+    };
+    (@ids $n:expr;) => {};
+}
+
+fields! {
+    // name, type, storage, class, German label
+    SITE = "site", Keyword, Pivot, Technical, "Standort";
+    OBSERVER_IP = "observer.ip", Ip, Pivot, Technical, "Gemeldet von";
+    HOST_NAME = "host.name", Keyword, Pivot, Technical, "Host";
+    HOST_IP = "host.ip", Ip, Pivot, Personal, "Hostadresse";
+    SOURCE_IP = "source.ip", Ip, Pivot, Personal, "Quelladresse";
+    SOURCE_PORT = "source.port", Int, Column, Technical, "Quellport";
+    SOURCE_MAC = "source.mac", Keyword, Column, Personal, "Quell-MAC";
+    SOURCE_BYTES = "source.bytes", Int, Column, Technical, "Bytes gesendet";
+    SOURCE_PACKETS = "source.packets", Int, Column, Technical, "Pakete gesendet";
+    SOURCE_DOMAIN = "source.domain", Keyword, Pivot, Personal, "Quellname";
+    SOURCE_USER_NAME = "source.user.name", Keyword, Pivot, Personal, "Konto (Quelle)";
+    SOURCE_GEO_COUNTRY = "source.geo.country_name", Keyword, Column, Technical, "Land (Quelle)";
+    DESTINATION_IP = "destination.ip", Ip, Pivot, Personal, "Zieladresse";
+    DESTINATION_PORT = "destination.port", Int, Pivot, Technical, "Zielport";
+    DESTINATION_MAC = "destination.mac", Keyword, Column, Personal, "Ziel-MAC";
+    DESTINATION_BYTES = "destination.bytes", Int, Column, Technical, "Bytes empfangen";
+    DESTINATION_PACKETS = "destination.packets", Int, Column, Technical, "Pakete empfangen";
+    DESTINATION_DOMAIN = "destination.domain", Keyword, Pivot, Technical, "Zielname";
+    DESTINATION_GEO_COUNTRY = "destination.geo.country_name", Keyword, Column, Technical, "Land (Ziel)";
+    USER_NAME = "user.name", Keyword, Pivot, Personal, "Konto";
+    USER_ID = "user.id", Keyword, Column, Personal, "Kontokennung";
+    USER_TARGET_NAME = "user.target.name", Keyword, Pivot, Personal, "Zielkonto";
+    USER_EFFECTIVE_NAME = "user.effective.name", Keyword, Pivot, Personal, "Wirksames Konto";
+    GROUP_NAME = "group.name", Keyword, Pivot, Technical, "Gruppe";
+    GROUP_ID = "group.id", Keyword, Column, Technical, "Gruppenkennung";
+    EVENT_ACTION = "event.action", Keyword, Pivot, Technical, "Vorgang";
+    EVENT_CATEGORY = "event.category", Keyword, Column, Technical, "Kategorie";
+    EVENT_TYPE = "event.type", Keyword, Column, Technical, "Art";
+    EVENT_OUTCOME = "event.outcome", Keyword, Pivot, Technical, "Ergebnis";
+    EVENT_CODE = "event.code", Keyword, Pivot, Technical, "Ereigniscode";
+    EVENT_KIND = "event.kind", Keyword, Column, Technical, "Ereignisklasse";
+    EVENT_MODULE = "event.module", Keyword, Pivot, Technical, "Produkt";
+    EVENT_DATASET = "event.dataset", Keyword, Column, Technical, "Datensatz";
+    EVENT_REASON = "event.reason", Keyword, Column, Technical, "Grund";
+    EVENT_SEVERITY = "event.severity", Int, Column, Technical, "Schwere (Gerät)";
+    EVENT_DURATION = "event.duration", Int, Column, Technical, "Dauer (ns)";
+    EVENT_CREATED = "event.created", Keyword, Column, Technical, "Zeit des Geräts";
+    RULE_NAME = "rule.name", Keyword, Pivot, Technical, "Regel (Gerät)";
+    RULE_ID = "rule.id", Keyword, Pivot, Technical, "Regelnummer (Gerät)";
+    PROCESS_NAME = "process.name", Keyword, Pivot, Technical, "Prozess";
+    PROCESS_PID = "process.pid", Int, Column, Technical, "Prozessnummer";
+    PROCESS_COMMAND_LINE = "process.command_line", Keyword, Column, Personal, "Befehl";
+    LOG_LEVEL = "log.level", Keyword, Column, Technical, "Stufe";
+    LOG_SYSLOG_FACILITY = "log.syslog.facility.name", Keyword, Column, Technical, "Syslog-Bereich";
+    LOG_SYSLOG_MSGID = "log.syslog.msgid", Keyword, Column, Technical, "Syslog-Nachrichtenart";
+    NETWORK_TRANSPORT = "network.transport", Keyword, Column, Technical, "Transport";
+    NETWORK_PROTOCOL = "network.protocol", Keyword, Column, Technical, "Protokoll";
+    NETWORK_BYTES = "network.bytes", Int, Column, Technical, "Bytes";
+    NETWORK_PACKETS = "network.packets", Int, Column, Technical, "Pakete";
+    NETWORK_DIRECTION = "network.direction", Keyword, Column, Technical, "Richtung";
+    NETWORK_APPLICATION = "network.application", Keyword, Column, Technical, "Anwendung";
+    OBSERVER_NAME = "observer.name", Keyword, Pivot, Technical, "Gerät";
+    OBSERVER_SERIAL = "observer.serial_number", Keyword, Column, Technical, "Seriennummer";
+    OBSERVER_VENDOR = "observer.vendor", Keyword, Column, Technical, "Hersteller";
+    OBSERVER_PRODUCT = "observer.product", Keyword, Column, Technical, "Produktname";
+    OBSERVER_INGRESS_INTERFACE = "observer.ingress.interface.name", Keyword, Column, Technical, "Eingang";
+    OBSERVER_EGRESS_INTERFACE = "observer.egress.interface.name", Keyword, Column, Technical, "Ausgang";
+    URL_FULL = "url.full", Keyword, Column, Personal, "URL";
+    URL_DOMAIN = "url.domain", Keyword, Pivot, Technical, "Domäne";
+    URL_PATH = "url.path", Keyword, Column, Technical, "Pfad";
+    HTTP_METHOD = "http.request.method", Keyword, Column, Technical, "HTTP-Methode";
+    HTTP_STATUS = "http.response.status_code", Int, Pivot, Technical, "HTTP-Status";
+    USER_AGENT = "user_agent.original", Keyword, Column, Technical, "Browserkennung";
+    FILE_PATH = "file.path", Keyword, Column, Technical, "Datei";
+    FILE_HASH_SHA256 = "file.hash.sha256", Keyword, Pivot, Technical, "SHA-256";
+    DNS_QUESTION_NAME = "dns.question.name", Keyword, Pivot, Technical, "DNS-Name";
+    THREAT_INDICATOR = "threat.indicator.name", Keyword, Pivot, Technical, "Indikator";
+    THREAT_INDICATOR_LIST = "threat.feed.name", Keyword, Column, Technical, "Indikatorliste";
+    TAGS = "tags", Keyword, Column, Technical, "Merkmale";
+    MESSAGE = "message", Keyword, Column, Technical, "Meldung";
+}
+
+/// Vendor fields interned at run time. Each costs its name once; a stream that invents names stops here, and
+/// its further fields stay in the raw line with the defect `too_many_fields`.
+const VENDOR_FIELDS_MAX: usize = 4_096;
+/// A longer name is no field name but data; it stays in the raw line.
+pub const NAME_BYTES_MAX: usize = 128;
+
+#[derive(Default)]
+struct Vendor {
+    ids: HashMap<&'static str, FieldId>,
+    names: Vec<&'static str>,
+}
+
+static KNOWN: LazyLock<HashMap<&'static str, FieldId>> =
+    LazyLock::new(|| FIELDS.iter().zip(0u16..).map(|(field, n)| (field.name, FieldId(n))).collect());
+static VENDOR: LazyLock<RwLock<Vendor>> = LazyLock::new(RwLock::default);
+
+impl FieldId {
+    /// The table's row; `None` for a vendor's field.
+    pub fn known(self) -> Option<&'static Field> {
+        FIELDS.get(usize::from(self.0))
+    }
+
+    pub fn name(self) -> &'static str {
+        if let Some(field) = self.known() {
+            return field.name;
+        }
+        let vendor = VENDOR.read().unwrap_or_else(PoisonError::into_inner);
+        vendor.names.get(usize::from(self.0).saturating_sub(FIELDS.len())).copied().unwrap_or("unknown")
+    }
+
+    /// The German label, or the name where there is none.
+    pub fn label(self) -> &'static str {
+        self.known().map_or_else(|| self.name(), |field| field.label)
+    }
+
+    /// The field of that name if it is in the table or was seen before.
+    pub fn find(name: &str) -> Option<Self> {
+        let known = KNOWN.get(name).copied();
+        known.or_else(|| VENDOR.read().unwrap_or_else(PoisonError::into_inner).ids.get(name).copied())
+    }
+
+    /// The field of that name, interned where it is new; `None` where the bound is reached or the name too long.
+    pub fn intern(name: &str) -> Option<Self> {
+        if let Some(found) = Self::find(name) {
+            return Some(found);
+        }
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            return None;
+        }
+        let mut vendor = VENDOR.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = vendor.ids.get(name) {
+            return Some(*found);
+        }
+        if vendor.names.len() >= VENDOR_FIELDS_MAX {
+            return None;
+        }
+        let id = Self(u16::try_from(FIELDS.len() + vendor.names.len()).ok()?);
+        // Leaked once a name, at most VENDOR_FIELDS_MAX of them: the table lives as long as the program.
+        let name: &'static str = Box::leak(name.into());
+        vendor.names.push(name);
+        vendor.ids.insert(name, id);
+        Some(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_names_are_unique_and_found() {
+        assert_eq!(KNOWN.len(), FIELDS.len());
+        assert_eq!(FieldId::find("source.ip"), Some(SOURCE_IP));
+        assert_eq!(MESSAGE.name(), "message");
+        assert_eq!(usize::from(MESSAGE.0), FIELDS.len() - 1);
+    }
+
+    #[test]
+    fn a_vendor_field_keeps_its_id() {
+        let id = FieldId::intern("fortinet.firewall.policytype").unwrap();
+        assert_eq!(FieldId::intern("fortinet.firewall.policytype"), Some(id));
+        assert_eq!(id.name(), "fortinet.firewall.policytype");
+        assert!(id.known().is_none());
+        assert_eq!(FieldId::intern(&"x".repeat(NAME_BYTES_MAX + 1)), None);
+    }
+}

@@ -1,0 +1,86 @@
+//! What is received, before anything is parsed: the bytes, when they came, from whom, and by which way.
+//! This is the journal's unit; its binary form is the journal's (`journal::segment`).
+
+use std::net::IpAddr;
+
+use crate::body::SiteId;
+use crate::time::Timestamp;
+
+/// A frame's place in the journal: 1 for the first, without gaps. Order is this, not a device's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// What a frame's payload is. The numbers are the journal's format and never change their meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum FrameKind {
+    /// One log line, with or without a syslog header.
+    Line = 1,
+    /// One JSON object.
+    Json = 2,
+    /// One NetFlow datagram.
+    Flow = 3,
+    /// How far the import of a file has come (`ImportMark` as JSON); written together with the lines it speaks of.
+    ImportMark = 4,
+}
+
+impl FrameKind {
+    pub fn from_u8(number: u8) -> Option<Self> {
+        [Self::Line, Self::Json, Self::Flow, Self::ImportMark].into_iter().find(|kind| *kind as u8 == number)
+    }
+}
+
+/// Which way a frame came. The numbers are the journal's format and never change their meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Transport {
+    Udp = 1,
+    Tcp = 2,
+    Http = 3,
+    Import = 4,
+}
+
+impl Transport {
+    pub fn from_u8(number: u8) -> Option<Self> {
+        [Self::Udp, Self::Tcp, Self::Http, Self::Import].into_iter().find(|transport| *transport as u8 == number)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Http => "http",
+            Self::Import => "import",
+        }
+    }
+}
+
+/// A received frame that waits for its place in the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewFrame {
+    pub received_at: Timestamp,
+    pub site: SiteId,
+    /// Who sent it: the network's word, not the line's.
+    pub peer: IpAddr,
+    pub transport: Transport,
+    pub kind: FrameKind,
+    pub payload: Box<[u8]>,
+}
+
+/// A frame as the journal gives it back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    pub seq: Seq,
+    pub frame: NewFrame,
+}
+
+/// The longest payload a frame may have. A UDP datagram cannot be longer; TCP lines are cut here.
+pub const PAYLOAD_BYTES_MAX: usize = 65_535;
