@@ -384,8 +384,7 @@ pub struct SiteTable {
 
 impl SiteTable {
     pub fn new(sites: Vec<Site>) -> Self {
-        let by_prefix: HashMap<_, _> =
-            sites.iter().flat_map(|site| site.prefixes.iter().map(|prefix| (*prefix, site.id))).collect();
+        let by_prefix: HashMap<_, _> = sites.iter().flat_map(|site| site.prefixes.iter().map(|prefix| (*prefix, site.id))).collect();
         let mut lengths: Vec<u8> = by_prefix.keys().map(|prefix| prefix.bits).collect();
         lengths.sort_unstable_by(|a, b| b.cmp(a));
         lengths.dedup();

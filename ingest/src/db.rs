@@ -134,10 +134,7 @@ impl Db {
     }
 }
 
-fn in_transaction<T, E: From<DbError>>(
-    connection: &mut Connection,
-    work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
-) -> Result<T, E> {
+fn in_transaction<T, E: From<DbError>>(connection: &mut Connection, work: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> Result<T, E> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(DbError::from)?;
     let value = work(&transaction)?;
     transaction.commit().map_err(DbError::from)?;
@@ -164,8 +161,8 @@ fn migrate(connection: &mut Connection, owners: &[Migrations]) -> Result<(), DbE
     connection.execute_batch("CREATE TABLE IF NOT EXISTS migration (owner TEXT PRIMARY KEY, version BIGINT NOT NULL)")?;
     for owner in owners {
         let known = u32::try_from(owner.steps.len()).unwrap_or(u32::MAX);
-        let found: u32 = connection
-            .query_row("SELECT COALESCE(MAX(version), 0) FROM migration WHERE owner = ?1", [owner.owner], |row| row.get(0))?;
+        let found: u32 =
+            connection.query_row("SELECT COALESCE(MAX(version), 0) FROM migration WHERE owner = ?1", [owner.owner], |row| row.get(0))?;
         if found > known {
             return Err(DbError::TooNew { owner: owner.owner.into(), found, known });
         }
