@@ -18,6 +18,7 @@ pub mod listen;
 pub mod pipeline;
 pub mod query;
 pub mod record;
+pub mod scope;
 pub mod syslog;
 pub mod time;
 
