@@ -19,6 +19,7 @@ pub mod pipeline;
 pub mod query;
 pub mod record;
 pub mod scope;
+pub mod source;
 pub mod syslog;
 pub mod time;
 
