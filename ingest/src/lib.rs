@@ -13,6 +13,7 @@ pub mod flows;
 pub mod frame;
 pub mod history;
 pub mod id;
+pub mod import;
 pub mod journal;
 pub mod listen;
 pub mod pipeline;
