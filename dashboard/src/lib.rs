@@ -1,1 +1,2 @@
-//! Stub.
+//! The last stage: pages, command line, configuration and the wiring of it all.
+pub mod config;
