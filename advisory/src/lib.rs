@@ -1,1 +1,2 @@
-//! Stub.
+//! The third stage.
+pub mod kpi;

@@ -1,0 +1,2 @@
+//! KPIs.
+pub mod stats;
