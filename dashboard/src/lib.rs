@@ -1,2 +1,3 @@
 //! The last stage: pages, command line, configuration and the wiring of it all.
 pub mod config;
+pub mod demo;
