@@ -1,1 +1,10 @@
-//! Stub.
+//! The last stage: the house's front. Owns User, Session, pages, configuration and `main`; reads the other stages'
+//! stores and nothing else.
+
+pub mod access;
+pub mod chart;
+pub mod session;
+pub mod show;
+pub mod throttle;
+pub mod user;
+pub mod web;

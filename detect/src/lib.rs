@@ -2,4 +2,5 @@
 //! Incident, Playbook and Recommendation. Knows nothing of advisories or pages.
 
 pub mod finding;
+pub mod role;
 pub mod rule;
