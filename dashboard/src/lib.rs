@@ -1,3 +1,12 @@
-//! The last stage: pages, command line, configuration and the wiring of it all.
+//! The last stage: the house's front. Owns User, Session, pages, command line, configuration and `main`; reads the
+//! other stages' stores and nothing else.
+
+pub mod access;
+pub mod chart;
 pub mod config;
 pub mod demo;
+pub mod session;
+pub mod show;
+pub mod throttle;
+pub mod user;
+pub mod web;

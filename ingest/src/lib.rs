@@ -21,6 +21,7 @@ pub mod query;
 pub mod record;
 pub mod scope;
 pub mod source;
+pub mod state;
 pub mod syslog;
 pub mod time;
 

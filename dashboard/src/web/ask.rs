@@ -1,0 +1,205 @@
+//! One request as a page sees it, and what a page answers.
+
+use std::net::IpAddr;
+
+use askama::Template;
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use ingest::db::DbError;
+use ingest::scope::Scope;
+use ingest::time::Timestamp;
+
+use super::App;
+use super::frame::{Frame, Place};
+use crate::access::Viewer;
+use crate::session::Token;
+use crate::show;
+
+/// Names with values, in order; a name may repeat.
+#[derive(Clone, Debug, Default)]
+pub struct Pairs(pub Vec<(String, String)>);
+
+impl Pairs {
+    pub fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A request that was let in.
+pub struct Ask {
+    pub app: App,
+    pub path: String,
+    params: Pairs,
+    pub query: Pairs,
+    pub form: Pairs,
+    pub(super) headers: HeaderMap,
+    pub peer: Option<IpAddr>,
+    pub now: Timestamp,
+    pub viewer: Option<Viewer>,
+    pub(super) token: Option<Token>,
+    /// The script's refresh of a part of the page.
+    pub fragment: bool,
+}
+
+/// Why there is no page.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    /// Also the answer for what belongs to another tenant: it does not exist for him.
+    #[error("no such page")]
+    NotFound,
+    #[error("not allowed")]
+    Forbidden,
+    #[error("a form that did not come from here")]
+    ForeignForm,
+    #[error("the session has ended")]
+    Gone,
+    /// What was asked cannot be done; the German sentence says why and what to do.
+    #[error("{0}")]
+    Refused(String),
+    #[error(transparent)]
+    Db(#[from] DbError),
+    #[error("render the page")]
+    Render(#[from] askama::Error),
+    #[error("{0}")]
+    Store(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl PageError {
+    /// For the errors of other stages' stores.
+    pub fn store(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+pub type Reply = Result<Response, PageError>;
+
+impl Ask {
+    pub(super) fn new(app: App, path: String, params: Pairs, query: Pairs, form: Pairs, headers: HeaderMap, peer: Option<IpAddr>) -> Self {
+        let now = app.clock.now();
+        let fragment = headers.contains_key("x-fragment");
+        Self { app, path, params, query, form, headers, peer, now, viewer: None, token: None, fragment }
+    }
+
+    pub fn param(&self, name: &str) -> &str {
+        self.params.get(name)
+    }
+
+    pub fn query(&self, name: &str) -> &str {
+        self.query.get(name)
+    }
+
+    pub fn form(&self, name: &str) -> &str {
+        self.form.get(name)
+    }
+
+    /// The signed-in user. On a public page there may be none; the error then leads to the door.
+    ///
+    /// # Errors
+    /// `Gone` where nobody is signed in.
+    pub fn viewer(&self) -> Result<&Viewer, PageError> {
+        self.viewer.as_ref().ok_or(PageError::Gone)
+    }
+
+    /// What he may see; nothing where nobody is signed in.
+    pub fn scope(&self) -> Scope {
+        self.viewer.as_ref().map_or_else(|| Scope::Bodies(vec![]), |viewer| viewer.scope.clone())
+    }
+
+    pub fn csrf(&self) -> String {
+        self.token.as_ref().map(Token::csrf).unwrap_or_default()
+    }
+
+    pub(super) fn cookie_name(&self) -> &'static str {
+        if self.app.settings.secure { "__Host-wartburg" } else { "wartburg" }
+    }
+
+    pub(super) fn cookie(&self, name: &str) -> Option<&str> {
+        let all = self.headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+        all.flat_map(|line| line.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value)
+    }
+
+    /// The frame around a page: navigation, bar, who I am.
+    pub fn frame(&self, title: &str, place: Place) -> Frame {
+        Frame::new(self, title, place)
+    }
+
+    /// # Errors
+    /// Where the template fails.
+    pub fn page(&self, template: &impl Template) -> Reply {
+        self.page_status(StatusCode::OK, template)
+    }
+
+    /// # Errors
+    /// Where the template fails.
+    pub fn page_status(&self, status: StatusCode, template: &impl Template) -> Reply {
+        let mut response = Response::new(Body::from(template.render()?));
+        *response.status_mut() = status;
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        Ok(response)
+    }
+
+    /// After a form: on to the page that shows what became of it, with a notice from `frame::NOTICES`.
+    ///
+    /// # Errors
+    /// Never; a `Reply` for the pages' convenience.
+    pub fn redirect(&self, to: &str, notice: &str) -> Reply {
+        Ok(see_other(&show::link(to, &[("ok", notice)])))
+    }
+
+    /// A file to keep.
+    ///
+    /// # Errors
+    /// Never; a `Reply` for the pages' convenience.
+    pub fn download(&self, name: &str, mime: &'static str, content: Vec<u8>) -> Reply {
+        let mut response = Response::new(Body::from(content));
+        let safe: String = name.chars().filter(|ch| ch.is_ascii_alphanumeric() || matches!(ch, '-' | '_' | '.')).collect();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(mime));
+        if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{safe}\"")) {
+            response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
+        }
+        Ok(response)
+    }
+}
+
+/// 303 to a path of ours; anything that is none leads home, so that no link can send people elsewhere.
+pub(super) fn see_other(to: &str) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    let to = HeaderValue::from_str(local_path(to)).unwrap_or(HeaderValue::from_static("/"));
+    response.headers_mut().insert(header::LOCATION, to);
+    response
+}
+
+/// `to` where it is a path on this server, else `/`.
+pub(super) fn local_path(to: &str) -> &str {
+    let strange = |ch: char| ch.is_control() || ch == '\\' || !ch.is_ascii();
+    if to.starts_with('/') && !to.starts_with("//") && !to.contains(strange) { to } else { "/" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_paths_of_ours_are_followed() {
+        for (to, expected) in [
+            ("/vorfall/TC-2026-000412?x=1", "/vorfall/TC-2026-000412?x=1"),
+            ("//evil.example/", "/"),
+            ("/\\evil.example", "/"),
+            ("https://evil.example/", "/"),
+            ("/a\r\nset-cookie: x=1", "/"),
+            ("javascript:alert(1)", "/"),
+            ("", "/"),
+        ] {
+            assert_eq!(local_path(to), expected, "{to}");
+        }
+    }
+}

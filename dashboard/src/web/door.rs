@@ -1,0 +1,108 @@
+//! Signing in and out. Unknown account, wrong password and disabled account get the same answer after the same work.
+
+use std::sync::PoisonError;
+
+use askama::Template;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+
+use super::ask::{local_path, see_other};
+use super::frame::{Frame, Place};
+use super::{Ask, Reply};
+use crate::session::{self, Token};
+use crate::show;
+use crate::user;
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LoginPage<'a> {
+    frame: Frame,
+    login: &'a str,
+    next: &'a str,
+    error: Option<String>,
+    demo_logins: &'a [(String, String, String)],
+}
+
+pub(super) fn login_show(ask: &mut Ask) -> Reply {
+    if ask.viewer.is_some() {
+        return Ok(see_other(ask.query("weiter")));
+    }
+    login_page(ask, StatusCode::OK, "", ask.query("weiter"), None)
+}
+
+fn login_page(ask: &Ask, status: StatusCode, login: &str, next: &str, error: Option<String>) -> Reply {
+    let frame = ask.frame("Anmelden", Place::Elsewhere);
+    let next = if next.is_empty() { "/" } else { local_path(next) };
+    ask.page_status(status, &LoginPage { frame, login, next, error, demo_logins: &ask.app.settings.demo_logins })
+}
+
+pub(super) fn login_do(ask: &mut Ask) -> Reply {
+    let login = user::login_normal(ask.form("konto"));
+    let next = ask.form("weiter").to_owned();
+    let address = ask.peer.map(|peer| peer.to_canonical().to_string()).unwrap_or_default();
+    let door = ask.app.door.clone();
+    if let Some(wait) = door.throttle.wait(&login, &address, ask.now) {
+        let text = format!("Zu viele Versuche. Bitte warten Sie {} und versuchen Sie es dann noch einmal.", show::duration(wait));
+        return login_page(ask, StatusCode::TOO_MANY_REQUESTS, &login, &next, Some(text));
+    }
+    let found = ask.app.db.read(|c| user::user_by_login(c, &login))?;
+    let fits = {
+        let _one = door.hashing.lock().unwrap_or_else(PoisonError::into_inner);
+        user::password_verify(ask.form("kennwort"), found.as_ref().map(|(_, hash)| hash.as_str()))
+    };
+    let Some((user, _)) = found.filter(|(user, _)| fits && !user.disabled) else {
+        door.throttle.failed(&login, &address, ask.now);
+        let text = "Name oder Kennwort stimmt nicht. Bitte prüfen Sie beides, auch Groß- und Kleinschreibung des Kennworts.";
+        return login_page(ask, StatusCode::UNPROCESSABLE_ENTITY, &login, &next, Some(text.into()));
+    };
+    door.throttle.succeeded(&login);
+    // A session that came with the request ends: it might have been planted.
+    let (old, token, now) = (ask.token.take(), Token::new(), ask.now);
+    let fresh = token.clone();
+    ask.app.db.write(move |tx| {
+        if let Some(old) = old {
+            session::session_close(tx, &old)?;
+        }
+        session::session_open(tx, user.id, &fresh, now)
+    })?;
+    let mut response = see_other(&next);
+    set_cookie(ask, &mut response, token.as_str(), session::AGE_MILLIS_MAX / 1_000);
+    Ok(response)
+}
+
+pub(super) fn logout(ask: &mut Ask) -> Reply {
+    if let Some(token) = ask.token.take() {
+        ask.app.db.write(move |tx| session::session_close(tx, &token))?;
+    }
+    let mut response = see_other("/login?ok=signed-out");
+    set_cookie(ask, &mut response, "", 0);
+    Ok(response)
+}
+
+/// Light, dark or as the system has it: kept in a cookie, so that the page arrives right.
+pub(super) fn theme(ask: &mut Ask) -> Reply {
+    let value = match ask.form("thema") {
+        "hell" => "thema=hell; Path=/; SameSite=Lax; HttpOnly; Max-Age=31536000",
+        "dunkel" => "thema=dunkel; Path=/; SameSite=Lax; HttpOnly; Max-Age=31536000",
+        _ => "thema=; Path=/; SameSite=Lax; HttpOnly; Max-Age=0",
+    };
+    let mut response = see_other(ask.form("weiter"));
+    response.headers_mut().append(header::SET_COOKIE, HeaderValue::from_static(value));
+    Ok(response)
+}
+
+/// To the door, and back to where somebody wanted to go.
+pub(super) fn to_login(ask: &Ask) -> Response {
+    let query = ask.query.0.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect::<Vec<_>>();
+    let wanted = show::link(&ask.path, &query);
+    let next = if wanted == "/" { String::new() } else { wanted };
+    see_other(&show::link("/login", &[("weiter", &next)]))
+}
+
+fn set_cookie(ask: &Ask, response: &mut Response, value: &str, max_age_secs: i64) {
+    let secure = if ask.app.settings.secure { "; Secure" } else { "" };
+    let cookie = format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age_secs}{secure}", ask.cookie_name());
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}

@@ -1,0 +1,204 @@
+//! The frame around a page: navigation by role, the bar with the one search, how fresh the data are, who I am, and
+//! the notice after a form.
+
+use detect::role::Role;
+
+use super::Ask;
+use super::assets;
+use crate::access::{self, Verdict};
+use crate::show;
+
+/// Where a page stands in the navigation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Overview,
+    Incidents,
+    Alerts,
+    Search,
+    Flows,
+    Rules,
+    Advisories,
+    Subscriptions,
+    Kpis,
+    Sources,
+    Mailbox,
+    Elsewhere,
+}
+
+/// What the templates know of the frame.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    pub title: String,
+    pub css: &'static str,
+    pub js: &'static str,
+    pub icon: &'static str,
+    /// `light`, `dark` or empty for the system's choice.
+    pub theme: &'static str,
+    pub now: String,
+    pub csrf: String,
+    pub signed_in: bool,
+    pub user: String,
+    pub initials: String,
+    pub role: &'static str,
+    pub may_search: bool,
+    pub search: String,
+    pub groups: Vec<NavGroup>,
+    /// The notice after a form: (class, text).
+    pub notice: Option<(&'static str, &'static str)>,
+    pub fresh: Option<Fresh>,
+    /// Where the theme's form comes back to.
+    pub here: String,
+}
+
+/// How fresh the data are.
+#[derive(Clone, Debug)]
+pub struct Fresh {
+    pub last: show::Markup,
+    pub late: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct NavGroup {
+    pub label: &'static str,
+    pub items: Vec<NavItem>,
+}
+
+#[derive(Clone, Debug)]
+pub struct NavItem {
+    pub href: &'static str,
+    pub label: &'static str,
+    pub current: bool,
+    pub count: Option<Count>,
+}
+
+/// A number beside a navigation item, and what it counts for those who hear it.
+#[derive(Clone, Debug)]
+pub struct Count {
+    pub n: u64,
+    pub what: &'static str,
+    pub urgent: bool,
+}
+
+/// (group, place, path, label); an item is shown to whom its route lets in.
+const NAVIGATION: &[(&str, Place, &str, &str)] = &[
+    ("Arbeit", Place::Overview, "/", "Lage"),
+    ("Arbeit", Place::Incidents, "/vorfaelle", "Vorfälle"),
+    ("Arbeit", Place::Alerts, "/alarme", "Alarme"),
+    ("Spuren", Place::Search, "/suche", "Suche"),
+    ("Spuren", Place::Flows, "/fluesse", "Datenflüsse"),
+    ("Spuren", Place::Rules, "/regeln", "Regeln"),
+    ("Warndienst", Place::Advisories, "/meldungen", "Meldungen"),
+    ("Warndienst", Place::Subscriptions, "/abos", "Empfänger und Abos"),
+    ("Steuerung", Place::Kpis, "/kennzahlen", "Kennzahlen"),
+    ("Steuerung", Place::Sources, "/quellen", "Quellen und Standorte"),
+    ("Vorführung", Place::Mailbox, "/postfach", "Postfach"),
+];
+
+/// What a page says after a form, by the code in `?ok=`.
+pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
+    ("assigned", "good", "Übernommen: Der Vorfall liegt jetzt bei Ihnen."),
+    ("moved", "good", "Der Stand ist geändert und im Verlauf vermerkt."),
+    ("noted", "good", "Die Notiz steht im Verlauf."),
+    ("sent", "good", "Die Empfehlung ist unterwegs. Sobald die Stelle antwortet, steht es hier."),
+    ("answered", "good", "Danke, Ihre Antwort ist beim ThüringenCERT angekommen."),
+    ("acked", "good", "Der Alarm ist bestätigt."),
+    ("saved", "good", "Gespeichert."),
+    ("submitted", "good", "Zur Prüfung gegeben. Eine zweite Person muss die Meldung freigeben."),
+    ("approved", "good", "Freigegeben. Die Meldung kann jetzt veröffentlicht werden."),
+    ("returned", "good", "Zurück an den Entwurf gegeben."),
+    ("published", "good", "Veröffentlicht. Der Versand an die Abonnenten läuft."),
+    ("subscribed", "good", "Das Abo ist eingetragen."),
+    ("unsubscribed", "good", "Das Abo ist beendet."),
+    ("signed-out", "good", "Sie sind abgemeldet."),
+];
+
+impl Frame {
+    pub(super) fn new(ask: &Ask, title: &str, place: Place) -> Self {
+        let role = ask.viewer.as_ref().map(|viewer| viewer.role);
+        let user = ask.viewer.as_ref().map(|viewer| viewer.name.clone()).unwrap_or_default();
+        let ok = ask.query("ok");
+        Self {
+            title: title.to_owned(),
+            css: assets::css(),
+            js: assets::js(),
+            icon: assets::icon(),
+            theme: match ask.cookie("thema") {
+                Some("hell") => "light",
+                Some("dunkel") => "dark",
+                _ => "",
+            },
+            now: ask.now.rfc3339(),
+            csrf: ask.csrf(),
+            signed_in: role.is_some(),
+            initials: initials(&user),
+            user,
+            role: role.map_or("", access::role_label),
+            may_search: may(role, "/suche"),
+            search: if place == Place::Search { ask.query("q").to_owned() } else { String::new() },
+            groups: navigation(ask, role, place),
+            notice: NOTICES.iter().find(|(code, ..)| *code == ok).map(|(_, class, text)| (*class, *text)),
+            fresh: None,
+            here: ask.path.clone(),
+        }
+    }
+}
+
+fn navigation(ask: &Ask, role: Option<Role>, place: Place) -> Vec<NavGroup> {
+    let mut groups: Vec<NavGroup> = vec![];
+    for (group, at, href, label) in NAVIGATION {
+        if !may(role, href) || (*at == Place::Mailbox && !ask.app.settings.demo) {
+            continue;
+        }
+        let (group, label) = renamed(role, group, *at, label);
+        let item = NavItem { href, label, current: *at == place, count: super::pages::count(ask, *at) };
+        match groups.iter_mut().find(|known| known.label == group) {
+            Some(known) => known.items.push(item),
+            None => groups.push(NavGroup { label: group, items: vec![item] }),
+        }
+    }
+    groups
+}
+
+/// Municipalities and the committee have few items: the CERT's words for work mean nothing to them.
+fn renamed(role: Option<Role>, group: &'static str, place: Place, label: &'static str) -> (&'static str, &'static str) {
+    match (role, place) {
+        (Some(Role::Municipality | Role::Provider), Place::Overview) => ("Ihre Stelle", "Start"),
+        (Some(Role::Municipality | Role::Provider), Place::Incidents) => ("Ihre Stelle", "Ihre Vorfälle"),
+        (Some(Role::Municipality | Role::Provider), Place::Sources) => ("Ihre Stelle", "Ihre Quellen"),
+        (Some(Role::Municipality | Role::Provider), Place::Advisories) => ("Warndienst", "Warnungen"),
+        (Some(Role::Municipality | Role::Provider), Place::Subscriptions) => ("Warndienst", "Abos"),
+        (Some(Role::Steering | Role::Auditor | Role::Admin), Place::Overview) => ("Start", "Start"),
+        _ => (group, label),
+    }
+}
+
+fn may(role: Option<Role>, path: &str) -> bool {
+    let route = super::ROUTES.iter().find(|route| route.verb == super::Verb::Get && route.path == path);
+    role.is_some() && route.is_some_and(|route| access::judge(route.who, role) == Verdict::Enter)
+}
+
+/// The first letters of the first and the last word.
+fn initials(name: &str) -> String {
+    let mut words = name.split(|ch: char| !ch.is_alphanumeric()).filter(|word| !word.is_empty());
+    let letters = [words.next(), words.next_back()];
+    letters.into_iter().flatten().filter_map(|word| word.chars().next()).flat_map(char::to_uppercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn initials_of_names() {
+        for (name, expected) in [("M. Lindner", "ML"), ("ISB Sömmerda", "IS"), ("Özil", "Ö"), ("", "")] {
+            assert_eq!(initials(name), expected);
+        }
+    }
+
+    #[test]
+    fn every_navigation_item_is_a_route() {
+        for (_, _, path, _) in NAVIGATION {
+            assert!(super::super::ROUTES.iter().any(|route| route.path == *path), "{path}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What is said when there is no page: in the same frame, in plain words, with what to do next.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use crate::web::frame::{Frame, Place};
+use crate::web::{Ask, PageError, plain};
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage<'a> {
+    frame: Frame,
+    code: u16,
+    title: &'a str,
+    text: &'a str,
+}
+
+pub(in crate::web) fn respond(ask: &Ask, error: PageError) -> Response {
+    let refused;
+    let (status, title, text) = match error {
+        PageError::NotFound => (
+            StatusCode::NOT_FOUND,
+            "Das gibt es hier nicht",
+            "Unter dieser Adresse liegt nichts, oder es gehört nicht zu Ihrem Bereich. Prüfen Sie die Adresse, oder beginnen Sie auf der Startseite.",
+        ),
+        PageError::Forbidden => (
+            StatusCode::FORBIDDEN,
+            "Dafür reicht Ihre Rolle nicht",
+            "Diese Seite gehört zu einer anderen Aufgabe. Wenn Sie sie brauchen, bitten Sie die Leitung des ThüringenCERT um die passende Rolle.",
+        ),
+        PageError::ForeignForm => (
+            StatusCode::FORBIDDEN,
+            "Das Formular ist nicht mehr gültig",
+            "Vielleicht waren Sie inzwischen abgemeldet, oder es kam von einer anderen Seite. Gehen Sie zurück, laden Sie die Seite neu und senden Sie das Formular noch einmal.",
+        ),
+        PageError::Gone => (StatusCode::UNAUTHORIZED, "Die Sitzung ist zu Ende", "Bitte melden Sie sich neu an."),
+        PageError::Refused(why) => {
+            refused = why;
+            (StatusCode::CONFLICT, "Das ging nicht", refused.as_str())
+        }
+        PageError::Db(_) | PageError::Render(_) | PageError::Store(_) => {
+            // The chain of causes names tables and files, never what a log line held.
+            tracing::error!(path = %ask.path, error = %chain(&error), "page failed");
+            (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Das hat nicht geklappt",
+                "Der Fehler liegt bei uns und ist vermerkt. Bitte versuchen Sie es gleich noch einmal.",
+            )
+        }
+    };
+    if ask.fragment {
+        return plain(status, title);
+    }
+    let page = ErrorPage { frame: ask.frame(title, Place::Elsewhere), code: status.as_u16(), title, text };
+    ask.page_status(status, &page).unwrap_or_else(|_| plain(status, title))
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,37 @@
+//! All pages: method, path, who is let in, and the function that answers. The router is built from this table and
+//! from nothing else, so a page without a declaration does not exist; the test walks it for every role.
+
+use super::ask::{Ask, Reply};
+use super::door;
+use super::pages::start;
+use crate::access::Who;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    Get,
+    Post,
+}
+
+/// One row of the table.
+pub struct Route {
+    pub verb: Verb,
+    pub path: &'static str,
+    pub who: Who,
+    pub(super) page: fn(&mut Ask) -> Reply,
+}
+
+const fn get(path: &'static str, who: Who, page: fn(&mut Ask) -> Reply) -> Route {
+    Route { verb: Verb::Get, path, who, page }
+}
+
+const fn post(path: &'static str, who: Who, page: fn(&mut Ask) -> Reply) -> Route {
+    Route { verb: Verb::Post, path, who, page }
+}
+
+pub const ROUTES: &[Route] = &[
+    get("/login", Who::Public, door::login_show),
+    post("/login", Who::Public, door::login_do),
+    post("/logout", Who::SignedIn, door::logout),
+    post("/darstellung", Who::SignedIn, door::theme),
+    get("/", Who::SignedIn, start::show),
+];

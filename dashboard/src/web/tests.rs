@@ -1,0 +1,288 @@
+//! The front as a browser meets it: requests into the router, answers out of it, over a real database.
+
+use std::sync::{Arc, RwLock};
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode, header};
+use detect::role::Role;
+use expect_test::expect;
+use ingest::body::BodyId;
+use ingest::time::Timestamp;
+use tower::ServiceExt;
+
+use super::*;
+use crate::access::Verdict;
+use crate::user::{self, User, UserId};
+
+pub(crate) const PASSWORD: &str = "Wartburg-1521!";
+
+/// A front with one account per role, and a clock that the test sets.
+pub(crate) struct Front {
+    pub(crate) app: App,
+    router: axum::Router,
+    pub(crate) body: BodyId,
+    pub(crate) other: BodyId,
+    _dir: tempfile::TempDir,
+}
+
+/// An answer as a test reads it.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+pub(crate) fn now() -> Timestamp {
+    Timestamp::parse_rfc3339("2026-11-21T13:02:09Z").unwrap()
+}
+
+impl Front {
+    pub(crate) fn new() -> Self {
+        Self::with(Settings::default())
+    }
+
+    pub(crate) fn with(settings: Settings) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (app, body, other) = super::sample::app(dir.path(), settings, now());
+        // One hash for all: seven would make every test wait.
+        let hash = user::password_hash(PASSWORD).unwrap();
+        for role in Role::ALL {
+            let user = User {
+                id: UserId::new(now()),
+                login: role.as_str().into(),
+                name: format!("Frau {}", role.as_str()),
+                role,
+                body: Some(body),
+                disabled: false,
+            };
+            let hash = hash.clone();
+            app.db.write(move |tx| user::user_add(tx, &user, &hash, now())).unwrap();
+        }
+        Self { router: router(app.clone()), app, body, other, _dir: dir }
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, 8 << 20).await.unwrap();
+        Answer { status: parts.status, headers: parts.headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+    }
+
+    pub(crate) async fn get(&self, path: &str, cookie: &str) -> Answer {
+        self.send(Request::get(path).header(header::COOKIE, cookie).header(header::HOST, "wartburg.test").body(Body::empty()).unwrap())
+            .await
+    }
+
+    pub(crate) async fn post(&self, path: &str, cookie: &str, form: &[(&str, &str)]) -> Answer {
+        let body: Vec<String> = form.iter().map(|(key, value)| format!("{key}={}", crate::show::query_encode(value))).collect();
+        let request = Request::post(path)
+            .header(header::COOKIE, cookie)
+            .header(header::HOST, "wartburg.test")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        self.send(request.body(Body::from(body.join("&"))).unwrap()).await
+    }
+
+    /// A session opened without the password's cost: (cookie, csrf token).
+    pub(crate) fn enter(&self, role: Role) -> (String, String) {
+        let token = Token::new();
+        let (copy, login, at) = (token.clone(), role.as_str(), self.app.clock.now());
+        let (user, _) = self.app.db.read(|c| user::user_by_login(c, login)).unwrap().unwrap();
+        self.app.db.write(move |tx| session::session_open(tx, user.id, &copy, at)).unwrap();
+        (format!("wartburg={}", token.as_str()), token.csrf())
+    }
+}
+
+/// The cookie that an answer sets.
+fn cookie_of(answer: &Answer) -> String {
+    answer.header("set-cookie").split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn signing_in_and_out() {
+    let front = Front::new();
+    let door = front.get("/vorfaelle?stand=neu", "").await;
+    assert_eq!((door.status, door.header("location")), (StatusCode::SEE_OTHER, "/login?weiter=%2Fvorfaelle%3Fstand%3Dneu"));
+
+    let wrong = front.post("/login", "", &[("konto", "analyst"), ("kennwort", "falsch-falsch")]).await;
+    let unknown = front.post("/login", "", &[("konto", "niemand"), ("kennwort", "falsch-falsch")]).await;
+    assert_eq!((wrong.status, unknown.status), (StatusCode::UNPROCESSABLE_ENTITY, StatusCode::UNPROCESSABLE_ENTITY));
+    assert_eq!(wrong.text.replace("analyst", "niemand"), unknown.text, "the answer must not tell which accounts exist");
+    assert!(wrong.text.contains("value=\"analyst\""), "the name is kept");
+    assert!(wrong.headers.get("set-cookie").is_none());
+
+    let planted = front.enter(Role::Steering).0;
+    let right = front.post("/login", &planted, &[("konto", " Analyst "), ("kennwort", PASSWORD), ("weiter", "/vorfaelle")]).await;
+    assert_eq!((right.status, right.header("location")), (StatusCode::SEE_OTHER, "/vorfaelle"));
+    let set = right.header("set-cookie").to_owned();
+    assert!(set.contains("; Path=/; HttpOnly; SameSite=Lax; Max-Age=43200") && !set.contains("Secure"), "{set}");
+    let cookie = cookie_of(&right);
+    assert_ne!(cookie, planted, "a session is never taken over from before the login");
+    assert_eq!(front.get("/", &planted).await.status, StatusCode::SEE_OTHER);
+    let home = front.get("/", &cookie).await;
+    assert_eq!(home.status, StatusCode::OK);
+    assert!(home.text.contains("Frau analyst"));
+
+    let token = Token::parse(cookie.split_once('=').unwrap().1).unwrap();
+    let out = front.post("/logout", &cookie, &[("csrf", &token.csrf())]).await;
+    assert_eq!(out.header("location"), "/login?ok=signed-out");
+    assert!(out.header("set-cookie").contains("Max-Age=0"));
+    assert_eq!(front.get("/", &cookie).await.status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn a_secure_front_sets_a_host_cookie() {
+    let front = Front::with(Settings { secure: true, ..Settings::default() });
+    let right = front.post("/login", "", &[("konto", "analyst"), ("kennwort", PASSWORD)]).await;
+    let set = right.header("set-cookie");
+    assert!(set.starts_with("__Host-wartburg=") && set.ends_with("; Secure"), "{set}");
+    assert!(right.header("strict-transport-security").starts_with("max-age="));
+}
+
+#[tokio::test]
+async fn guessing_is_slowed_down_and_never_locks_for_good() {
+    let front = Front::new();
+    let try_in = async |password: &str| front.post("/login", "", &[("konto", "lead"), ("kennwort", password)]).await.status;
+    for _ in 0..5 {
+        assert_eq!(try_in("falsch-falsch").await, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    assert_eq!(try_in(PASSWORD).await, StatusCode::TOO_MANY_REQUESTS);
+    front.app.clock.set(now().plus(5 * Timestamp::MINUTE));
+    assert_eq!(try_in(PASSWORD).await, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn a_form_counts_only_with_its_token_and_from_here() {
+    let front = Front::new();
+    let (cookie, csrf) = front.enter(Role::Analyst);
+    let (_, foreign) = front.enter(Role::Lead);
+    let mut table = String::new();
+    for (name, token, extra) in [
+        ("no token", "", None),
+        ("another session's token", foreign.as_str(), None),
+        ("right token, foreign site", csrf.as_str(), Some(("sec-fetch-site", "cross-site"))),
+        ("right token, sibling site", csrf.as_str(), Some(("sec-fetch-site", "same-site"))),
+        ("right token, foreign origin", csrf.as_str(), Some(("origin", "https://evil.test"))),
+        ("right token, null origin", csrf.as_str(), Some(("origin", "null"))),
+        ("right token, our origin", csrf.as_str(), Some(("origin", "http://wartburg.test"))),
+        ("right token", csrf.as_str(), Some(("sec-fetch-site", "same-origin"))),
+    ] {
+        let mut request = Request::post("/darstellung")
+            .header(header::COOKIE, &cookie)
+            .header(header::HOST, "wartburg.test")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some((key, value)) = extra {
+            request = request.header(key, value);
+        }
+        let answer = front.send(request.body(Body::from(format!("csrf={token}&thema=dunkel&weiter=/"))).unwrap()).await;
+        table.push_str(&format!("{name}: {}\n", answer.status.as_u16()));
+    }
+    expect![[r#"
+        no token: 403
+        another session's token: 403
+        right token, foreign site: 403
+        right token, sibling site: 403
+        right token, foreign origin: 403
+        right token, null origin: 403
+        right token, our origin: 303
+        right token: 303
+    "#]]
+    .assert_eq(&table);
+}
+
+#[tokio::test]
+async fn the_live_refresh_does_not_keep_a_session_alive() {
+    let front = Front::new();
+    let (cookie, _) = front.enter(Role::Analyst);
+    for minute in 1..=4 {
+        front.app.clock.set(now().plus(minute * 29 * Timestamp::MINUTE));
+        let request = Request::get("/").header(header::COOKIE, &cookie).header("x-fragment", "1");
+        assert_eq!(front.send(request.body(Body::empty()).unwrap()).await.status, StatusCode::OK);
+    }
+    front.app.clock.set(now().plus(session::IDLE_MILLIS_MAX));
+    let request = Request::get("/").header(header::COOKIE, &cookie).header("x-fragment", "1");
+    assert_eq!(front.send(request.body(Body::empty()).unwrap()).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_headers() {
+    let front = Front::new();
+    let (cookie, _) = front.enter(Role::Analyst);
+    for path in ["/login", "/", "/gibt-es-nicht", assets::css(), assets::js(), "/assets/fehlt.css"] {
+        let answer = front.get(path, &cookie).await;
+        assert_eq!(answer.header("content-security-policy"), CSP, "{path}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        let cached = answer.header("cache-control");
+        assert_eq!(cached.contains("immutable"), answer.status == StatusCode::OK && path.starts_with("/assets/"), "{path}: {cached}");
+        for inline in ["style=", "onclick=", "<style", "javascript:"] {
+            assert!(path.starts_with("/assets") || !answer.text.contains(inline), "{path} has {inline}");
+        }
+    }
+    let missing = front.get("/gibt-es-nicht", &cookie).await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
+    assert!(missing.text.contains("Das gibt es hier nicht") && missing.text.contains("Hauptnavigation"));
+}
+
+#[test]
+fn the_matrix_of_routes_and_roles() {
+    let mut matrix = String::new();
+    for route in ROUTES {
+        let mark = |role: Option<Role>| match access::judge(route.who, role) {
+            Verdict::Enter => role.map_or("everybody", Role::as_str),
+            Verdict::SignIn | Verdict::Forbidden => "-",
+        };
+        let marks: Vec<&str> = [None].into_iter().chain(Role::ALL.map(Some)).map(mark).collect();
+        matrix.push_str(&format!("{:?} {}: {}\n", route.verb, route.path, marks.join(" ")));
+    }
+    expect![[r#"
+        Get /login: everybody analyst lead municipality provider steering auditor admin
+        Post /login: everybody analyst lead municipality provider steering auditor admin
+        Post /logout: - analyst lead municipality provider steering auditor admin
+        Post /darstellung: - analyst lead municipality provider steering auditor admin
+        Get /: - analyst lead municipality provider steering auditor admin
+    "#]].assert_eq(&matrix);
+}
+
+/// The router does what the table says: each route, each role, over the wire.
+#[tokio::test]
+async fn the_router_lets_in_whom_the_table_names() {
+    let front = Front::new();
+    let cookies: Vec<(Option<Role>, String, String)> = [(None, String::new(), String::new())]
+        .into_iter()
+        .chain(Role::ALL.map(|role| {
+            let (cookie, csrf) = front.enter(role);
+            (Some(role), cookie, csrf)
+        }))
+        .collect();
+    for route in ROUTES {
+        // Nothing has this identity: who is let in gets 404 or a page, who is not gets 403.
+        let path = route
+            .path
+            .replace("{number}", "TC-1999-000001")
+            .replace("{id}", "00000000000000000000000001")
+            .replace("{name}", "fehlt")
+            .replace("{token}", "fehlt");
+        for (role, cookie, csrf) in &cookies {
+            if path == "/logout" {
+                continue;
+            }
+            let answer = match route.verb {
+                Verb::Get => front.get(&path, cookie).await,
+                Verb::Post => front.post(&path, cookie, &[("csrf", csrf)]).await,
+            };
+            let forbidden = answer.status == StatusCode::FORBIDDEN;
+            let to_door = answer.status == StatusCode::SEE_OTHER && answer.header("location").starts_with("/login?weiter=")
+                || answer.header("location") == "/login";
+            match access::judge(route.who, *role) {
+                Verdict::Enter => assert!(!forbidden && !to_door && !answer.status.is_server_error(), "{path} {role:?}: {}", answer.status),
+                Verdict::SignIn => assert!(to_door, "{path} {role:?}: {}", answer.status),
+                Verdict::Forbidden => assert!(forbidden, "{path} {role:?}: {}", answer.status),
+            }
+        }
+    }
+}
