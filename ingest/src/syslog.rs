@@ -128,7 +128,7 @@ fn rfc5424<'a>(header: &mut Header<'a>, rest: &'a str) {
         "-" => Stamp::Absent,
         _ => whole_stamp(stamp).or_else(|| epoch_text(stamp).map(Stamp::Moment)).unwrap_or(Stamp::Bad),
     };
-    let mut rest = rest;
+    let (mut rest, behind_stamp) = (rest, rest);
     for part in [&mut header.host, &mut header.app, &mut header.pid, &mut header.msgid] {
         let word;
         (word, rest) = token(rest);
@@ -142,13 +142,19 @@ fn rfc5424<'a>(header: &mut Header<'a>, rest: &'a str) {
         }),
         _ => None,
     };
-    header.message = match behind {
-        Some(behind) => behind.strip_prefix(' ').unwrap_or(behind),
+    match behind {
+        Some(behind) => header.message = behind.strip_prefix(' ').unwrap_or(behind),
         None => {
             header.defects.add(Defect::BadStructuredData);
-            rest
+            header.message = rest;
+            // `<134>1 1773471598.25 MX84 flows src=…`: neither `-` nor `[` where the data belong, so the words
+            // before are no program, number and kind either but the message's beginning.
+            if !rest.starts_with('[') {
+                (header.host, header.app, header.pid, header.msgid) = ("", "", "", "");
+                host_and_tag(header, behind_stamp);
+            }
         }
-    };
+    }
     header.message = header.message.strip_prefix('\u{FEFF}').unwrap_or(header.message);
 }
 
@@ -645,5 +651,80 @@ impl Scan<'_> {
             self.at = start;
         }
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono_tz::Europe::Berlin;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const RECEIVED: Timestamp = Timestamp(1_773_471_600_000);
+
+    #[test]
+    fn calendar_arithmetic_agrees_with_rfc3339() {
+        for text in ["1990-01-01T00:00:00Z", "2000-02-29T23:59:59.999Z", "2024-12-31T12:00:00+14:00", "2099-03-01T00:00:00-11:30"] {
+            let expected = Timestamp::parse_rfc3339(text).unwrap();
+            assert_eq!(whole_stamp(text), Some(Stamp::Moment(expected)), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_that_are_none_are_bad_and_other_words_are_no_times() {
+        for text in ["2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z", "2026-01-01T24:00:00Z", "Feb 30 00:00:00", "Jan 0 00:00:00"] {
+            assert_eq!(whole_stamp(text), Some(Stamp::Bad), "{text}");
+        }
+        for text in
+            ["", "2026", "2026-01-01", "2026-01-01T00:00", "2026-01-01T00:00:00Zx", "Jan 1", "Foo 1 00:00:00", "2026-01/01 00:00:00"]
+        {
+            assert_eq!(whole_stamp(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_epoch_is_told_by_its_size() {
+        let at = Timestamp(1_773_471_598_000);
+        for number in [1_773_471_598, 1_773_471_598_000, 1_773_471_598_000_000, 1_773_471_598_000_000_000] {
+            assert_eq!(epoch(number), Some(at), "{number}");
+        }
+        for number in [0, 7, -1_773_471_598, i64::MAX, i64::MIN] {
+            assert_eq!(epoch(number), None, "{number}");
+        }
+        assert_eq!(epoch_text("1773471598.25"), Some(at.plus(250)));
+        assert_eq!(epoch_text("1773471598.x"), None);
+    }
+
+    #[test]
+    fn structured_data_is_read_through_its_escapes() {
+        let read: Vec<_> =
+            params(r#"[a b="1" c="x \"y\" \] z"][d@9 e=""]"#).flatten().map(|param| (param.id, param.name, param.value)).collect();
+        assert_eq!(read, [("a", "b", "1"), ("a", "c", r#"x \"y\" \] z"#), ("d@9", "e", "")]);
+        assert_eq!(params(r#"[a b="1" broken]"#).last(), Some(None));
+        assert_eq!(params("").count(), 0);
+    }
+
+    proptest! {
+        /// A stamp without its year comes back to the moment it was taken from, for any moment of the year past.
+        #[test]
+        fn the_nearest_year_is_found(age_secs in -86_000i64..31_000_000) {
+            let at = RECEIVED.plus(-age_secs * 1000);
+            let local = at.utc().with_timezone(&Berlin);
+            let text = local.format("%b %e %H:%M:%S").to_string();
+            let (read, defects) = moment(whole_stamp(&text).unwrap(), RECEIVED, Berlin);
+            prop_assert!(defects.contains(Defect::NoYear));
+            // The hour that the clocks show twice is read as its first.
+            prop_assert!(read == at || at.since(read) == Timestamp::HOUR, "{text}: {read} for {at}");
+        }
+
+        #[test]
+        fn any_text_has_a_header(line in any::<String>(), number in any::<u16>()) {
+            let header = parse(&line);
+            prop_assert!(header.message.len() <= line.len());
+            params(&line).for_each(drop);
+            parse(&format!("<{number}>{line}"));
+            parse(&format!("<34>1 2026-03-14T07:59:58Z h a - - [{line}"));
+        }
     }
 }

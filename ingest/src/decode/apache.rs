@@ -16,6 +16,7 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
     let Some((level, behind)) = bracketed(rest) else { return false };
     rest = behind;
     draft.stamp = stamp;
+    draft.set_message(rest);
     draft.name(fields::EVENT_MODULE, "apache");
     draft.name(fields::EVENT_CATEGORY, "web");
     // `core:error` since Apache 2.4.
@@ -35,7 +36,6 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
         }
         rest = behind;
     }
-    draft.set_message(rest);
     true
 }
 

@@ -202,9 +202,14 @@ fn peer<'t>(text: &'t str, read: Read<'t>) -> Option<Read<'t>> {
     };
     let (who, host) = text.rsplit_once(' ').unwrap_or(("", text));
     let from = Some(Endpoint { host: plausible(host)?, port, tail: "" });
-    let reason = if who.starts_with("invalid user") { INVALID_USER } else { read.reason };
     let user = ["authenticating user", "invalid user", "user"].iter().find_map(|prefix| who.strip_prefix(prefix)).unwrap_or("");
-    Some(Read { user: user.trim(), from, reason, ..read })
+    // Who leaves while still authenticating did not get in: with keys alone, that is all a guesser leaves behind.
+    let read = match who.split(' ').next() {
+        Some("invalid") => Read { category: "authentication", outcome: "failure", reason: INVALID_USER, ..read },
+        Some("authenticating") => Read { category: "authentication", outcome: "failure", ..read },
+        _ => read,
+    };
+    Some(Read { user: user.trim(), from, ..read })
 }
 
 fn without_invalid(who: &str) -> (&str, bool) {
