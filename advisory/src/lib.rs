@@ -1,2 +1,3 @@
-//! The third stage.
+//! The third stage: warns and counts.
+
 pub mod kpi;
