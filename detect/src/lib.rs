@@ -1,5 +1,11 @@
 //! The second stage: judges what `ingest` stored, and works the cases that come of it. Owns Rule, Indicator, Alert,
 //! Incident, Playbook and Recommendation. Knows nothing of advisories or pages.
 
+pub mod correlate;
+pub mod engine;
 pub mod finding;
+pub mod intel;
+pub mod json_record;
+pub mod pack;
 pub mod rule;
+pub mod sigma;
