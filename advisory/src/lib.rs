@@ -1,3 +1,15 @@
 //! The third stage: warns and counts.
 
+pub mod acknowledgement;
+pub mod advisory;
+pub mod csaf;
+pub mod delivery;
+pub mod gate;
 pub mod kpi;
+pub mod mail;
+pub mod outbox;
+pub mod publication;
+pub mod store;
+pub mod subscription;
+pub mod tree;
+pub mod workflow;
