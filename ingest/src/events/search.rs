@@ -88,6 +88,10 @@ impl Strand<'_> {
         self.time.first(doc).unwrap_or(i64::MIN)
     }
 
+    fn cursor(&self, doc: u32) -> Cursor {
+        Cursor { timestamp: Timestamp(self.time(doc)), seq: Seq(self.seq.first(doc).unwrap_or(0)) }
+    }
+
     /// The first document older than `bound`.
     fn first_before(&self, bound: i64) -> u32 {
         let (mut low, mut high) = (self.at, self.reader.max_doc());
@@ -119,7 +123,7 @@ impl<'a> Search<'a> {
                 break;
             }
             let day = newest.div_euclid(Timestamp::DAY).saturating_mul(Timestamp::DAY).max(from);
-            if tally.is_none() && page.as_ref().is_some_and(|page| page.is_full_above(day)) {
+            if tally.is_none() && page.as_ref().is_some_and(|page| page.is_full_above(newest.saturating_add(1))) {
                 break;
             }
             if let Some(complete_from) = self.day(&mut strands, day, &mut verified, &mut page, &mut tally) {
@@ -182,11 +186,14 @@ impl<'a> Search<'a> {
                 self.count(strand, &sure.certain, page, tally)?;
                 let mut unclear = sure.possible;
                 unclear.and_not(&sure.certain);
+                // What earlier pages have shown need not be read again.
+                let before = page.as_ref().and_then(|page| page.before).filter(|_| tally.is_none());
+                let wanted = |doc: &u32| before.is_none_or(|before| strand.cursor(*doc) < before);
                 // No more of one segment can be looked at, whatever the others hold: the bound and one group of equal times.
-                Ok((end, unclear.iter().take(2 * self.verified_max + 1).collect::<Vec<_>>()))
+                Ok(unclear.iter().filter(wanted).take(2 * self.verified_max + 1).collect::<Vec<_>>())
             });
             match result {
-                Ok((_, unclear)) => open.push((strand, unclear.into_iter())),
+                Ok(unclear) => open.push((strand, unclear.into_iter())),
                 Err(error) => {
                     broken.push(n);
                     self.damage(strand.partition, &error);
@@ -220,9 +227,8 @@ impl<'a> Search<'a> {
     fn count(&self, strand: &Strand<'_>, docs: &Docs, page: &mut Option<&mut Page>, tally: &mut Option<&mut Tally>) -> tantivy::Result<()> {
         if let Some(page) = page {
             for doc in docs.iter() {
-                let cursor = Cursor { timestamp: Timestamp(strand.time(doc)), seq: Seq(strand.seq.first(doc).unwrap_or(0)) };
-                let place = (strand.partition.to_owned(), DocAddress::new(strand.ordinal, doc));
-                if !page.offer(cursor, || Source::Stored(place.0, place.1)) {
+                let source = || Source::Stored(strand.partition.to_owned(), DocAddress::new(strand.ordinal, doc));
+                if !page.offer(strand.cursor(doc), source) {
                     // Sorted: what follows is older still.
                     break;
                 }
