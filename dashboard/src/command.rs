@@ -147,8 +147,8 @@ fn import(args: &ImportArgs, dir: &Path, config: &Config, clock: &Clock, out: &m
         writeln!(
             out,
             "{} neue Zeilen, {} schon bekannt; jetzt {} und {}. {secs:.1} s",
-            show::count(lines),
-            show::count(known),
+            show::num(lines),
+            show::num(known),
             plural(alerts, "Alarm", "Alarme"),
             plural(incidents, "Vorfall", "Vorfälle")
         )?;
@@ -180,9 +180,9 @@ fn print_imported(json: bool, path: &Path, imported: &Imported, out: &mut dyn Wr
     }
     let known = match imported.lines_known {
         0 => String::new(),
-        known => format!(", {} waren schon bekannt", show::count(known)),
+        known => format!(", {} waren schon bekannt", show::num(known)),
     };
-    writeln!(out, "{}: {} neue Zeilen{known}", path.display(), show::count(imported.lines))?;
+    writeln!(out, "{}: {} neue Zeilen{known}", path.display(), show::num(imported.lines))?;
     Ok(())
 }
 
@@ -313,7 +313,7 @@ fn search(args: &SearchArgs, view: &View, now: Timestamp, out: &mut dyn Write) -
     out.flush()?;
     if let (false, Some((total, took, partial))) = (args.json, total) {
         let more = if partial { "mindestens " } else { "" };
-        eprint_line(&format!("{more}{} Treffer in {} ms", show::count(total), took.as_millis()));
+        eprint_line(&format!("{more}{} Treffer in {} ms", show::num(total), took.as_millis()));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -363,7 +363,7 @@ fn incidents(json: bool, view: &View, out: &mut dyn Write) -> Result<ExitCode> {
                 incident.number,
                 incident.severity,
                 incident.state,
-                show::plain(&incident.title),
+                show::safe(&incident.title),
                 incident.events
             )?;
         }
@@ -382,8 +382,8 @@ fn alerts(json: bool, view: &View, out: &mut dyn Write) -> Result<ExitCode> {
                 alert.first.rfc3339(),
                 alert.level.as_str(),
                 alert.state.as_str(),
-                show::plain(&alert.title),
-                show::plain(&alert.entity)
+                show::safe(&alert.title),
+                show::safe(&alert.entity)
             )?;
         }
     }
@@ -408,7 +408,7 @@ fn sources(json: bool, view: &View, now: Timestamp, out: &mut dyn Write) -> Resu
                 source.last_seen.rfc3339(),
                 site,
                 source.peer,
-                show::plain(&source.host),
+                show::safe(&source.host),
                 source.transport,
                 source.frames
             )?;
@@ -434,9 +434,9 @@ fn rules(command: &RulesCommand, out: &mut dyn Write) -> Result<ExitCode> {
         }
         RulesCommand::Test { dirs } => {
             let (tests, errors) = rules_test(&or_default(dirs));
-            let failed: Vec<_> = tests.iter().filter(|test| !test.problems.is_empty()).collect();
+            let failed: Vec<_> = tests.iter().filter(|test| !test.failures.is_empty()).collect();
             for test in &failed {
-                for problem in &test.problems {
+                for problem in &test.failures {
                     writeln!(out, "{}: {problem}", test.file)?;
                 }
             }
@@ -585,7 +585,7 @@ fn print_event(json: bool, event: &Event, site: &str, out: &mut dyn Write) -> Re
         writeln!(out, "{}", Value::Object(event.json(site)))?;
         return Ok(());
     }
-    writeln!(out, "{}  {}", event.timestamp.rfc3339(), show::plain(event.line()))?;
+    writeln!(out, "{}  {}", event.timestamp.rfc3339(), show::safe(event.line()))?;
     Ok(())
 }
 
@@ -596,12 +596,12 @@ fn print_object(json: bool, object: Map<String, Value>, out: &mut dyn Write) -> 
     }
     let fields: Vec<String> =
         object.iter().map(|(name, value)| format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))).collect();
-    writeln!(out, "{}", show::plain(&fields.join(" ")))?;
+    writeln!(out, "{}", show::safe(&fields.join(" ")))?;
     Ok(())
 }
 
 fn plural(n: usize, one: &str, many: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{} {many}", show::count(n as u64)) }
+    if n == 1 { format!("1 {one}") } else { format!("{} {many}", show::num(n as u64)) }
 }
 
 #[expect(clippy::print_stderr, reason = "a command's words for people go to standard error")]

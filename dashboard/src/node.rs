@@ -44,7 +44,6 @@ const MIGRATIONS: &[Migrations] = &[
     advisory::outbox::MIGRATIONS,
     advisory::acknowledgement::MIGRATIONS,
     crate::user::MIGRATIONS,
-    crate::session::MIGRATIONS,
 ];
 
 /// Under which name the NetFlow templates are kept.
@@ -191,7 +190,7 @@ fn engine(config: &Config, db: &Db, now: Timestamp) -> Result<Engine> {
     if let Some(error) = errors.first() {
         bail!("Regeln: {error} ({} Fehler; `wartburg rules check` zeigt alle)", errors.len());
     }
-    let indicators = Arc::new(db.read(|connection| detect::intel::indicator_load(connection, now))?);
+    let indicators = Arc::new(db.read(|connection| detect::intel::IndicatorSet::load(connection, now))?);
     Ok(Engine::new(rules, indicators))
 }
 

@@ -152,7 +152,7 @@ fn delivery(node: &Node, config: &Config) -> Result<Option<Delivery>> {
     let tls = match mail.tls.as_str() {
         "none" => Tls::None,
         "implicit" => Tls::Implicit,
-        _ => Tls::StartTls,
+        _ => Tls::Starttls,
     };
     let login = mail.user.clone().map(|user| Login { user, password: mail.password.clone().unwrap_or_default() });
     let smtp = SmtpConfig { host: mail.host.clone(), port: mail.port, tls, login, from: mail.from.clone(), timeout: SMTP_TIMEOUT };

@@ -19,7 +19,7 @@ use detect::intel::{NewIndicator, Pattern, Tlp};
 use detect::role::Role;
 use detect::sigma::RuleSet;
 use ingest::body::{body_add, contact_add, site_add};
-use ingest::db::{Db, DbError};
+use ingest::db::Db;
 use ingest::scope::Scope;
 use ingest::time::{Clock, Stopwatch, Timestamp};
 use tokio_util::sync::CancellationToken;

@@ -24,14 +24,14 @@ use crate::record::{EventRecord, Record};
 use crate::scope::Scope;
 use crate::time::{Stopwatch, Timestamp};
 
-pub(super) fn search(views: &Views, redecode: Redecode, request: &SearchRequest) -> Result<SearchResult, SearchError> {
+pub(super) fn search(views: &Views, redecode: &Redecode, request: &SearchRequest) -> Result<SearchResult, SearchError> {
     search_within(views, redecode, request, VERIFIED_MAX)
 }
 
 /// The search with a bound on the lines it may decode.
 pub(super) fn search_within(
     views: &Views,
-    redecode: Redecode,
+    redecode: &Redecode,
     request: &SearchRequest,
     verified_max: usize,
 ) -> Result<SearchResult, SearchError> {
@@ -62,7 +62,7 @@ pub(super) fn search_within(
 
 struct Search<'a> {
     views: &'a Views,
-    redecode: Redecode,
+    redecode: &'a Redecode,
     request: &'a SearchRequest,
     verified_max: usize,
     watch: Stopwatch,
@@ -313,7 +313,7 @@ impl<'a> Search<'a> {
 }
 
 /// The event of a stored document. One that cannot be decoded any more is still shown, as its line.
-fn stored(searcher: &Searcher, address: DocAddress, redecode: Redecode) -> tantivy::Result<Event> {
+fn stored(searcher: &Searcher, address: DocAddress, redecode: &Redecode) -> tantivy::Result<Event> {
     let document: TantivyDocument = searcher.doc(address)?;
     let Some(frame) = schema::frame_of(&document, searcher.schema()) else {
         return Err(tantivy::TantivyError::InternalError("a stored frame cannot be read".into()));
@@ -566,7 +566,7 @@ fn width(span: i64, parts: i64) -> i64 {
     (span / parts + i64::from(span % parts != 0)).max(1)
 }
 
-pub(super) fn by_seq(views: &Views, redecode: Redecode, seqs: &[Seq], scope: &Scope, sites: &SiteTable) -> Vec<Event> {
+pub(super) fn by_seq(views: &Views, redecode: &Redecode, seqs: &[Seq], scope: &Scope, sites: &SiteTable) -> Vec<Event> {
     let wanted: HashSet<u64> = seqs.iter().take(SEQS_MAX).map(|seq| seq.0).collect();
     let (Some(low), Some(high)) = (wanted.iter().min().copied(), wanted.iter().max().copied()) else { return Vec::new() };
     let mut found = BTreeMap::new();

@@ -458,14 +458,14 @@ fn bounds_end_a_search_early_and_paging_goes_on_behind_them() {
     let mut page = SearchRequest { limit: 7, summary: false, ..request("message:hello") };
     let mut found = Vec::new();
     loop {
-        let result = search::search_within(&store.snapshot(), redecode, &page, 4).unwrap();
+        let result = search::search_within(&store.snapshot(), &store.redecode, &page, 4).unwrap();
         found.extend(seqs(&result.hits));
         let Some(next) = result.next else { break };
         assert!(page.before.is_none_or(|before| next < before));
         page.before = Some(next);
     }
     assert_eq!(found, (1..=30).rev().collect::<Vec<_>>());
-    let whole = search::search_within(&store.snapshot(), redecode, &request("message:hello"), 4).unwrap();
+    let whole = search::search_within(&store.snapshot(), &store.redecode, &request("message:hello"), 4).unwrap();
     assert!(whole.partial);
     assert_eq!(whole.total, 4);
     assert_eq!(seqs(&whole.hits), [30, 29, 28, 27]);
@@ -478,7 +478,7 @@ fn one_moment_with_too_many_lines_does_not_hold_the_paging_up() {
     let store = filled(dir.path(), &lines);
     let mut page = SearchRequest { limit: 7, summary: false, ..request("message:hello") };
     let mut pages = 0;
-    while let Some(next) = search::search_within(&store.snapshot(), redecode, &page, 4).unwrap().next {
+    while let Some(next) = search::search_within(&store.snapshot(), &store.redecode, &page, 4).unwrap().next {
         assert!(page.before.is_none_or(|before| next < before));
         page.before = Some(next);
         pages += 1;
