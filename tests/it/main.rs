@@ -2,3 +2,4 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, reason = "a test that panics has done its work")]
 
 mod real_clients;
+mod tidy;
