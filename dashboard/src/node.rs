@@ -190,7 +190,7 @@ fn engine(config: &Config, db: &Db, now: Timestamp) -> Result<Engine> {
     if let Some(error) = errors.first() {
         bail!("Regeln: {error} ({} Fehler; `wartburg rules check` zeigt alle)", errors.len());
     }
-    let indicators = Arc::new(db.read(|connection| detect::intel::IndicatorSet::load(connection, now))?);
+    let indicators = Arc::new(db.read(|connection| detect::intel::IndicatorSet::load(connection))?);
     Ok(Engine::new(rules, indicators))
 }
 
