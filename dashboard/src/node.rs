@@ -84,7 +84,7 @@ impl Node {
         );
         let options = Options { zone: config.zone };
         let (events, flows) = stores(dir, options.clone())?;
-        let engine = engine(config, &db, clock.now())?;
+        let engine = engine(config, &db)?;
         let decoder = NodeDecoder::new(db.clone(), options)?;
         let pipeline = Pipeline::start(
             &journal,
@@ -185,12 +185,12 @@ fn stores(dir: &Path, options: Options) -> Result<(Arc<EventStore>, Arc<FlowStor
     Ok((events, flows))
 }
 
-fn engine(config: &Config, db: &Db, now: Timestamp) -> Result<Engine> {
+fn engine(config: &Config, db: &Db) -> Result<Engine> {
     let (rules, errors) = RuleSet::shipped_with(&config.rule_dirs);
     if let Some(error) = errors.first() {
         bail!("Regeln: {error} ({} Fehler; `wartburg rules check` zeigt alle)", errors.len());
     }
-    let indicators = Arc::new(db.read(|connection| detect::intel::IndicatorSet::load(connection))?);
+    let indicators = Arc::new(db.read(detect::intel::IndicatorSet::load)?);
     Ok(Engine::new(rules, indicators))
 }
 
