@@ -1,6 +1,12 @@
 //! The second stage: judges what `ingest` stored, and works the cases that come of it. Owns Rule, Indicator, Alert,
 //! Incident, Playbook and Recommendation. Knows nothing of advisories or pages.
 
+pub mod alert;
+pub mod consumer;
 pub mod finding;
+pub mod incident;
+pub mod playbook;
+pub mod recommendation;
 pub mod role;
+pub mod rsit;
 pub mod rule;
