@@ -1,1 +1,248 @@
-//! Stub: listen.
+//! Receiving: syslog over UDP and TCP, NetFlow over UDP, lines and JSON over HTTP. Receiving is urgent: a frame is
+//! stamped, attributed to a site by its sender's address, and appended to the journal; nothing is parsed here and
+//! nothing is answered before it is on disk. TLS and RELP come later; until then the Landesdatennetz protects the way.
+
+mod counters;
+pub mod framing;
+mod http;
+mod tcp;
+mod udp;
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use counters::{CounterRow, Counters, Dropped, Listener, PEERS_MAX, PeerCounts, Rejected};
+
+use crate::body::{SiteId, SiteTable};
+use crate::frame::{FrameKind, NewFrame, Transport};
+use crate::journal::{JournalError, JournalWriter};
+use crate::time::{Clock, Timestamp};
+
+/// The receive buffer that is asked for where the configuration names none: a burst of 26,000 lines of 350 bytes in one
+/// second (DOMAIN.md, load B1) waits here while the journal syncs. The kernel counts about 1 KiB for such a datagram.
+pub const UDP_RECEIVE_BUFFER_BYTES: usize = 32 * 1024 * 1024;
+
+/// How long a journal that could not write is left alone before the same frames are given to it again.
+const JOURNAL_RETRY: Duration = Duration::from_secs(1);
+
+/// Where to listen; a listener without an address is off.
+#[derive(Clone, Default)]
+pub struct ListenConfig {
+    pub syslog_udp: Option<SocketAddr>,
+    pub syslog_tcp: Option<SocketAddr>,
+    pub http: Option<SocketAddr>,
+    pub netflow_udp: Option<SocketAddr>,
+    /// The Bearer token that HTTP senders must know; without one the network alone decides who may send.
+    pub http_token: Option<String>,
+    /// 0 leaves the system's default.
+    pub udp_receive_buffer_bytes: usize,
+}
+
+impl fmt::Debug for ListenConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The token stays out of every log.
+        f.debug_struct("ListenConfig")
+            .field("syslog_udp", &self.syslog_udp)
+            .field("syslog_tcp", &self.syslog_tcp)
+            .field("http", &self.http)
+            .field("netflow_udp", &self.netflow_udp)
+            .field("http_token", &self.http_token.as_ref().map(|_| "…"))
+            .field("udp_receive_buffer_bytes", &self.udp_receive_buffer_bytes)
+            .finish()
+    }
+}
+
+/// Where the listeners really listen: with the port that the system chose where the configuration said 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    pub syslog_udp: Option<SocketAddr>,
+    pub syslog_tcp: Option<SocketAddr>,
+    pub http: Option<SocketAddr>,
+    pub netflow_udp: Option<SocketAddr>,
+}
+
+/// Why a listener cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    #[error("{listener}: {address} is in use")]
+    InUse { listener: &'static str, address: SocketAddr },
+    #[error("{listener}: {address} is not allowed; a port below 1024 needs the capability CAP_NET_BIND_SERVICE")]
+    NotAllowed { listener: &'static str, address: SocketAddr },
+    #[error("{listener}: {address} is no address of this machine")]
+    NotHere { listener: &'static str, address: SocketAddr },
+    #[error("{listener}: cannot listen on {address}")]
+    Io { listener: &'static str, address: SocketAddr, source: std::io::Error },
+    #[error("http: the token is empty; leave it out to accept everybody")]
+    TokenEmpty,
+}
+
+/// The bounds that tests make small.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Ten for each body and its provider with room for the Land's offices; a connection costs at most a frame's length
+    /// while it says nothing.
+    tcp_connections: usize,
+    /// A sender that says nothing for a day has gone; closing earlier would cost a quiet sender the first line it
+    /// writes afterwards. Dead peers are found by keep-alive within two minutes.
+    tcp_idle: Duration,
+    http_connections: usize,
+    /// Longer than the minute for which clients usually keep a connection.
+    http_idle: Duration,
+    /// How long a body may take: 16 MiB over 2 Mbit/s.
+    http_body: Duration,
+    /// How long connections may take to finish at shutdown before they are cut.
+    grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            tcp_connections: 10_000,
+            tcp_idle: Duration::from_secs(24 * 60 * 60),
+            http_connections: 1_000,
+            http_idle: Duration::from_secs(75),
+            http_body: Duration::from_secs(70),
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Opened listeners: the addresses are ours, nothing is received yet.
+#[derive(Debug)]
+pub struct Bound {
+    syslog_udp: Option<UdpSocket>,
+    syslog_tcp: Option<TcpListener>,
+    http: Option<TcpListener>,
+    netflow_udp: Option<UdpSocket>,
+    http_token: Option<String>,
+    addresses: Addresses,
+    limits: Limits,
+}
+
+/// Opens all configured listeners, or none.
+///
+/// # Errors
+/// For the first that cannot be opened, by its name and address.
+pub async fn bind(config: &ListenConfig) -> Result<Bound, ListenError> {
+    if config.http_token.as_ref().is_some_and(String::is_empty) {
+        return Err(ListenError::TokenEmpty);
+    }
+    let buffer_bytes = config.udp_receive_buffer_bytes;
+    let (syslog_udp, syslog_udp_at) = open(Listener::SyslogUdp, config.syslog_udp, |at| udp::open(Listener::SyslogUdp, at, buffer_bytes))?;
+    let (netflow_udp, netflow_udp_at) =
+        open(Listener::NetflowUdp, config.netflow_udp, |at| udp::open(Listener::NetflowUdp, at, buffer_bytes))?;
+    let (syslog_tcp, syslog_tcp_at) = open(Listener::SyslogTcp, config.syslog_tcp, tcp::open)?;
+    let (http, http_at) = open(Listener::Http, config.http, tcp::open)?;
+    let addresses = Addresses { syslog_udp: syslog_udp_at, syslog_tcp: syslog_tcp_at, http: http_at, netflow_udp: netflow_udp_at };
+    let http_token = config.http_token.clone();
+    Ok(Bound { syslog_udp, syslog_tcp, http, netflow_udp, http_token, addresses, limits: Limits::default() })
+}
+
+type Opened<S> = std::io::Result<(S, SocketAddr)>;
+
+fn open<S>(
+    listener: Listener,
+    address: Option<SocketAddr>,
+    open: impl FnOnce(SocketAddr) -> Opened<S>,
+) -> Result<(Option<S>, Option<SocketAddr>), ListenError> {
+    let Some(address) = address else { return Ok((None, None)) };
+    let listener = listener.as_str();
+    match open(address) {
+        Ok((socket, at)) => {
+            tracing::info!(listener, address = %at, "listening");
+            Ok((Some(socket), Some(at)))
+        }
+        Err(error) => Err(match error.kind() {
+            ErrorKind::AddrInUse => ListenError::InUse { listener, address },
+            ErrorKind::PermissionDenied => ListenError::NotAllowed { listener, address },
+            ErrorKind::AddrNotAvailable => ListenError::NotHere { listener, address },
+            _ => ListenError::Io { listener, address, source: error },
+        }),
+    }
+}
+
+impl Bound {
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Receives until `shutdown`, then finishes what was read and closes.
+    pub async fn run(
+        self,
+        journal: JournalWriter,
+        sites: Arc<RwLock<Arc<SiteTable>>>,
+        counters: Arc<Counters>,
+        clock: Clock,
+        shutdown: CancellationToken,
+    ) {
+        let intake = Intake { journal, sites, counters, clock };
+        let mut tasks = JoinSet::new();
+        if let Some(socket) = self.syslog_udp {
+            tasks.spawn(udp::run(socket, Listener::SyslogUdp, FrameKind::Line, intake.clone(), shutdown.clone()));
+        }
+        if let Some(socket) = self.netflow_udp {
+            tasks.spawn(udp::run(socket, Listener::NetflowUdp, FrameKind::Flow, intake.clone(), shutdown.clone()));
+        }
+        if let Some(listener) = self.syslog_tcp {
+            tasks.spawn(tcp::run(listener, intake.clone(), self.limits, shutdown.clone()));
+        }
+        if let Some(listener) = self.http {
+            tasks.spawn(http::run(listener, self.http_token, intake, self.limits, shutdown));
+        }
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a listener ended by itself");
+            }
+        }
+    }
+}
+
+/// What every listener needs to turn bytes into frames in the journal.
+#[derive(Clone)]
+struct Intake {
+    journal: JournalWriter,
+    sites: Arc<RwLock<Arc<SiteTable>>>,
+    counters: Arc<Counters>,
+    clock: Clock,
+}
+
+/// What all frames of one sender have in common at one moment.
+#[derive(Clone, Copy)]
+struct Stamp {
+    received_at: Timestamp,
+    site: SiteId,
+    peer: IpAddr,
+    transport: Transport,
+}
+
+impl Stamp {
+    fn frame(self, kind: FrameKind, payload: Box<[u8]>) -> NewFrame {
+        let Self { received_at, site, peer, transport } = self;
+        NewFrame { received_at, site, peer, transport, kind, payload }
+    }
+}
+
+impl Intake {
+    fn stamp(&self, peer: IpAddr, listener: Listener) -> Stamp {
+        let sites = Arc::clone(&self.sites.read().unwrap_or_else(PoisonError::into_inner));
+        Stamp { received_at: self.clock.now(), site: sites.attribute(peer), peer, transport: listener.transport() }
+    }
+
+    /// Appends frames of a sender who waits for the answer, and counts them.
+    async fn append(&self, counts: &PeerCounts, frames: Vec<NewFrame>) -> Result<(), JournalError> {
+        let number = frames.len();
+        let result = self.journal.append(frames).await;
+        self.counters.set_journal_healthy(result.is_ok());
+        result.map(|_| counts.stored(number))
+    }
+}
+
+#[cfg(test)]
+mod tests;
