@@ -2,6 +2,12 @@
 //! templates to copy operations on it; the store (`crate::flows`) writes it as Parquet; the rules read it.
 
 pub mod netflow;
+mod template;
+mod v5;
+mod v9;
+
+#[cfg(test)]
+mod conformance;
 
 use std::net::IpAddr;
 
