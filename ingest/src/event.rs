@@ -27,6 +27,8 @@ pub struct Event {
     raw: Option<Box<[u8]>>,
     /// The message behind the header, as a slice of `line`.
     message: Range<u32>,
+    /// The message where it is no slice of the line: a JSON text with escapes.
+    message_text: Option<Box<str>>,
     fields: Vec<(FieldId, Value)>,
     pub defects: Defects,
 }
@@ -37,6 +39,8 @@ pub enum Value {
     /// A slice of the event's line.
     Slice(Range<u32>),
     Text(Box<str>),
+    /// A word of ours (`failure`, `ssh_login`): most events carry several, none needs an allocation.
+    Name(&'static str),
     Int(i64),
     Ip(IpAddr),
     Bool(bool),
@@ -101,7 +105,20 @@ impl Event {
             }
         };
         let end = u32::try_from(line.len()).unwrap_or(u32::MAX);
-        Self { seq, received_at, timestamp: received_at, site, peer, transport, line, raw, message: 0..end, fields: Vec::new(), defects }
+        Self {
+            seq,
+            received_at,
+            timestamp: received_at,
+            site,
+            peer,
+            transport,
+            line,
+            raw,
+            message: 0..end,
+            message_text: None,
+            fields: Vec::new(),
+            defects,
+        }
     }
 
     pub fn line(&self) -> &str {
@@ -114,7 +131,7 @@ impl Event {
     }
 
     pub fn message(&self) -> &str {
-        self.slice(&self.message)
+        self.message_text.as_deref().unwrap_or_else(|| self.slice(&self.message))
     }
 
     /// Where the message stands in the line.
@@ -129,6 +146,11 @@ impl Event {
         }
     }
 
+    /// Gives the message as a text of its own, where the line holds it only in an escaped form.
+    pub fn set_message_text(&mut self, text: impl Into<Box<str>>) {
+        self.message_text = Some(text.into());
+    }
+
     /// Adds a field whose value is a slice of the line, given as a part of `self.line()`'s bytes; an empty one is left out.
     pub fn push_slice(&mut self, field: FieldId, range: Range<usize>) {
         if range.is_empty() {
@@ -141,6 +163,20 @@ impl Event {
 
     pub fn push_text(&mut self, field: FieldId, text: impl Into<Box<str>>) {
         self.fields.push((field, Value::Text(text.into())));
+    }
+
+    /// Adds a field whose value is one of our own words.
+    pub fn push_name(&mut self, field: FieldId, name: &'static str) {
+        self.fields.push((field, Value::Name(name)));
+    }
+
+    /// Adds all fields of a decoder; a slice that is none of the line's reads as empty.
+    pub fn push_all(&mut self, mut fields: Vec<(FieldId, Value)>) {
+        if self.fields.is_empty() {
+            self.fields = fields;
+        } else {
+            self.fields.append(&mut fields);
+        }
     }
 
     pub fn push_int(&mut self, field: FieldId, number: i64) {
@@ -177,6 +213,7 @@ impl Event {
         match value {
             Value::Slice(range) => ValueRef::Str(self.slice(range)),
             Value::Text(text) => ValueRef::Str(text),
+            Value::Name(name) => ValueRef::Str(name),
             Value::Int(number) => ValueRef::Int(*number),
             Value::Ip(address) => ValueRef::Ip(*address),
             Value::Bool(truth) => ValueRef::Bool(*truth),

@@ -1,1 +1,190 @@
-//! Stub: decode.
+//! From a journal frame to a typed event: the syslog header, then the payload by the first decoder of a table
+//! that recognises it. Hostile input is data: whatever comes, there is an event with the raw bytes, what could
+//! be read, and what was wrong. Flows and import marks are not decoded here.
+
+mod accounts;
+mod apache;
+mod draft;
+mod fortigate;
+mod json;
+mod kv;
+mod netfilter;
+mod pam;
+mod sshd;
+mod sudo;
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod golden;
+
+use draft::Draft;
+
+use crate::event::{Defect, Event};
+use crate::fields;
+use crate::frame::{Frame, FrameKind, PAYLOAD_BYTES_MAX};
+use crate::syslog::{self, Header};
+
+/// What a decoder must be told and no line says.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The zone of stamps without one.
+    pub zone: chrono_tz::Tz,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { zone: chrono_tz::Europe::Berlin }
+    }
+}
+
+/// What a decoder sees: who says it and what is said.
+#[derive(Clone, Copy, Debug)]
+struct Look<'t> {
+    /// The program without its folder and without `(pam_unix)`; empty where the header names none.
+    app: &'t str,
+    /// The program as the header names it.
+    tag: &'t str,
+    text: &'t str,
+}
+
+/// A payload decoder. Adding one is adding a row to `DECODERS`.
+struct Decoder {
+    /// Whether `decode` is worth calling: looks at the program or a few bytes, for it is asked on every line.
+    first_look: fn(&Look<'_>) -> bool,
+    /// Adds what it reads to the draft; false where the text was not its own after all and nothing was added.
+    decode: fn(&Look<'_>, &mut Draft<'_>) -> bool,
+}
+
+/// Asked in this order; the first that says true has decoded the payload.
+const DECODERS: &[Decoder] = &[
+    Decoder { first_look: json::first_look, decode: json::decode },
+    Decoder { first_look: pam::first_look, decode: pam::decode },
+    Decoder { first_look: sshd::first_look, decode: sshd::decode },
+    Decoder { first_look: netfilter::first_look, decode: netfilter::decode },
+    Decoder { first_look: sudo::first_look, decode: sudo::decode },
+    Decoder { first_look: accounts::first_look, decode: accounts::decode },
+    Decoder { first_look: fortigate::first_look, decode: fortigate::decode },
+    Decoder { first_look: apache::first_look, decode: apache::decode },
+    // Last: anything that is key=value from end to end and nobody else's.
+    Decoder { first_look: kv::first_look, decode: kv::decode },
+];
+
+/// Line and Json frames become an event; Flow and ImportMark frames give `None`.
+pub fn decode(frame: &Frame, options: &Options) -> Option<Event> {
+    let received = &frame.frame;
+    if !matches!(received.kind, FrameKind::Line | FrameKind::Json) {
+        return None;
+    }
+    let mut event = Event::new(frame.seq, received.received_at, received.site, received.peer, received.transport, &received.payload);
+    if received.payload.len() >= PAYLOAD_BYTES_MAX {
+        event.defects.add(Defect::Truncated);
+    }
+    let mut draft = Draft::new(event.line());
+    match received.kind {
+        FrameKind::Json => json_frame(&mut draft),
+        _ => line_frame(&mut draft),
+    }
+    let (timestamp, time_defects) = syslog::moment(draft.stamp, received.received_at, options.zone);
+    // A line without a header says so once; that it has no time either goes without saying.
+    if !time_defects.contains(Defect::BadTimestamp) || !draft.defects.contains(Defect::NoHeader) {
+        draft.add_defects(time_defects);
+    }
+    let parts = draft.into_parts();
+    event.timestamp = timestamp;
+    event.push_all(parts.fields);
+    event.set_message(parts.message);
+    if let Some(text) = parts.message_text {
+        event.set_message_text(text);
+    }
+    parts.defects.iter().for_each(|defect| event.defects.add(defect));
+    Some(event)
+}
+
+fn json_frame(draft: &mut Draft<'_>) {
+    let text = draft.message;
+    json::object(text.trim_start_matches('\u{FEFF}').trim(), draft);
+}
+
+fn line_frame(draft: &mut Draft<'_>) {
+    let line = draft.message.trim_end_matches(['\n', '\r', '\0']);
+    if json::looks_like(line) {
+        // One JSON object a line, as files and TCP senders have it: needs no header.
+        json::object(line, draft);
+        return;
+    }
+    let outer = syslog::parse(line.trim_start_matches('\u{FEFF}'));
+    let header = forwarded(&outer).unwrap_or(outer);
+    if header.host != outer.host {
+        draft.str(fields::OBSERVER_NAME, outer.host);
+    }
+    put_header(&header, draft);
+    payload(header.app, draft.message, draft);
+    if !draft.has(fields::HOST_NAME) && !draft.defects.contains(Defect::NoHeader) {
+        draft.defects.add(Defect::NoHost);
+    }
+}
+
+/// The header within, where a relay put its own before a whole line: the first device is who speaks. Only
+/// where the outer header names no program, and only once: what a program says is never taken for a header.
+fn forwarded<'a>(outer: &Header<'a>) -> Option<Header<'a>> {
+    if outer.defects.contains(Defect::NoHeader) || !outer.app.is_empty() {
+        return None;
+    }
+    let inner = syslog::parse(outer.message);
+    let whole = !inner.defects.contains(Defect::NoHeader) && !inner.app.is_empty();
+    let host = if inner.host.is_empty() { outer.host } else { inner.host };
+    let stamp = if inner.stamp == syslog::Stamp::Absent { outer.stamp } else { inner.stamp };
+    whole.then_some(Header { priority: inner.priority.or(outer.priority), host, stamp, ..inner })
+}
+
+fn put_header(header: &Header<'_>, draft: &mut Draft<'_>) {
+    draft.stamp = header.stamp;
+    draft.add_defects(header.defects);
+    draft.set_message(without_repeated_tag(header));
+    if let Some(priority) = header.priority {
+        if let Some(facility) = syslog::facility_name(priority) {
+            draft.name(fields::LOG_SYSLOG_FACILITY, facility);
+        }
+        draft.name(fields::LOG_LEVEL, syslog::severity_name(priority));
+    }
+    if let Ok(address) = header.host.parse() {
+        draft.put_ip(fields::HOST_IP, address);
+    }
+    draft.str(fields::HOST_NAME, header.host);
+    draft.str(fields::PROCESS_NAME, header.app);
+    if header.pid.bytes().all(|byte| byte.is_ascii_digit()) {
+        draft.number(fields::PROCESS_PID, header.pid);
+    } else {
+        draft.vendor("log.syslog", "procid", header.pid);
+    }
+    draft.str(fields::LOG_SYSLOG_MSGID, header.msgid);
+    for param in syslog::params(header.structured) {
+        match param {
+            Some(param) => draft.structured(param),
+            None => draft.defects.add(Defect::BadStructuredData),
+        }
+    }
+}
+
+/// Some daemons behind an RFC 5424 header write `app[pid]: ` once more.
+fn without_repeated_tag<'a>(header: &Header<'a>) -> &'a str {
+    let behind = header.message.strip_prefix(header.app).filter(|_| !header.app.is_empty());
+    let behind = behind.and_then(|rest| match rest.strip_prefix('[') {
+        Some(rest) => rest.strip_prefix(header.pid)?.strip_prefix("]: "),
+        None => rest.strip_prefix(": "),
+    });
+    behind.unwrap_or(header.message)
+}
+
+/// Lets the decoders look at a text.
+fn payload(tag: &str, text: &str, draft: &mut Draft<'_>) {
+    let file = tag.rsplit('/').next().unwrap_or(tag);
+    let app = file.split_once('(').map_or(file, |(app, _)| app);
+    let look = Look { app, tag, text };
+    for decoder in DECODERS {
+        if (decoder.first_look)(&look) && (decoder.decode)(&look, draft) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Against logs that nobody here wrote: loghub's and crowdsec's, where they lie beside the workspace. Where they are
+//! absent the tests say so and pass, unless `WARTBURG_CORPORA_REQUIRED=1`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Options, decode};
+use crate::body::SITE_UNKNOWN;
+use crate::event::{Event, ValueRef};
+use crate::fields::{self, FieldId};
+use crate::frame::{Frame, FrameKind, NewFrame, Seq, Transport};
+use crate::time::Timestamp;
+
+/// Of the lines, this share must agree with the corpus' own reading.
+const AGREEMENT_MIN: f64 = 0.999;
+
+fn corpora() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpora");
+    let folder = std::env::var_os("WARTBURG_CORPORA").map_or(beside, PathBuf::from);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    assert!(std::env::var_os("WARTBURG_CORPORA_REQUIRED").is_none_or(|required| required != "1"), "no corpora at {}", folder.display());
+    eprintln!("skipped: no corpora at {} (set WARTBURG_CORPORA)", folder.display());
+    None
+}
+
+fn event(line: &str) -> Event {
+    let received_at = Timestamp::parse_rfc3339("2026-03-14T08:00:00+01:00").unwrap();
+    let peer = std::net::Ipv4Addr::LOCALHOST.into();
+    let payload = line.as_bytes().into();
+    let frame = NewFrame { received_at, site: SITE_UNKNOWN, peer, transport: Transport::Import, kind: FrameKind::Line, payload };
+    decode(&Frame { seq: Seq(1), frame }, &Options::default()).unwrap()
+}
+
+fn lines(path: &Path) -> Vec<String> {
+    fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn text(event: &Event, field: FieldId) -> String {
+    event.get(field).map(|value| value.text().into_owned()).unwrap_or_default()
+}
+
+/// The columns of a CSV row; quotes as RFC 4180 has them.
+fn columns(row: &str) -> Vec<String> {
+    let (mut columns, mut quoted) = (vec![String::new()], false);
+    for char in row.chars() {
+        match char {
+            '"' => quoted = !quoted,
+            ',' if !quoted => columns.push(String::new()),
+            _ => columns.last_mut().unwrap().push(char),
+        }
+    }
+    columns
+}
+
+/// Compares host, process, pid and message of each line with the structured CSV.
+fn agrees(name: &str, wanted: [&str; 4]) {
+    let Some(folder) = corpora().map(|corpora| corpora.join("loghub").join(name)) else { return };
+    let lines = lines(&folder.join(format!("{name}_2k.log")));
+    let rows = self::lines(&folder.join(format!("{name}_2k.log_structured.csv")));
+    let header = columns(&rows[0]);
+    let places = wanted.map(|wanted| header.iter().position(|column| column == wanted));
+    let mut wrong = Vec::new();
+    for (line, row) in lines.iter().zip(&rows[1..]) {
+        let (event, row) = (event(line), columns(row));
+        let read = [
+            text(&event, fields::HOST_NAME),
+            text(&event, fields::PROCESS_NAME),
+            text(&event, fields::PROCESS_PID),
+            event.message().trim().to_owned(),
+        ];
+        // A message with quotes of its own is not compared: the corpus' CSV has lost them.
+        let same = places.iter().zip(&read).all(|(place, read)| place.is_none_or(|place| row[place].trim() == *read || read.contains('"')));
+        if !same {
+            wrong.push(format!("{line}\n   read {read:?}"));
+        }
+    }
+    let agreement = 1.0 - wrong.len() as f64 / lines.len() as f64;
+    assert!(agreement >= AGREEMENT_MIN, "{name}: {agreement}\n{}", wrong.iter().take(10).cloned().collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn loghub_headers_are_read_as_loghub_reads_them() {
+    // loghub's table of OpenSSH calls the host `Component` and leaves the program out; that of Linux calls it `Level`.
+    agrees("OpenSSH", ["Component", "", "Pid", "Content"]);
+    agrees("Linux", ["Level", "Component", "PID", "Content"]);
+    agrees("Apache", ["", "", "", "Content"]);
+}
+
+#[test]
+fn every_failed_password_names_who_and_whence() {
+    let Some(corpora) = corpora() else { return };
+    let mut counted = 0;
+    for line in lines(&corpora.join("loghub/OpenSSH/OpenSSH_2k.log")).iter().filter(|line| line.contains(" Failed password for ")) {
+        let event = event(line);
+        assert_eq!(text(&event, fields::EVENT_ACTION), "ssh_login", "{line}");
+        assert_eq!(text(&event, fields::EVENT_OUTCOME), "failure", "{line}");
+        assert!(matches!(event.get(fields::SOURCE_IP), Some(ValueRef::Ip(_))), "{line}");
+        assert!(event.has(fields::USER_NAME), "{line}");
+        counted += 1;
+    }
+    assert!(counted > 400, "{counted}");
+}
+
+/// What sshd and PAM say of a login always names an action.
+#[test]
+fn no_line_about_a_login_is_left_unread() {
+    let Some(corpora) = corpora() else { return };
+    let mut unread: BTreeMap<String, usize> = BTreeMap::new();
+    for file in ["loghub/OpenSSH/OpenSSH_2k.log", "loghub/Linux/Linux_2k.log"] {
+        for line in lines(&corpora.join(file)) {
+            let event = event(&line);
+            if text(&event, fields::PROCESS_NAME).starts_with("sshd") && !event.has(fields::EVENT_ACTION) {
+                *unread.entry(event.message().split(' ').take(3).collect::<Vec<_>>().join(" ")).or_default() += 1;
+            }
+        }
+    }
+    let total: usize = unread.values().sum();
+    assert!(total <= 60, "{total} {unread:#?}");
+}
+
+/// crowdsec's assertions of the parts we decode too: its names, ours, and the folders.
+#[test]
+fn crowdsec_reads_the_same() {
+    const NAMES: &[(&str, FieldId)] = &[
+        ("Parsed[\"program\"]", fields::PROCESS_NAME),
+        ("Parsed[\"pid\"]", fields::PROCESS_PID),
+        ("Parsed[\"sshd_client_ip\"]", fields::SOURCE_IP),
+        ("Parsed[\"sshd_invalid_user\"]", fields::USER_NAME),
+        ("Parsed[\"sshd_auth_user\"]", fields::USER_NAME),
+        ("Parsed[\"src_ip\"]", fields::SOURCE_IP),
+        ("Parsed[\"dst_ip\"]", fields::DESTINATION_IP),
+        ("Parsed[\"src_port\"]", fields::SOURCE_PORT),
+        ("Parsed[\"dst_port\"]", fields::DESTINATION_PORT),
+        ("Meta[\"source_ip\"]", fields::SOURCE_IP),
+        ("Meta[\"target_user\"]", fields::USER_NAME),
+        ("Meta[\"machine\"]", fields::HOST_NAME),
+    ];
+    let Some(corpora) = corpora() else { return };
+    let mut compared = 0;
+    for case in fs::read_dir(corpora.join("crowdsec")).unwrap() {
+        let case = case.unwrap().path();
+        let name = case.file_name().unwrap().to_string_lossy().into_owned();
+        if !["ssh-", "sshd-", "opnsense-sshd", "iptables-"].iter().any(|prefix| name.starts_with(prefix)) {
+            continue;
+        }
+        let log =
+            fs::read_dir(&case).unwrap().map(|file| file.unwrap().path()).find(|path| path.extension().is_some_and(|end| end == "log"));
+        let events: Vec<Event> = lines(&log.unwrap()).iter().filter(|line| !line.is_empty()).map(|line| event(line)).collect();
+        let asserts = fs::read_to_string(case.join("parser.assert")).unwrap_or_default();
+        for assertion in asserts.lines().filter(|line| line.starts_with("results[\"s01-parse\"]")) {
+            let Some((place, wanted)) = assertion.split_once(" == ") else { continue };
+            let Some((_, field)) = NAMES.iter().find(|(name, _)| place.ends_with(name)) else { continue };
+            let Some(n) = place.split('[').nth(3).and_then(|part| part.split(']').next()?.parse::<usize>().ok()) else { continue };
+            let wanted = wanted.trim_matches('"');
+            if wanted.is_empty() {
+                continue;
+            }
+            assert_eq!(text(&events[n], *field), wanted, "{name} {assertion}\n{}", events[n].line());
+            compared += 1;
+        }
+    }
+    assert!(compared >= 40, "only {compared} assertions compared");
+}

@@ -1,0 +1,228 @@
+//! What a decoder writes into: fields, defects, the stamp and the message, all of one line. Knows whether a
+//! text is a part of the line, so that decoders hand over plain `&str` and nothing is copied that need not be.
+
+use std::net::IpAddr;
+use std::ops::Range;
+
+use crate::event::{Defect, Defects, Value};
+use crate::fields::{self, FieldId, Kind, NAME_BYTES_MAX};
+use crate::syslog::{Param, Stamp};
+
+/// No device says more about one event; a line that does is attacking the index.
+pub(super) const FIELDS_MAX: usize = 256;
+/// What most lines need, so that the fields are allocated once.
+const FIELDS_USUAL: usize = 16;
+
+pub(super) struct Draft<'a> {
+    line: &'a str,
+    fields: Vec<(FieldId, Value)>,
+    pub(super) defects: Defects,
+    pub(super) stamp: Stamp,
+    pub(super) message: &'a str,
+    message_text: Option<Box<str>>,
+}
+
+/// What a draft leaves to its event, without the borrow of the line.
+pub(super) struct Parts {
+    pub(super) fields: Vec<(FieldId, Value)>,
+    pub(super) defects: Defects,
+    pub(super) message: Range<usize>,
+    pub(super) message_text: Option<Box<str>>,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) fn new(line: &'a str) -> Self {
+        let fields = Vec::with_capacity(FIELDS_USUAL);
+        Self { line, fields, defects: Defects::default(), stamp: Stamp::Absent, message: line, message_text: None }
+    }
+
+    pub(super) fn into_parts(self) -> Parts {
+        let message = self.range(self.message).unwrap_or(0..0);
+        Parts { fields: self.fields, defects: self.defects, message, message_text: self.message_text }
+    }
+
+    pub(super) fn add_defects(&mut self, defects: Defects) {
+        defects.iter().for_each(|defect| self.defects.add(defect));
+    }
+
+    pub(super) fn has(&self, field: FieldId) -> bool {
+        self.fields.iter().any(|(id, _)| *id == field)
+    }
+
+    /// The first value of a field, where it is a text.
+    pub(super) fn text(&self, field: FieldId) -> Option<&str> {
+        self.fields.iter().find(|(id, _)| *id == field).and_then(|(_, value)| match value {
+            Value::Slice(range) => self.line.get(range.start as usize..range.end as usize),
+            Value::Text(text) => Some(text.as_ref()),
+            Value::Name(name) => Some(name),
+            Value::Int(_) | Value::Ip(_) | Value::Bool(_) => None,
+        })
+    }
+
+    pub(super) fn set_message(&mut self, text: &str) {
+        match self.range(text).and_then(|range| self.line.get(range)) {
+            Some(slice) => self.message = slice,
+            None => self.message_text = Some(text.into()),
+        }
+    }
+
+    pub(super) fn take_message_text(&mut self) -> Option<Box<str>> {
+        self.message_text.take()
+    }
+
+    /// A text; an empty one is left out. A part of the line is kept as a slice of it.
+    pub(super) fn str(&mut self, field: FieldId, part: &str) {
+        if !part.is_empty() {
+            let value = self.value(part);
+            self.put(field, value);
+        }
+    }
+
+    /// One of our own words.
+    pub(super) fn name(&mut self, field: FieldId, name: &'static str) {
+        self.put(field, Value::Name(name));
+    }
+
+    pub(super) fn int(&mut self, field: FieldId, number: i64) {
+        self.put(field, Value::Int(number));
+    }
+
+    pub(super) fn bool(&mut self, field: FieldId, truth: bool) {
+        self.put(field, Value::Bool(truth));
+    }
+
+    pub(super) fn put_ip(&mut self, field: FieldId, address: IpAddr) {
+        self.put(field, Value::Ip(address));
+    }
+
+    /// A number, or a bad field.
+    pub(super) fn number(&mut self, field: FieldId, part: &str) {
+        match part.parse() {
+            Ok(number) => self.int(field, number),
+            Err(_) => self.misfit(field, part),
+        }
+    }
+
+    /// An address, or a bad field. An IPv6 zone (`fe80::1%eth0`) is the device's affair.
+    pub(super) fn ip(&mut self, field: FieldId, part: &str) {
+        match address(part) {
+            Some(address) => self.put_ip(field, address),
+            None => self.misfit(field, part),
+        }
+    }
+
+    /// A text as the field table wants it.
+    pub(super) fn typed(&mut self, field: FieldId, part: &str) {
+        match field.known().map_or(Kind::Keyword, |row| row.kind) {
+            Kind::Keyword => self.str(field, part),
+            Kind::Ip => self.ip(field, part),
+            Kind::Int => self.number(field, part),
+            Kind::Bool => match part {
+                "true" => self.bool(field, true),
+                "false" => self.bool(field, false),
+                _ => self.misfit(field, part),
+            },
+        }
+    }
+
+    /// Keeps a value that does not fit its field below `<field>.text`.
+    pub(super) fn misfit(&mut self, field: FieldId, part: &str) {
+        if !part.is_empty() {
+            self.defects.add(Defect::BadField);
+            self.vendor(field.name(), "text", part);
+        }
+    }
+
+    /// A vendor's own field `<prefix>.<key>`.
+    pub(super) fn vendor(&mut self, prefix: &str, key: &str, part: &str) {
+        if part.is_empty() {
+            return;
+        }
+        if let Some(field) = self.vendor_field(&[prefix, ".", key]) {
+            self.str(field, part);
+        }
+    }
+
+    pub(super) fn vendor_int(&mut self, prefix: &str, key: &str, number: i64) {
+        if let Some(field) = self.vendor_field(&[prefix, ".", key]) {
+            self.int(field, number);
+        }
+    }
+
+    /// `syslog.sd.<id>.<param>`; escapes are resolved only where there are any.
+    pub(super) fn structured(&mut self, param: Param<'_>) {
+        let Some(field) = self.vendor_field(&["syslog.sd.", param.id, ".", param.name]) else { return };
+        if param.value.contains('\\') {
+            self.str(field, &unescaped(param.value, &['"', '\\', ']']));
+        } else {
+            self.str(field, param.value);
+        }
+    }
+
+    /// The field of a name in parts, built without allocating; a name too long or one too many is a defect.
+    pub(super) fn vendor_field(&mut self, parts: &[&str]) -> Option<FieldId> {
+        let mut buffer = [0; NAME_BYTES_MAX];
+        let mut at = 0;
+        // Names are data of the sender: once the event is full, no further one is interned.
+        let full = self.fields.len() >= FIELDS_MAX;
+        let fits = !full
+            && parts.iter().all(|part| {
+                let place = buffer.get_mut(at..at + part.len());
+                at += part.len();
+                place.map(|place| place.copy_from_slice(part.as_bytes())).is_some()
+            });
+        let name = buffer.get(..at).filter(|_| fits).and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let field = name.and_then(FieldId::intern);
+        if field.is_none() {
+            self.defects.add(Defect::TooManyFields);
+        }
+        field
+    }
+
+    /// Where someone comes from: an address, or a name where the device resolves them.
+    pub(super) fn source(&mut self, host: &str) {
+        match address(host) {
+            Some(address) => self.put_ip(fields::SOURCE_IP, address),
+            None if host != "UNKNOWN" => self.str(fields::SOURCE_DOMAIN, host),
+            None => {}
+        }
+    }
+
+    fn put(&mut self, field: FieldId, value: Value) {
+        if self.fields.len() < FIELDS_MAX {
+            self.fields.push((field, value));
+        } else {
+            self.defects.add(Defect::TooManyFields);
+        }
+    }
+
+    fn value(&self, part: &str) -> Value {
+        let range = self.range(part).and_then(|range| Some(u32::try_from(range.start).ok()?..u32::try_from(range.end).ok()?));
+        range.map_or_else(|| Value::Text(part.into()), Value::Slice)
+    }
+
+    /// Where a text stands in the line if it is a part of it: addresses compared, nothing searched.
+    fn range(&self, part: &str) -> Option<Range<usize>> {
+        let start = part.as_ptr().addr().checked_sub(self.line.as_ptr().addr())?;
+        let end = start.checked_add(part.len())?;
+        (end <= self.line.len()).then_some(start..end)
+    }
+}
+
+pub(super) fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.split_once('%').map_or(text, |(bare, _)| bare);
+    bare.parse().ok()
+}
+
+/// Drops the backslash before one of `escapable`; any other backslash stays.
+pub(super) fn unescaped(text: &str, escapable: &[char]) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(char) = chars.next() {
+        match chars.peek() {
+            Some(next) if char == '\\' && escapable.contains(next) => out.extend(chars.next()),
+            _ => out.push(char),
+        }
+    }
+    out
+}
