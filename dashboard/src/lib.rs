@@ -8,3 +8,4 @@ pub mod show;
 pub mod throttle;
 pub mod user;
 pub mod web;
+pub mod words;

@@ -245,7 +245,8 @@ fn the_matrix_of_routes_and_roles() {
         Post /logout: - analyst lead municipality provider steering auditor admin
         Post /darstellung: - analyst lead municipality provider steering auditor admin
         Get /: - analyst lead municipality provider steering auditor admin
-    "#]].assert_eq(&matrix);
+    "#]]
+    .assert_eq(&matrix);
 }
 
 /// The router does what the table says: each route, each role, over the wire.
