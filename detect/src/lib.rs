@@ -3,10 +3,16 @@
 
 pub mod alert;
 pub mod consumer;
+pub mod correlate;
+pub mod engine;
 pub mod finding;
 pub mod incident;
+pub mod intel;
+pub mod json_record;
+pub mod pack;
 pub mod playbook;
 pub mod recommendation;
 pub mod role;
 pub mod rsit;
 pub mod rule;
+pub mod sigma;

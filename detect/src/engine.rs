@@ -1,0 +1,346 @@
+//! The rules at work: takes records in journal order, asks every detection, feeds the correlations, and says what was
+//! found. It reads no clock, no file and no database; its whole state is a snapshot that can be put back, so that the
+//! same records give the same findings whether or not the program was restarted in between.
+
+use std::sync::Arc;
+
+use ingest::body::{BodyId, SiteId};
+use ingest::fields::{self, FieldId};
+use ingest::record::Record;
+use ingest::time::Timestamp;
+use serde_json::{Value, json};
+
+use crate::correlate::{self, Correlation, Firing, GroupKey, Input, Measure, Observables, Outcome, Report, State};
+use crate::finding::{Entity, Finding};
+use crate::intel::{Enriched, IndicatorSet};
+use crate::rule::Rule;
+use crate::sigma::{CompiledRule, EntityField, Logic};
+
+pub use crate::sigma::{RuleError, RuleSet};
+
+/// What a finding tells of its records beyond what the rule groups by.
+const OBSERVED: [FieldId; 15] = [
+    fields::SOURCE_IP,
+    fields::DESTINATION_IP,
+    fields::DESTINATION_PORT,
+    fields::USER_NAME,
+    fields::USER_TARGET_NAME,
+    fields::GROUP_NAME,
+    fields::HOST_NAME,
+    fields::OBSERVER_NAME,
+    fields::PROCESS_NAME,
+    fields::URL_DOMAIN,
+    fields::DNS_QUESTION_NAME,
+    fields::FILE_HASH_SHA256,
+    fields::THREAT_INDICATOR,
+    fields::THREAT_INDICATOR_LIST,
+    fields::RULE_NAME,
+];
+/// How often, by receipt, quiet groups are looked after.
+const SETTLE_INTERVAL: i64 = Timestamp::MINUTE;
+/// The snapshot's format; another one is not read.
+const SNAPSHOT_VERSION: u64 = 1;
+
+/// Compiled rules with the state of their windows.
+pub struct Engine {
+    set: RuleSet,
+    rules: Vec<Arc<Rule>>,
+    indicators: Arc<IndicatorSet>,
+    /// One per rule; only correlations use theirs.
+    states: Vec<State>,
+    settled_at: Option<Timestamp>,
+    scratch: Scratch,
+}
+
+/// What one record led to so far, per rule; kept to spare the allocations.
+#[derive(Default)]
+struct Scratch {
+    matched: Vec<bool>,
+    firings: Vec<Vec<(GroupKey, Firing)>>,
+}
+
+/// How a correlation's memory stands: `overflowed` above zero means that something may have been missed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleHealth {
+    pub rule: Arc<Rule>,
+    pub groups: usize,
+    pub entries: usize,
+    pub overflowed: u64,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Engine({} rules)", self.rules.len())
+    }
+}
+
+impl Engine {
+    pub fn new(set: RuleSet, indicators: Arc<IndicatorSet>) -> Self {
+        let rules: Vec<Arc<Rule>> = set.rules().iter().map(|compiled| compiled.rule.clone()).collect();
+        let states = rules.iter().map(|_| State::default()).collect();
+        let scratch = Scratch { matched: vec![false; rules.len()], firings: vec![Vec::new(); rules.len()] };
+        Self { set, rules, indicators, states, settled_at: None, scratch }
+    }
+
+    pub fn rules(&self) -> &[Arc<Rule>] {
+        &self.rules
+    }
+
+    pub fn is_correlation(&self, rule: &Rule) -> bool {
+        self.set.rules.iter().any(|compiled| compiled.is_correlation() && compiled.rule.id == rule.id)
+    }
+
+    pub fn set_indicators(&mut self, indicators: Arc<IndicatorSet>) {
+        self.indicators = indicators;
+    }
+
+    /// Judges one record. Records come in journal order; `received_at` is when this one did.
+    pub fn apply(&mut self, record: &dyn Record, site: SiteId, body: Option<BodyId>, received_at: Timestamp) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        if self.settled_at.is_none_or(|at| received_at.since(at) >= SETTLE_INTERVAL) {
+            findings = self.settle(received_at);
+        }
+        let indicators = self.indicators.clone();
+        let record = Enriched::new(record, &indicators);
+        if !self.detect(&record) {
+            return findings;
+        }
+        for (place, compiled) in self.set.rules.iter().enumerate() {
+            match &compiled.logic {
+                Logic::Detection(_) if compiled.alerts && self.scratch.matched.get(place) == Some(&true) => {
+                    findings.push(finding_of_record(compiled, &record, site, body, received_at));
+                }
+                Logic::Detection(_) => {}
+                Logic::Correlation(correlation) => {
+                    let Some(state) = self.states.get_mut(place) else { continue };
+                    let mut feed = Feed { set: &self.set, correlation, state, record: &record, site, body, received_at };
+                    let (reports, firings) = feed.run(&self.scratch);
+                    if compiled.alerts {
+                        findings.extend(reports.into_iter().map(|report| finding_of_report(compiled, correlation, report, received_at)));
+                    }
+                    if let Some(slot) = self.scratch.firings.get_mut(place) {
+                        *slot = firings;
+                    }
+                }
+            }
+        }
+        findings
+    }
+
+    /// Reports what quiet correlations still hold back; `apply` does it by itself about once a minute, callers do it
+    /// where nothing may come any more (a tick, the end of an import).
+    pub fn settle(&mut self, now: Timestamp) -> Vec<Finding> {
+        self.settled_at = Some(now);
+        let mut findings = Vec::new();
+        for (compiled, state) in self.set.rules.iter().zip(&mut self.states) {
+            let Logic::Correlation(correlation) = &compiled.logic else { continue };
+            // Firings of windows that close this late feed no further correlation, see `Feed`.
+            let Outcome { reports, .. } = state.settle(correlation, now);
+            if compiled.alerts {
+                findings.extend(reports.into_iter().map(|report| finding_of_report(compiled, correlation, report, now)));
+            }
+        }
+        findings
+    }
+
+    /// The places of the detections that match, whether or not they alert, each with the fields that did it.
+    pub fn explain(&self, record: &dyn Record) -> Vec<(Arc<Rule>, std::collections::BTreeMap<&'static str, String>)> {
+        let record = Enriched::new(record, &self.indicators);
+        let matching = self.set.rules.iter().filter_map(|compiled| match &compiled.logic {
+            Logic::Detection(detection) if detection.matches(&record) => Some((compiled.rule.clone(), detection.matched_fields(&record))),
+            _ => None,
+        });
+        matching.collect()
+    }
+
+    pub fn health(&self) -> Vec<RuleHealth> {
+        let correlations = self.set.rules.iter().zip(&self.states).filter(|(compiled, _)| compiled.is_correlation());
+        correlations
+            .map(|(compiled, state)| RuleHealth {
+                rule: compiled.rule.clone(),
+                groups: state.groups(),
+                entries: state.entries(),
+                overflowed: state.overflowed,
+            })
+            .collect()
+    }
+
+    /// The windows of all correlations.
+    pub fn snapshot(&self) -> Value {
+        let mut rules = serde_json::Map::new();
+        for (compiled, state) in self.set.rules.iter().zip(&self.states) {
+            if let Logic::Correlation(correlation) = &compiled.logic {
+                // Serialising our own plain types cannot fail; were it to, the rule would begin anew.
+                let saved = serde_json::to_value(state.snapshot()).unwrap_or_default();
+                rules.insert(compiled.rule.id.clone(), json!({ "of": correlation.fingerprint(), "state": saved }));
+            }
+        }
+        json!({ "version": SNAPSHOT_VERSION, "settled_at": self.settled_at, "rules": rules })
+    }
+
+    /// Goes on from a snapshot. What was kept for a rule that is gone or counts differently now is left out, and said.
+    pub fn restore(&mut self, snapshot: &Value) {
+        if snapshot.get("version").and_then(Value::as_u64) != Some(SNAPSHOT_VERSION) {
+            tracing::warn!("the rules' snapshot is of another version: open windows begin anew");
+            return;
+        }
+        self.settled_at = snapshot.get("settled_at").and_then(Value::as_i64).map(Timestamp);
+        for (compiled, state) in self.set.rules.iter().zip(&mut self.states) {
+            let Logic::Correlation(correlation) = &compiled.logic else { continue };
+            let Some(saved) = snapshot.get("rules").and_then(|rules| rules.get(&compiled.rule.id)) else { continue };
+            let same = saved.get("of").and_then(Value::as_str) == Some(correlation.fingerprint().as_str());
+            let read = saved.get("state").filter(|_| same).and_then(|state| serde_json::from_value(state.clone()).ok());
+            match read {
+                Some(saved) => *state = State::restore(saved),
+                None => tracing::warn!(rule = %compiled.rule.name, "the rule has changed: its open windows begin anew"),
+            }
+        }
+    }
+
+    /// Asks every detection; says whether one matched.
+    fn detect(&mut self, record: &dyn Record) -> bool {
+        let mut any = false;
+        self.scratch.firings.iter_mut().for_each(Vec::clear);
+        for (compiled, slot) in self.set.rules.iter().zip(&mut self.scratch.matched) {
+            *slot = matches!(&compiled.logic, Logic::Detection(detection) if detection.matches(record));
+            any |= *slot;
+        }
+        any
+    }
+}
+
+/// One record on its way into one correlation.
+///
+/// Windows with an upper end close when later records come. Their firings reach a further correlation then, but not
+/// where they close only because nothing came any more: nothing could follow them within a window either.
+struct Feed<'a> {
+    set: &'a RuleSet,
+    correlation: &'a Correlation,
+    state: &'a mut State,
+    record: &'a dyn Record,
+    site: SiteId,
+    body: Option<BodyId>,
+    received_at: Timestamp,
+}
+
+impl Feed<'_> {
+    fn run(&mut self, scratch: &Scratch) -> (Vec<Report>, Vec<(GroupKey, Firing)>) {
+        let (mut reports, mut firings) = (Vec::new(), Vec::new());
+        let apart = matches!(self.correlation.measure, Measure::Rules | Measure::Order);
+        let mut counted = false;
+        for (rule, place) in (0u8..).zip(&self.correlation.rules) {
+            // A record counts once, however many of the rules it matches, unless the rules are what is counted.
+            if scratch.matched.get(*place) == Some(&true) && (apart || !counted) {
+                counted = true;
+                if let Some((key, value)) = self.of_record() {
+                    let input = Input { time: self.record.timestamp(), seq: self.record.seq(), rule, value };
+                    self.insert(&key, input, &mut reports, &mut firings);
+                }
+            }
+            for (child_key, firing) in scratch.firings.get(*place).into_iter().flatten() {
+                if let Some((key, value)) = self.of_child(*place, child_key) {
+                    let input = Input { time: firing.time, seq: firing.seq, rule, value };
+                    self.insert(&key, input, &mut reports, &mut firings);
+                }
+            }
+        }
+        (reports, firings)
+    }
+
+    fn insert(&mut self, key: &GroupKey, input: Input, reports: &mut Vec<Report>, firings: &mut Vec<(GroupKey, Firing)>) {
+        let record = self.record;
+        let extra = match self.correlation.measure {
+            Measure::Values(field) => Some(field),
+            _ => None,
+        };
+        let group_by = &self.correlation.group_by;
+        let mut observe = |observables: &mut Observables| {
+            observables.add(record, OBSERVED.into_iter().chain(group_by.iter().copied()).chain(extra));
+        };
+        let outcome = self.state.insert(self.correlation, key, input, self.body, self.received_at, &mut observe);
+        reports.extend(outcome.reports);
+        firings.extend(outcome.firings.into_iter().map(|firing| (key.clone(), firing)));
+    }
+
+    /// The group and the counted value of the record itself.
+    fn of_record(&self) -> Option<(GroupKey, u64)> {
+        let key = GroupKey::of(self.record, self.site, &self.correlation.group_by)?;
+        let value = match self.correlation.measure {
+            Measure::Values(field) => correlate::value_hash(&self.record.first_text(field)?),
+            _ => 0,
+        };
+        Some((key, value))
+    }
+
+    /// The same of a correlation that fired: its group has the fields, the rule set has seen to it.
+    fn of_child(&self, place: usize, child_key: &GroupKey) -> Option<(GroupKey, u64)> {
+        let Logic::Correlation(child) = &self.set.rules.get(place)?.logic else { return None };
+        let value_of = |field: FieldId| {
+            let index = child.group_by.iter().position(|known| *known == field)?;
+            child_key.values.get(index)
+        };
+        let values: Option<Vec<String>> = self.correlation.group_by.iter().map(|field| value_of(*field).cloned()).collect();
+        let value = match self.correlation.measure {
+            Measure::Values(field) => correlate::value_hash(value_of(field)?),
+            _ => 0,
+        };
+        Some((GroupKey { site: child_key.site, values: values? }, value))
+    }
+}
+
+fn finding_of_record(compiled: &CompiledRule, record: &dyn Record, site: SiteId, body: Option<BodyId>, received_at: Timestamp) -> Finding {
+    let own = match compiled.entity {
+        EntityField::Field(field) => Some(field),
+        EntityField::Site => None,
+    };
+    let mut observables = Observables::default();
+    observables.add(record, OBSERVED.into_iter().chain(own));
+    Finding {
+        rule: compiled.rule.clone(),
+        site,
+        body,
+        entity: entity_of(compiled.entity, &observables),
+        observables: observables.0,
+        first: record.timestamp(),
+        last: record.timestamp(),
+        detected_at: received_at,
+        evidence: vec![record.seq()],
+        records: 1,
+    }
+}
+
+fn finding_of_report(compiled: &CompiledRule, correlation: &Correlation, report: Report, detected_at: Timestamp) -> Finding {
+    let mut observables = report.observables;
+    // The group's own values lead: they are what the records have in common.
+    for (field, value) in correlation.group_by.iter().zip(&report.key.values) {
+        let values = observables.0.entry(field.name()).or_default();
+        values.retain(|known| known != value);
+        values.insert(0, value.clone());
+    }
+    Finding {
+        rule: compiled.rule.clone(),
+        site: report.key.site,
+        body: report.body,
+        entity: entity_of(compiled.entity, &observables),
+        observables: observables.0,
+        first: report.first,
+        last: report.last,
+        detected_at,
+        evidence: report.evidence,
+        records: report.records,
+    }
+}
+
+/// The entity that the rule names, else the host, else the site: a finding is always about something.
+fn entity_of(wanted: EntityField, observables: &Observables) -> Entity {
+    let first = |field: FieldId| observables.0.get(field.name()).and_then(|values| values.first());
+    let EntityField::Field(field) = wanted else { return Entity::Site };
+    let host = || first(fields::HOST_NAME).map(|name| Entity::Host(name.clone()));
+    let named = first(field).map(|value| match value.parse() {
+        _ if EntityField::is_host(field) => Entity::Host(value.clone()),
+        _ if EntityField::is_user(field) => Entity::User(value.clone()),
+        Ok(address) => Entity::Ip(address),
+        Err(_) => Entity::Host(value.clone()),
+    });
+    named.or_else(host).unwrap_or(Entity::Site)
+}

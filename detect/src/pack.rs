@@ -1,0 +1,324 @@
+//! Rules and their evidence, as the command line and the tests look at them: do they compile (`rules_check`), does each
+//! fire on its `hit` and stay quiet on its `miss` (`rules_test`), what would they say of a file (`rules_run`).
+//! Values come back; printing is the caller's.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ingest::body::SITE_UNKNOWN;
+use ingest::frame::Seq;
+use ingest::time::Timestamp;
+use serde::Serialize;
+
+use crate::engine::{Engine, RuleSet};
+use crate::intel::{Indicator, IndicatorId, IndicatorSet, Tlp};
+use crate::json_record::JsonRecord;
+use crate::rule::Rule;
+use crate::sigma::{CompiledRule, RuleError};
+
+/// The longest line of evidence or input; longer ones are counted as unreadable.
+const LINE_BYTES_MAX: u64 = 1 << 20;
+/// The largest evidence file: evidence is a handful of lines that a person reads.
+const EVIDENCE_BYTES_MAX: u64 = 4 << 20;
+
+/// What compiling some folders gave.
+#[derive(Clone, Debug)]
+pub struct CheckReport {
+    pub detections: usize,
+    pub correlations: usize,
+    pub errors: Vec<RuleError>,
+}
+
+/// Compiles everything below the folders.
+pub fn rules_check(dirs: &[PathBuf]) -> CheckReport {
+    let (set, errors) = RuleSet::load(dirs);
+    let correlations = set.rules().iter().filter(|compiled| compiled.is_correlation()).count();
+    CheckReport { detections: set.rules().len() - correlations, correlations, errors }
+}
+
+/// How one rule stood up to its evidence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RuleTest {
+    pub file: String,
+    /// The folder's name: the rule that the evidence is about.
+    pub name: String,
+    /// What is wrong; empty where the rule fires on its hit and on nothing of its miss.
+    pub failures: Vec<String>,
+}
+
+/// Runs the evidence of all rules below the folders, each against the whole set, as rules refer to each other.
+/// Refused rules come back as errors; what is not refused is tested all the same.
+pub fn rules_test(dirs: &[PathBuf]) -> (Vec<RuleTest>, Vec<RuleError>) {
+    let (set, errors) = RuleSet::load(dirs);
+    let mut folders: BTreeMap<&Path, Vec<&CompiledRule>> = BTreeMap::new();
+    for compiled in set.rules() {
+        folders.entry(Path::new(&compiled.file).parent().unwrap_or(Path::new(""))).or_default().push(compiled);
+    }
+    (folders.into_iter().map(|(folder, rules)| test_folder(&set, folder, &rules)).collect(), errors)
+}
+
+fn test_folder(set: &RuleSet, folder: &Path, rules: &[&CompiledRule]) -> RuleTest {
+    let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let file = rules.first().map(|compiled| compiled.file.clone()).unwrap_or_default();
+    let mut failures = Vec::new();
+    match rules.iter().find(|compiled| compiled.rule.name == name) {
+        None => failures.push(format!("no rule of the folder is called '{name}'")),
+        Some(compiled) if !compiled.alerts => failures.push("the rule that names the folder never alerts".into()),
+        Some(compiled) if compiled.falsepositives.is_empty() => failures.push("falsepositives are missing".into()),
+        Some(_) => {}
+    }
+    for (kind, wanted) in [("hit", true), ("miss", false)] {
+        match evidence(folder, kind).and_then(|evidence| evidence.run(set, &name)) {
+            Err(failure) => failures.push(failure),
+            Ok(entities) if wanted && entities.is_empty() => failures.push(format!("{kind}: the rule does not fire")),
+            Ok(entities) if !wanted && !entities.is_empty() => failures.push(format!("{kind}: the rule fires on {}", entities.join(", "))),
+            Ok(_) => {}
+        }
+    }
+    RuleTest { file, name, failures }
+}
+
+/// A `hit` or `miss` file: lines of `# key: value` in front, then one JSON object a line.
+struct Evidence {
+    file: String,
+    indicators: Vec<Indicator>,
+    /// What the findings must be about (`# entity: ip:192.0.2.1`), where the file says so.
+    entity: Option<String>,
+    records: Vec<JsonRecord>,
+}
+
+fn evidence(folder: &Path, kind: &str) -> Result<Evidence, String> {
+    let path = folder.join(format!("{kind}.ndjson"));
+    let file = format!("{kind}.ndjson");
+    let mut text = String::new();
+    let opened = std::fs::File::open(&path).map_err(|error| format!("{file}: {error}"))?;
+    opened.take(EVIDENCE_BYTES_MAX).read_to_string(&mut text).map_err(|error| format!("{file}: {error}"))?;
+    let mut evidence = Evidence { file, indicators: Vec::new(), entity: None, records: Vec::new() };
+    for (number, line) in (1u64..).zip(text.lines()) {
+        evidence.line(number, line.trim()).map_err(|message| format!("{}:{number}: {message}", evidence.file))?;
+    }
+    Ok(evidence)
+}
+
+impl Evidence {
+    fn line(&mut self, number: u64, line: &str) -> Result<(), String> {
+        match line.strip_prefix('#').map(|comment| comment.split_once(':').map(|(key, value)| (key.trim(), value.trim()))) {
+            Some(Some(("indicator", value))) => {
+                let pattern = value.parse().map_err(|error: crate::intel::PatternError| error.to_string())?;
+                let id = IndicatorId::default();
+                let created_at = Timestamp::default();
+                let list = "evidence".into();
+                self.indicators.push(Indicator { id, pattern, list, tlp: Tlp::Clear, confidence: 100, valid_until: None, created_at });
+            }
+            Some(Some(("entity", value))) => self.entity = Some(value.to_owned()),
+            Some(_) => {}
+            None if line.is_empty() => {}
+            None => self.records.push(record(line, number).ok_or("not a JSON object")?),
+        }
+        Ok(())
+    }
+
+    /// The entities of the rule's findings.
+    fn run(self, set: &RuleSet, name: &str) -> Result<Vec<String>, String> {
+        let mut engine = Engine::new(set.clone(), Arc::new(IndicatorSet::new(self.indicators)));
+        let mut findings = Vec::new();
+        for record in &self.records {
+            findings.extend(engine.apply(record, SITE_UNKNOWN, None, Timestamp::default()));
+        }
+        // Long after, so that windows which wait for more are judged.
+        findings.extend(engine.settle(Timestamp(i64::MAX)));
+        let mut entities: Vec<String> =
+            findings.iter().filter(|finding| finding.rule.name == name).map(|finding| finding.entity.key()).collect();
+        entities.sort();
+        entities.dedup();
+        match &self.entity {
+            Some(wanted) if entities != [wanted.clone()] => {
+                Err(format!("{}: the finding is about {:?}, not about {wanted}", self.file, entities.join(", ")))
+            }
+            _ => Ok(entities),
+        }
+    }
+}
+
+fn record(line: &str, number: u64) -> Option<JsonRecord> {
+    let value: serde_json::Value = serde_json::from_str(line).ok()?;
+    Some(JsonRecord::new(value.as_object()?, Seq(number), Timestamp::default()))
+}
+
+/// One match of one rule in a file.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunMatch {
+    pub id: String,
+    pub name: String,
+    pub title: String,
+    pub level: crate::rule::Level,
+    /// The line whose record matched, or completed the correlation; 0 where a window closed at the end.
+    pub line: u64,
+    /// The fields that the rule asked for and that answered; for a correlation its observables' first values.
+    pub fields: BTreeMap<&'static str, String>,
+}
+
+/// What went through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunSummary {
+    pub records: u64,
+    pub matches: u64,
+    /// Lines that are no JSON object.
+    pub unreadable: u64,
+}
+
+/// Evaluates one JSON object a line. Detections are reported even where they only feed a correlation: whoever runs rules
+/// by hand wants to see all that matches.
+///
+/// # Errors
+/// The reader's own. What a line holds is never an error.
+pub fn rules_run(
+    rules: RuleSet,
+    indicators: Arc<IndicatorSet>,
+    mut input: impl BufRead,
+    on_match: &mut dyn FnMut(RunMatch),
+) -> io::Result<RunSummary> {
+    let mut engine = Engine::new(rules, indicators);
+    let mut summary = RunSummary::default();
+    let mut bytes = Vec::new();
+    for number in 1u64.. {
+        bytes.clear();
+        if input.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut bytes)? == 0 {
+            break;
+        }
+        if bytes.len() as u64 == LINE_BYTES_MAX && !bytes.ends_with(b"\n") {
+            skip_line(&mut input)?;
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        if text.trim().is_empty() {
+            continue;
+        }
+        let Some(record) = record(text.trim(), number) else {
+            summary.unreadable += 1;
+            continue;
+        };
+        summary.records += 1;
+        for (rule, fields) in engine.explain(&record) {
+            summary.matches += 1;
+            on_match(run_match(&rule, number, fields));
+        }
+        let findings = engine.apply(&record, SITE_UNKNOWN, None, Timestamp::default());
+        report(&engine, findings, number, &mut summary, on_match);
+    }
+    let findings = engine.settle(Timestamp(i64::MAX));
+    report(&engine, findings, 0, &mut summary, on_match);
+    Ok(summary)
+}
+
+/// Passes on what correlations found; detections were reported before.
+fn report(
+    engine: &Engine,
+    findings: Vec<crate::finding::Finding>,
+    line: u64,
+    summary: &mut RunSummary,
+    on_match: &mut dyn FnMut(RunMatch),
+) {
+    for finding in findings.into_iter().filter(|finding| engine.is_correlation(&finding.rule)) {
+        summary.matches += 1;
+        let fields = finding.observables.iter().filter_map(|(name, values)| Some((*name, values.first()?.clone()))).collect();
+        on_match(run_match(&finding.rule, line, fields));
+    }
+}
+
+fn run_match(rule: &Rule, line: u64, fields: BTreeMap<&'static str, String>) -> RunMatch {
+    RunMatch { id: rule.id.clone(), name: rule.name.clone(), title: rule.title.clone(), level: rule.level, line, fields }
+}
+
+/// Reads to the end of an overlong line without keeping it.
+fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let available = input.fill_buf()?;
+        let (length, ended) = match available.iter().position(|byte| *byte == b'\n') {
+            Some(at) => (at + 1, true),
+            None => (available.len(), available.is_empty()),
+        };
+        input.consume(length);
+        if ended {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn rules_dir() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../rules")
+    }
+
+    #[test]
+    fn the_shipped_rules_compile_and_stand_up_to_their_evidence() {
+        let shipped = RuleSet::shipped().unwrap_or_else(|errors| panic!("{errors:#?}"));
+        let (tests, errors) = rules_test(&[rules_dir()]);
+        assert_eq!(errors, []);
+        let failed: Vec<&RuleTest> = tests.iter().filter(|test| !test.failures.is_empty()).collect();
+        assert!(failed.is_empty(), "{failed:#?}");
+        let mut shown: Vec<String> = shipped
+            .rules()
+            .iter()
+            .filter(|compiled| compiled.alerts)
+            .map(|compiled| {
+                let rule = &compiled.rule;
+                format!(
+                    "{} {} {} {} {}\n",
+                    rule.name,
+                    rule.level.as_str(),
+                    rule.rsit,
+                    rule.attack.join("+"),
+                    rule.playbook.as_deref().unwrap_or("-")
+                )
+            })
+            .collect();
+        shown.sort();
+        expect![[r#""#]].assert_eq(&shown.concat());
+    }
+
+    #[test]
+    fn evidence_that_does_not_hold_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("linux/demo");
+        std::fs::create_dir_all(&folder).unwrap();
+        let rule = "title: T\nfalsepositives: [keine]\nlogsource: {product: linux}\ndetection: {s: {user.name: root}, condition: s}\n";
+        std::fs::write(folder.join("rule.yml"), rule).unwrap();
+        std::fs::write(folder.join("hit.ndjson"), "{\"user.name\": \"x\"}\n").unwrap();
+        std::fs::write(folder.join("miss.ndjson"), "{\"user.name\": \"root\", \"source.ip\": \"192.0.2.1\"}\n").unwrap();
+        let failures = |dir: &Path| rules_test(&[dir.to_owned()]).0[0].failures.clone();
+        assert_eq!(failures(dir.path()), ["hit: the rule does not fire", "miss: the rule fires on ip:192.0.2.1"]);
+        std::fs::remove_file(folder.join("miss.ndjson")).unwrap();
+        std::fs::write(folder.join("hit.ndjson"), "# entity: ip:192.0.2.9\n{\"user.name\": \"root\", \"source.ip\": \"192.0.2.1\"}\n")
+            .unwrap();
+        let found = failures(dir.path());
+        assert_eq!(found[0], "hit.ndjson: the finding is about \"ip:192.0.2.1\", not about ip:192.0.2.9");
+        assert!(found[1].starts_with("miss.ndjson: "), "{found:?}");
+    }
+
+    #[test]
+    fn a_run_names_rule_line_and_fields() {
+        let rule = "title: T\nid: 5f0c5a3e-52c6-4b2e-8f2f-0c9b5b7f5a01\nlogsource: {product: linux}\ndetection: {s: {user.name|startswith: ro}, condition: s}\n";
+        let (set, errors) = RuleSet::compile([("rules/linux/demo/rule.yml".into(), rule.into())]);
+        assert_eq!(errors, []);
+        let long = "x".repeat(LINE_BYTES_MAX as usize + 10);
+        let input = format!("{{\"user.name\": \"root\"}}\nno json\n{long}\n\n{{\"user\": {{\"name\": \"ROSE\"}}}}\n");
+        let mut shown = String::new();
+        let summary = rules_run(set, Arc::default(), input.as_bytes(), &mut |found| {
+            shown.push_str(&format!("{} {} {} {:?}\n", found.name, found.title, found.line, found.fields));
+        })
+        .unwrap();
+        assert_eq!(summary, RunSummary { records: 2, matches: 2, unreadable: 2 });
+        expect![[r#"
+            demo T 1 {"user.name": "root"}
+            demo T 5 {"user.name": "ROSE"}
+        "#]]
+        .assert_eq(&shown);
+    }
+}
