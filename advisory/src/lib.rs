@@ -1,1 +1,15 @@
-//! Stub.
+//! The third stage: warns and informs the bodies, and counts what came of it. Owns Advisory, Subscription, Delivery and
+//! Kpi. Knows nothing of pages: the dashboard reads from here.
+
+pub mod acknowledgement;
+pub mod advisory;
+pub mod csaf;
+pub mod delivery;
+pub mod gate;
+pub mod mail;
+pub mod outbox;
+pub mod publication;
+pub mod store;
+pub mod subscription;
+pub mod tree;
+pub mod workflow;
