@@ -1,11 +1,13 @@
 //! The third stage: warns and informs the bodies, and counts what came of it. Owns Advisory, Subscription, Delivery and
 //! Kpi. Knows nothing of pages: the dashboard reads from here.
+//! The third stage: warns and counts.
 
 pub mod acknowledgement;
 pub mod advisory;
 pub mod csaf;
 pub mod delivery;
 pub mod gate;
+pub mod kpi;
 pub mod mail;
 pub mod outbox;
 pub mod publication;

@@ -1,8 +1,10 @@
-//! The last stage: the house's front. Owns User, Session, pages, configuration and `main`; reads the other stages'
-//! stores and nothing else.
+//! The last stage: the house's front. Owns User, Session, pages, command line, configuration and `main`; reads the
+//! other stages' stores and nothing else.
 
 pub mod access;
 pub mod chart;
+pub mod config;
+pub mod demo;
 pub mod session;
 pub mod show;
 pub mod throttle;

@@ -373,6 +373,9 @@ pub fn site_list(connection: &Connection) -> Result<Vec<Site>, DbError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The current `SiteTable`, replaced as a whole when an operator changes the sites.
+pub type SharedSites = std::sync::Arc<std::sync::RwLock<std::sync::Arc<SiteTable>>>;
+
 /// Which site an address belongs to, and what a site is called: a snapshot for the hot path.
 #[derive(Clone, Debug, Default)]
 pub struct SiteTable {

@@ -13,12 +13,15 @@ pub mod flows;
 pub mod frame;
 pub mod history;
 pub mod id;
+pub mod import;
 pub mod journal;
 pub mod listen;
 pub mod pipeline;
 pub mod query;
 pub mod record;
 pub mod scope;
+pub mod source;
+pub mod state;
 pub mod syslog;
 pub mod time;
 

@@ -2,13 +2,18 @@
 //! batches on a thread of its own and keeps its own durable cursor. Delivery is at least once from the lowest
 //! cursor; a consumer skips what it already has, so that effects happen once.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crate::body::SiteTable;
+use crate::body::{SharedSites, SiteTable};
 use crate::event::Event;
 use crate::flow::FlowRecord;
 use crate::frame::{Frame, Seq};
-use crate::time::Timestamp;
+use crate::journal::{Journal, JournalError, JournalReader};
+use crate::time::{Clock, Stopwatch, Timestamp};
 
 /// What came of a stretch of the journal, decoded once for all consumers.
 #[derive(Debug, Default)]
@@ -26,13 +31,12 @@ pub struct Batch {
     pub sites: Arc<SiteTable>,
 }
 
-/// Why a consumer could not apply a batch; the pipeline stops it and says so, the journal keeps its data.
-#[derive(Debug, thiserror::Error)]
-#[error("{consumer} stopped at sequence {}", seq.0)]
-pub struct ConsumerError {
-    pub consumer: &'static str,
-    pub seq: Seq,
-    pub source: Box<dyn std::error::Error + Send + Sync>,
+/// What a consumer fails with. The pipeline then stops that consumer and says so; the journal keeps its data.
+pub type ConsumerError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Turns frames into events and flows. It may keep state (NetFlow templates), which it keeps over restarts itself.
+pub trait Decode: Send {
+    fn decode(&mut self, frames: Vec<Frame>, sites: Arc<SiteTable>) -> Batch;
 }
 
 /// Something downstream of the journal: the event store, the flow store, the rules, the source statistics.
@@ -47,17 +51,275 @@ pub trait Consumer: Send {
     ///
     /// # Errors
     /// Where the effects cannot be had: disk, database. Hostile content is never an error.
-    fn apply(&mut self, batch: &Batch) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+    fn apply(&mut self, batch: &Batch) -> Result<(), ConsumerError>;
 
     /// Called about once a second, also when nothing comes: the place for flushing by age.
     ///
     /// # Errors
     /// As `apply`.
-    fn tick(&mut self, now: Timestamp) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+    fn tick(&mut self, now: Timestamp) -> Result<(), ConsumerError>;
 
     /// Makes everything applied so far durable and moves the cursor to it.
     ///
     /// # Errors
     /// As `apply`.
-    fn flush(&mut self) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+    fn flush(&mut self) -> Result<(), ConsumerError>;
+}
+
+/// Batches that may wait for one consumer. Blocks are up to 1 MiB, so this bounds memory, and the slowest consumer
+/// slows the reading, never the receiving.
+const QUEUE_BATCHES: usize = 4;
+/// How often a consumer's `tick` runs.
+const TICK: Duration = Duration::from_secs(1);
+/// How long the reader waits for new frames before it looks whether it should stop.
+const READ_PATIENCE: Duration = Duration::from_millis(100);
+
+/// The running threads between the journal and the consumers.
+pub struct Pipeline {
+    stop: Arc<AtomicBool>,
+    reader: Option<JoinHandle<()>>,
+    consumers: Vec<JoinHandle<()>>,
+    progress: Arc<Progress>,
+}
+
+/// How far each consumer is, and what stopped it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsumerState {
+    pub name: &'static str,
+    /// The last sequence whose effects are visible.
+    pub applied: Seq,
+    pub error: Option<String>,
+}
+
+struct Progress {
+    states: Mutex<Vec<ConsumerState>>,
+    changed: Condvar,
+}
+
+impl Progress {
+    fn update(&self, index: usize, change: impl FnOnce(&mut ConsumerState)) {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = states.get_mut(index) {
+            change(state);
+        }
+        self.changed.notify_all();
+    }
+}
+
+impl Pipeline {
+    /// Starts reading behind the lowest cursor and applying on one thread per consumer.
+    ///
+    /// # Errors
+    /// Where a thread cannot be started.
+    pub fn start(
+        journal: &Journal,
+        mut decoder: Box<dyn Decode>,
+        consumers: Vec<Box<dyn Consumer>>,
+        sites: SharedSites,
+        clock: &Clock,
+    ) -> Result<Self, JournalError> {
+        let from = consumers.iter().map(|consumer| consumer.cursor()).min().unwrap_or_else(|| journal.last());
+        let states = consumers.iter().map(|c| ConsumerState { name: c.name(), applied: c.cursor(), error: None }).collect();
+        let progress = Arc::new(Progress { states: Mutex::new(states), changed: Condvar::new() });
+        let stop = Arc::new(AtomicBool::new(false));
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            let started = std::thread::Builder::new().name(name.into()).spawn(work);
+            started.map_err(|error| JournalError::Write(format!("start the thread {name}: {error}")))
+        };
+        let mut queues = Vec::new();
+        let mut threads = Vec::new();
+        for (index, consumer) in consumers.into_iter().enumerate() {
+            let (queue, batches) = sync_channel(QUEUE_BATCHES);
+            queues.push(Some(queue));
+            let (name, progress, clock) = (consumer.name(), progress.clone(), clock.clone());
+            threads.push(spawn(name, Box::new(move || consume(consumer, index, &batches, &progress, &clock)))?);
+        }
+        let reader = journal.reader(from);
+        let stopped = stop.clone();
+        let reading = spawn("decode", Box::new(move || read(reader, decoder.as_mut(), queues, &sites, &stopped)))?;
+        Ok(Self { stop, reader: Some(reading), consumers: threads, progress })
+    }
+
+    pub fn states(&self) -> Vec<ConsumerState> {
+        self.progress.states.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until every consumer that still runs has applied `seq`; false on time-out.
+    pub fn wait_applied(&self, seq: Seq, timeout: Duration) -> bool {
+        let states = self.progress.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let behind = |states: &mut Vec<ConsumerState>| states.iter().any(|state| state.applied < seq && state.error.is_none());
+        let (states, waited) = self.progress.changed.wait_timeout_while(states, timeout, behind).unwrap_or_else(PoisonError::into_inner);
+        drop(states);
+        !waited.timed_out()
+    }
+
+    /// Stops reading, lets the consumers finish what is queued and flush, and waits for them.
+    pub fn stop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+        for consumer in self.consumers.drain(..) {
+            let _ = consumer.join();
+        }
+    }
+}
+
+fn read(
+    mut reader: JournalReader,
+    decoder: &mut dyn Decode,
+    mut queues: Vec<Option<SyncSender<Arc<Batch>>>>,
+    sites: &SharedSites,
+    stop: &AtomicBool,
+) {
+    while !stop.load(Ordering::Relaxed) && queues.iter().any(Option::is_some) {
+        let frames = match reader.next(READ_PATIENCE) {
+            Ok(Some(frames)) => frames,
+            Ok(None) => continue,
+            Err(error) => {
+                tracing::error!(%error, "the journal cannot be read; trying again");
+                std::thread::sleep(TICK);
+                continue;
+            }
+        };
+        let sites = sites.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let batch = Arc::new(decoder.decode(frames, sites));
+        for queue in &mut queues {
+            // A consumer that has stopped is left out from here on; its cursor keeps its place in the journal.
+            if queue.as_ref().is_some_and(|queue| queue.send(batch.clone()).is_err()) {
+                *queue = None;
+            }
+        }
+    }
+}
+
+fn consume(mut consumer: Box<dyn Consumer>, index: usize, batches: &Receiver<Arc<Batch>>, progress: &Progress, clock: &Clock) {
+    let mut run = || -> Result<(), ConsumerError> {
+        let mut since_tick = Stopwatch::start();
+        loop {
+            match batches.recv_timeout(TICK.saturating_sub(since_tick.elapsed())) {
+                Ok(batch) => {
+                    consumer.apply(&batch)?;
+                    progress.update(index, |state| state.applied = state.applied.max(batch.last));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return consumer.flush(),
+            }
+            // Looked at after every batch too: under steady load the queue is never empty.
+            if since_tick.elapsed() >= TICK {
+                consumer.tick(clock.now())?;
+                since_tick = Stopwatch::start();
+            }
+        }
+    };
+    if let Err(error) = run() {
+        tracing::error!(consumer = consumer.name(), %error, "stopped; the journal keeps what it has not seen");
+        progress.update(index, |state| state.error = Some(error.to_string()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::body::SITE_UNKNOWN;
+    use crate::frame::{FrameKind, NewFrame, Transport};
+
+    struct Lines;
+
+    impl Decode for Lines {
+        fn decode(&mut self, frames: Vec<Frame>, sites: Arc<SiteTable>) -> Batch {
+            let first = frames.first().map(|frame| frame.seq).unwrap_or_default();
+            let last = frames.last().map(|frame| frame.seq).unwrap_or_default();
+            Batch { first, last, frames, sites, ..Batch::default() }
+        }
+    }
+
+    /// Keeps what it applied in `seen`, and its cursor outside, as a store on disk would.
+    struct Memory {
+        seen: Arc<Mutex<Vec<u64>>>,
+        cursor: Arc<Mutex<u64>>,
+        fail_at: Option<u64>,
+    }
+
+    impl Consumer for Memory {
+        fn name(&self) -> &'static str {
+            "memory"
+        }
+        fn cursor(&self) -> Seq {
+            Seq(*self.cursor.lock().unwrap())
+        }
+        fn apply(&mut self, batch: &Batch) -> Result<(), ConsumerError> {
+            let cursor = *self.cursor.lock().unwrap();
+            if self.fail_at.is_some_and(|at| batch.last.0 >= at) {
+                return Err("disk full".into());
+            }
+            self.seen.lock().unwrap().extend(batch.frames.iter().map(|frame| frame.seq.0).filter(|seq| *seq > cursor));
+            Ok(())
+        }
+        fn tick(&mut self, _now: Timestamp) -> Result<(), ConsumerError> {
+            Ok(())
+        }
+        fn flush(&mut self) -> Result<(), ConsumerError> {
+            *self.cursor.lock().unwrap() = self.seen.lock().unwrap().last().copied().unwrap_or(0);
+            Ok(())
+        }
+    }
+
+    fn append(journal: &Journal, count: usize) {
+        for _ in 0..count {
+            let frame = NewFrame {
+                received_at: Timestamp(1),
+                site: SITE_UNKNOWN,
+                peer: Ipv4Addr::LOCALHOST.into(),
+                transport: Transport::Tcp,
+                kind: FrameKind::Line,
+                payload: Box::from(&b"x"[..]),
+            };
+            journal.writer().append_blocking(vec![frame]).unwrap();
+        }
+    }
+
+    #[test]
+    fn every_frame_reaches_every_consumer_once_over_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(&dir.path().join("j"), &dir.path().join("q"), Timestamp(1)).unwrap();
+        let seen: [Arc<Mutex<Vec<u64>>>; 2] = Default::default();
+        let cursors: [Arc<Mutex<u64>>; 2] = Default::default();
+        for round in 1..=3u64 {
+            let consumers = seen
+                .iter()
+                .zip(&cursors)
+                .map(|(seen, cursor)| Box::new(Memory { seen: seen.clone(), cursor: cursor.clone(), fail_at: None }) as Box<dyn Consumer>)
+                .collect();
+            let mut pipeline =
+                Pipeline::start(&journal, Box::new(Lines), consumers, SharedSites::default(), &Clock::manual(Timestamp(1))).unwrap();
+            append(&journal, 5);
+            assert!(pipeline.wait_applied(Seq(round * 5), Duration::from_secs(60)));
+            pipeline.stop();
+        }
+        for seen in &seen {
+            assert_eq!(*seen.lock().unwrap(), (1..=15).collect::<Vec<_>>());
+        }
+        journal.close();
+    }
+
+    #[test]
+    fn a_failing_consumer_stops_alone_and_says_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let (journal, _) = Journal::open(&dir.path().join("j"), &dir.path().join("q"), Timestamp(1)).unwrap();
+        let seen: Arc<Mutex<Vec<u64>>> = Arc::default();
+        let consumers: Vec<Box<dyn Consumer>> = vec![
+            Box::new(Memory { seen: Arc::default(), cursor: Arc::default(), fail_at: Some(3) }),
+            Box::new(Memory { seen: seen.clone(), cursor: Arc::default(), fail_at: None }),
+        ];
+        let mut pipeline =
+            Pipeline::start(&journal, Box::new(Lines), consumers, SharedSites::default(), &Clock::manual(Timestamp(1))).unwrap();
+        append(&journal, 6);
+        assert!(pipeline.wait_applied(Seq(6), Duration::from_secs(60)));
+        assert_eq!(pipeline.states()[0].error.as_deref(), Some("disk full"));
+        pipeline.stop();
+        assert_eq!(*seen.lock().unwrap(), (1..=6).collect::<Vec<_>>());
+    }
 }

@@ -121,6 +121,56 @@ fn no_line_about_a_login_is_left_unread() {
     assert!(total <= 60, "{total} {unread:#?}");
 }
 
+/// One of crowdsec's `parser.assert` lines that speaks of a stage: which event, which field, what value.
+fn assertion<'a>(line: &'a str, stage: &str) -> Option<(usize, &'a str, String)> {
+    let (place, wanted) = line.strip_prefix("results[\"")?.strip_prefix(stage)?.split_once(" == ")?;
+    let (number, field) = place.split_once("].Evt.")?;
+    let n = number.rsplit('[').next()?.parse().ok()?;
+    let wanted = wanted.strip_prefix('"')?.strip_suffix('"')?;
+    Some((n, field, serde_json::from_str(&format!("\"{wanted}\"")).ok()?))
+}
+
+/// Each crowdsec case: its name, its log's lines as events, its assertions.
+fn crowdsec_cases(corpora: &Path) -> Vec<(String, Vec<Event>, String)> {
+    let mut cases = Vec::new();
+    for case in fs::read_dir(corpora.join("crowdsec")).unwrap() {
+        let case = case.unwrap().path();
+        let log =
+            fs::read_dir(&case).unwrap().map(|file| file.unwrap().path()).find(|path| path.extension().is_some_and(|end| end == "log"));
+        let (Some(log), Ok(asserts)) = (log, fs::read_to_string(case.join("parser.assert"))) else { continue };
+        let Ok(text) = fs::read_to_string(log) else { continue };
+        let events = text.lines().filter(|line| !line.is_empty()).map(event).collect();
+        cases.push((case.file_name().unwrap().to_string_lossy().into_owned(), events, asserts));
+    }
+    cases
+}
+
+/// The header of every product in crowdsec's collection that speaks syslog.
+#[test]
+fn crowdsec_headers_are_read_as_crowdsec_reads_them() {
+    let Some(corpora) = corpora() else { return };
+    let (mut compared, mut wrong) = (0, Vec::new());
+    for (name, events, asserts) in crowdsec_cases(&corpora) {
+        for line in asserts.lines() {
+            let Some((n, field, wanted)) = assertion(line, "s00-raw\"][\"crowdsecurity/syslog-logs\"]") else { continue };
+            let Some(event) = events.get(n) else { continue };
+            let read = match field {
+                "Parsed[\"program\"]" => text(event, fields::PROCESS_NAME),
+                "Parsed[\"pid\"]" => text(event, fields::PROCESS_PID),
+                "Parsed[\"message\"]" => event.message().to_owned(),
+                "Meta[\"machine\"]" => text(event, fields::HOST_NAME),
+                _ => continue,
+            };
+            compared += 1;
+            if read.trim() != wanted.trim() {
+                wrong.push(format!("{name} {field}: {read:?} instead of {wanted:?}\n   {}", event.line()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {compared}\n{}", wrong.len(), wrong.join("\n"));
+    assert!(compared >= 500, "only {compared} assertions compared");
+}
+
 /// crowdsec's assertions of the parts we decode too: its names, ours, and the folders.
 #[test]
 fn crowdsec_reads_the_same() {
@@ -140,25 +190,14 @@ fn crowdsec_reads_the_same() {
     ];
     let Some(corpora) = corpora() else { return };
     let mut compared = 0;
-    for case in fs::read_dir(corpora.join("crowdsec")).unwrap() {
-        let case = case.unwrap().path();
-        let name = case.file_name().unwrap().to_string_lossy().into_owned();
+    for (name, events, asserts) in crowdsec_cases(&corpora) {
         if !["ssh-", "sshd-", "opnsense-sshd", "iptables-"].iter().any(|prefix| name.starts_with(prefix)) {
             continue;
         }
-        let log =
-            fs::read_dir(&case).unwrap().map(|file| file.unwrap().path()).find(|path| path.extension().is_some_and(|end| end == "log"));
-        let events: Vec<Event> = lines(&log.unwrap()).iter().filter(|line| !line.is_empty()).map(|line| event(line)).collect();
-        let asserts = fs::read_to_string(case.join("parser.assert")).unwrap_or_default();
-        for assertion in asserts.lines().filter(|line| line.starts_with("results[\"s01-parse\"]")) {
-            let Some((place, wanted)) = assertion.split_once(" == ") else { continue };
-            let Some((_, field)) = NAMES.iter().find(|(name, _)| place.ends_with(name)) else { continue };
-            let Some(n) = place.split('[').nth(3).and_then(|part| part.split(']').next()?.parse::<usize>().ok()) else { continue };
-            let wanted = wanted.trim_matches('"');
-            if wanted.is_empty() {
-                continue;
-            }
-            assert_eq!(text(&events[n], *field), wanted, "{name} {assertion}\n{}", events[n].line());
+        for line in asserts.lines() {
+            let Some((n, place, wanted)) = assertion(line, "s01-parse\"]") else { continue };
+            let Some((_, field)) = NAMES.iter().find(|(name, _)| *name == place).filter(|_| !wanted.is_empty()) else { continue };
+            assert_eq!(text(&events[n], *field), wanted, "{name} {line}\n{}", events[n].line());
             compared += 1;
         }
     }

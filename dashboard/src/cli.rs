@@ -1,0 +1,249 @@
+//! The command line as clap sees it: names, arguments and their help. What the commands do stands in `command`.
+//! Names and exit codes are stable (scripts use them): 0 done, 1 some input failed, 2 wrong usage or configuration.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+/// Wartburg: die Sicherheitsplattform von ThüringenCERT.
+#[derive(Debug, Parser)]
+#[command(
+    name = "wartburg",
+    version,
+    about = "Wartburg: vom Syslog der Kommunen über Vorfälle und Warnungen bis zu den Kennzahlen",
+    long_about = "Wartburg nimmt Logs und Flussdaten der Kommunen entgegen, erkennt Angriffe, führt Vorfälle bis zur \
+                  Eindämmung, verteilt Warnungen und rechnet die Kennzahlen daraus.\n\n\
+                  Zum Kennenlernen:   wartburg demo\n\
+                  Im Betrieb:         wartburg serve --config wartburg.toml\n\
+                  Eine Datei prüfen:  wartburg import auth.log && wartburg incidents",
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// Datenverzeichnis
+    #[arg(long, global = true, env = "WARTBURG_DATA", value_name = "ORDNER", value_hint = ValueHint::DirPath)]
+    pub data: Option<PathBuf>,
+    /// Konfigurationsdatei (TOML); `wartburg check-config --example` zeigt eine
+    #[arg(long, global = true, value_name = "DATEI", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Startet alles in einem Prozess: Empfang, Speicher, Regeln, Warndienst, Oberfläche
+    Serve,
+    /// Führt Wartburg mit erfundenen Daten vor, in einem frischen Verzeichnis
+    #[command(long_about = "Legt ein frisches Datenverzeichnis an: 82 Stellen, zwei Jahre Vorgeschichte, laufender Verkehr aus echten \
+                            Paketen und alle drei Minuten ein Angriff. Nennt Adresse und Anmeldungen. Ende mit Strg+C.")]
+    Demo(DemoArgs),
+    /// Liest Dateien ein, auf demselben Weg wie aus dem Netz, und wartet, bis alles auffindbar ist
+    #[command(long_about = "Liest Logdateien (eine Zeile oder ein JSON-Objekt je Zeile) oder Fluss-Datagramme ein; gzip und zstd werden \
+                            erkannt, - ist die Standardeingabe. Dieselbe Datei zweimal ändert nichts; eine gewachsene wird fortgesetzt. \
+                            Ist eine Datei nicht lesbar, gehen die anderen weiter, und der Befehl endet mit 1.")]
+    Import(ImportArgs),
+    /// Zeigt, was aus Zeilen oder Datagrammen wird, ohne etwas zu speichern
+    Decode(DecodeArgs),
+    /// Sucht in den Ereignissen
+    #[command(long_about = "Sucht in den Ereignissen, neueste zuerst. Beispiele:\n  \
+                            wartburg search 'event.action:ssh_login AND event.outcome:failure'\n  \
+                            wartburg search 'source.ip:10.0.0.0/8 AND \"Failed password\"' --from 2026-11-01\n  \
+                            wartburg search '_defect:no_header' --json")]
+    Search(SearchArgs),
+    /// Zeigt Flussdaten oder die größten nach einem Feld
+    Flows(FlowsArgs),
+    /// Listet die Vorfälle
+    Incidents(ListArgs),
+    /// Listet die Alarme
+    Alerts(ListArgs),
+    /// Listet die Quellen und wann sie zuletzt sendeten
+    Sources(ListArgs),
+    /// Prüft Regeln und ihre Belege
+    Rules {
+        #[command(subcommand)]
+        command: RulesCommand,
+    },
+    /// Prüft Warnungen (CSAF)
+    Advisory {
+        #[command(subcommand)]
+        command: AdvisoryCommand,
+    },
+    /// Legt Konten an
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
+    },
+    /// Prüft die Konfigurationsdatei
+    CheckConfig {
+        /// Gibt eine kommentierte Beispieldatei aus
+        #[arg(long)]
+        example: bool,
+    },
+    /// Gibt Vervollständigungen für die Shell aus
+    Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Port der Oberfläche
+    #[arg(long, default_value_t = 8080)]
+    pub port: u16,
+    /// Spielt den Angriff einmal, wartet auf seinen Vorfall und endet (für Abnahme und CI)
+    #[arg(long)]
+    pub once: bool,
+    /// Startwert des Zufalls
+    #[arg(long, default_value_t = 16, hide = true)]
+    pub seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// Dateien; - für die Standardeingabe
+    #[arg(required = true, value_name = "DATEI", value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// Standort, dem die Daten gehören
+    #[arg(long, value_name = "NAME")]
+    pub site: Option<String>,
+    /// Die Dateien sind Fluss-Datagramme (NetFlow), je Datei eines
+    #[arg(long)]
+    pub flow: bool,
+    /// Zahlen als JSON, ein Objekt je Zeile
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DecodeArgs {
+    /// Dateien; - für die Standardeingabe
+    #[arg(required = true, value_name = "DATEI", value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// Die Dateien sind Fluss-Datagramme (NetFlow)
+    #[arg(long)]
+    pub flow: bool,
+    /// Ein JSON-Objekt je Zeile, Felder mit ECS-Namen
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SearchArgs {
+    /// Anfrage, etwa 'user.name:root AND NOT site:rathaus'; * findet alles
+    pub query: String,
+    #[command(flatten)]
+    pub span: Span,
+    /// Höchstens so viele Treffer
+    #[arg(long, default_value_t = 100, value_name = "ANZAHL")]
+    pub limit: usize,
+    /// Ein JSON-Objekt je Zeile
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct FlowsArgs {
+    /// Anfrage, etwa 'destination.port:3389'; * findet alles
+    #[arg(default_value = "*")]
+    pub query: String,
+    /// Die größten nach diesem Feld, etwa source.ip
+    #[arg(long, value_name = "FELD")]
+    pub top: Option<String>,
+    #[command(flatten)]
+    pub span: Span,
+    /// Höchstens so viele Zeilen
+    #[arg(long, default_value_t = 20, value_name = "ANZAHL")]
+    pub limit: usize,
+    /// Ein JSON-Objekt je Zeile
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Span {
+    /// Ab hier: 2026-11-21, 2026-11-21T14:00:00Z oder rückwärts 15m, 2h, 7d
+    #[arg(long, value_name = "ZEIT")]
+    pub from: Option<String>,
+    /// Bis hier, ausschließlich
+    #[arg(long, value_name = "ZEIT")]
+    pub to: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Ein JSON-Objekt je Zeile
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RulesCommand {
+    /// Übersetzt alle Regeln und sagt, was wo falsch ist
+    Check {
+        #[arg(value_name = "ORDNER", value_hint = ValueHint::DirPath)]
+        dirs: Vec<PathBuf>,
+    },
+    /// Führt die Belege jeder Regel aus: was treffen muss und was nicht
+    Test {
+        #[arg(value_name = "ORDNER", value_hint = ValueHint::DirPath)]
+        dirs: Vec<PathBuf>,
+    },
+    /// Wertet Ereignisse aus einer NDJSON-Datei aus
+    Run {
+        #[arg(long, required = true, num_args = 1.., value_name = "ORDNER", value_hint = ValueHint::DirPath)]
+        rules: Vec<PathBuf>,
+        /// Ereignisse, ein JSON-Objekt je Zeile
+        #[arg(value_name = "DATEI", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AdvisoryCommand {
+    /// Prüft CSAF-Dateien gegen die Tests der Norm
+    Validate {
+        #[arg(required = true, value_name = "DATEI", value_hint = ValueHint::FilePath)]
+        files: Vec<PathBuf>,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// Legt ein Konto an; das Kennwort wird von der Standardeingabe gelesen
+    Add {
+        /// Anmeldename
+        name: String,
+        /// analyst, lead, municipality, steering …
+        #[arg(long)]
+        role: String,
+        /// Stelle, für Konten von Kommunen
+        #[arg(long, value_name = "NAME")]
+        body: Option<String>,
+        /// Anzeigename
+        #[arg(long, value_name = "NAME")]
+        full_name: Option<String>,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_a_help_line() {
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+        }
+    }
+}

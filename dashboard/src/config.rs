@@ -1,0 +1,506 @@
+//! The configuration file: read, checked key by key, and explained. Every key stands once in `KEYS`, with its kind,
+//! default, example and German help; the checks, the messages and the commented example are made from that table.
+//! An error names file, line, key, value and an accepted example; an unknown key names the nearest known one.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use ingest::body::Prefix;
+use toml::de::{DeTable, DeValue};
+
+/// One thing that is wrong, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(pub String);
+
+/// The configuration as the program uses it.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    pub data: Option<PathBuf>,
+    pub intake: Intake,
+    pub web: Web,
+    pub mail: Mail,
+    /// Publisher of the CSAF documents.
+    pub csaf_namespace: String,
+    pub contact: String,
+    /// Zone of log stamps that carry none.
+    pub zone: chrono_tz::Tz,
+    pub rule_dirs: Vec<PathBuf>,
+    pub sites: Vec<SiteConfig>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Intake {
+    pub syslog_udp: Option<SocketAddr>,
+    pub syslog_tcp: Option<SocketAddr>,
+    pub http: Option<SocketAddr>,
+    pub http_token: Option<String>,
+    pub netflow_udp: Option<SocketAddr>,
+    pub udp_receive_buffer_bytes: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Web {
+    pub listen: Option<SocketAddr>,
+    pub base_url: String,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Mail {
+    /// Empty: mails stay in the outbox.
+    pub host: String,
+    pub port: u16,
+    pub tls: String,
+    pub user: Option<String>,
+    pub password: Option<String>,
+    pub from: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct SiteConfig {
+    pub name: String,
+    pub body: Option<String>,
+    pub prefixes: Vec<Prefix>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Address,
+    Text,
+    Path,
+    /// A file whose first line is the secret.
+    Secret,
+    Paths,
+    Integer(i64, i64),
+    Choice(&'static [&'static str]),
+    Zone,
+    Url,
+    Prefixes,
+}
+
+struct Key {
+    path: &'static str,
+    kind: Kind,
+    /// As written in TOML; empty where the key has no default and may be missing.
+    default: &'static str,
+    example: &'static str,
+    help: &'static str,
+}
+
+const fn key(path: &'static str, kind: Kind, default: &'static str, example: &'static str, help: &'static str) -> Key {
+    Key { path, kind, default, example, help }
+}
+
+const KEYS: &[Key] = &[
+    key("data", Kind::Path, "", "\"/var/lib/wartburg\"", "Datenverzeichnis; geht auch mit --data oder WARTBURG_DATA"),
+    key("intake.syslog_udp", Kind::Address, "\"0.0.0.0:514\"", "\"0.0.0.0:514\"", "Syslog über UDP; \"aus\" schaltet ab"),
+    key(
+        "intake.syslog_tcp",
+        Kind::Address,
+        "\"0.0.0.0:514\"",
+        "\"0.0.0.0:514\"",
+        "Syslog über TCP (Zeilen oder mit Längenangabe); \"aus\" schaltet ab",
+    ),
+    key(
+        "intake.http",
+        Kind::Address,
+        "\"127.0.0.1:8514\"",
+        "\"127.0.0.1:8514\"",
+        "NDJSON über HTTP, POST /v1/ingest, bestätigt nach fsync; \"aus\" schaltet ab",
+    ),
+    key(
+        "intake.http_token_file",
+        Kind::Secret,
+        "",
+        "\"/etc/wartburg/intake.token\"",
+        "Datei mit dem Bearer-Token, das Absender nennen müssen",
+    ),
+    key("intake.netflow_udp", Kind::Address, "\"0.0.0.0:2055\"", "\"0.0.0.0:2055\"", "NetFlow v5 und v9 über UDP; \"aus\" schaltet ab"),
+    key(
+        "intake.udp_receive_buffer_bytes",
+        Kind::Integer(65_536, 1 << 30),
+        "8388608",
+        "8388608",
+        "Empfangspuffer je UDP-Anschluss in Bytes",
+    ),
+    key(
+        "web.listen",
+        Kind::Address,
+        "\"127.0.0.1:8080\"",
+        "\"127.0.0.1:8080\"",
+        "Adresse der Oberfläche; TLS übernimmt ein vorgeschalteter Proxy",
+    ),
+    key(
+        "web.base_url",
+        Kind::Url,
+        "\"http://127.0.0.1:8080\"",
+        "\"https://wartburg.thueringen.example\"",
+        "Adresse, unter der Menschen die Oberfläche erreichen; steht in Mails",
+    ),
+    key("mail.host", Kind::Text, "\"\"", "\"mail.thueringen.example\"", "SMTP-Server; leer: Mails bleiben im Ausgang"),
+    key("mail.port", Kind::Integer(1, 65_535), "25", "587", "Port des SMTP-Servers"),
+    key("mail.tls", Kind::Choice(&["none", "starttls", "implicit"]), "\"starttls\"", "\"starttls\"", "Verschlüsselung zum SMTP-Server"),
+    key("mail.user", Kind::Text, "", "\"wartburg\"", "Anmeldung am SMTP-Server"),
+    key("mail.password_file", Kind::Secret, "", "\"/etc/wartburg/smtp.password\"", "Datei mit dem Kennwort dazu"),
+    key(
+        "mail.from",
+        Kind::Text,
+        "\"ThüringenCERT <cert@thueringen.example>\"",
+        "\"ThüringenCERT <cert@thueringen.example>\"",
+        "Absender der Mails",
+    ),
+    key(
+        "csaf.namespace",
+        Kind::Url,
+        "\"https://cert.thueringen.example\"",
+        "\"https://cert.thueringen.example\"",
+        "Namensraum des Herausgebers in CSAF-Dokumenten",
+    ),
+    key("csaf.contact", Kind::Text, "\"cert@thueringen.example\"", "\"cert@thueringen.example\"", "Kontakt in Warnungen"),
+    key("time.zone", Kind::Zone, "\"Europe/Berlin\"", "\"Europe/Berlin\"", "Zeitzone von Zeitstempeln ohne Angabe"),
+    key("rules.dirs", Kind::Paths, "[]", "[\"/etc/wartburg/rules\"]", "Ordner mit eigenen Sigma-Regeln, neben den mitgelieferten"),
+    key("sites[].name", Kind::Text, "", "\"rathaus-soemmerda\"", "Kurzname des Standorts; ändert sich nie"),
+    key("sites[].body", Kind::Text, "", "\"Stadtverwaltung Sömmerda\"", "Stelle, zu der er gehört"),
+    key("sites[].prefixes", Kind::Prefixes, "", "[\"10.20.0.0/16\"]", "Netze, aus denen er sendet"),
+];
+
+/// Reads and checks a file.
+///
+/// # Errors
+/// Everything that is wrong with it, not only the first.
+pub fn load(path: &Path) -> Result<Config, Vec<ConfigError>> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        vec![ConfigError(format!("{}: kann nicht gelesen werden ({error}). Mit --config einen anderen Pfad nennen.", path.display()))]
+    })?;
+    parse(&path.display().to_string(), &text)
+}
+
+/// The configuration of an empty file.
+///
+/// # Panics
+/// Never: a test reads every default.
+pub fn defaults() -> Config {
+    parse("", "").unwrap_or_default()
+}
+
+/// A commented file with every key at its default.
+pub fn example() -> String {
+    let mut text = String::from("# Wartburg: Konfiguration. Auskommentiert stehen die Voreinstellungen.\n");
+    let mut section = "";
+    for key in KEYS {
+        let (table, name) = key.path.rsplit_once('.').unwrap_or(("", key.path));
+        if table != section {
+            section = table;
+            let header = table.strip_suffix("[]").map_or_else(|| format!("[{table}]"), |list| format!("#[[{list}]]"));
+            let _ = write!(text, "\n{header}\n");
+        }
+        let value = if key.default.is_empty() { key.example } else { key.default };
+        let _ = write!(text, "# {}\n#{name} = {value}\n", key.help);
+    }
+    text
+}
+
+fn parse(file: &str, text: &str) -> Result<Config, Vec<ConfigError>> {
+    let mut reader = Reader { file, text, errors: Vec::new(), config: Config::default() };
+    match DeTable::parse(text) {
+        Ok(table) => reader.table("", table.get_ref()),
+        Err(error) => {
+            let line = error.span().map_or(1, |span| reader.line(span.start));
+            reader.errors.push(ConfigError(format!("{file}, Zeile {line}: kein gültiges TOML: {}.", error.message())));
+        }
+    }
+    reader.fill_defaults();
+    if reader.errors.is_empty() { Ok(reader.config) } else { Err(reader.errors) }
+}
+
+struct Reader<'a> {
+    file: &'a str,
+    text: &'a str,
+    errors: Vec<ConfigError>,
+    config: Config,
+}
+
+/// A value that has passed its kind's check.
+enum Checked {
+    Address(Option<SocketAddr>),
+    Text(String),
+    Integer(i64),
+    Paths(Vec<PathBuf>),
+    Prefixes(Vec<Prefix>),
+    Zone(chrono_tz::Tz),
+}
+
+impl Reader<'_> {
+    fn line(&self, offset: usize) -> usize {
+        self.text.get(..offset).map_or(1, |before| before.matches('\n').count() + 1)
+    }
+
+    fn table(&mut self, prefix: &str, table: &DeTable<'_>) {
+        for (name, value) in table {
+            let path = if prefix.is_empty() { name.get_ref().to_string() } else { format!("{prefix}.{}", name.get_ref()) };
+            let line = self.line(name.span().start);
+            match value.get_ref() {
+                DeValue::Table(inner) if KEYS.iter().any(|key| key.path.starts_with(&format!("{path}."))) => self.table(&path, inner),
+                DeValue::Array(items) if KEYS.iter().any(|key| key.path.starts_with(&format!("{path}[]."))) => {
+                    for item in items {
+                        self.config.sites.push(SiteConfig { name: String::new(), body: None, prefixes: Vec::new() });
+                        if let DeValue::Table(inner) = item.get_ref() {
+                            self.table(&format!("{path}[]"), inner);
+                        }
+                        if self.config.sites.last().is_some_and(|site| site.name.is_empty()) {
+                            self.fail(line, "sites[].name", "fehlt", "\"rathaus-soemmerda\"");
+                        }
+                    }
+                }
+                value => self.value(&path, line, value),
+            }
+        }
+    }
+
+    fn value(&mut self, path: &str, line: usize, value: &DeValue<'_>) {
+        let Some(key) = KEYS.iter().find(|key| key.path == path) else {
+            let nearest = KEYS.iter().map(|key| key.path).min_by_key(|known| distance(known, path)).unwrap_or_default();
+            let file = self.file;
+            self.errors
+                .push(ConfigError(format!("{file}, Zeile {line}: unbekannter Schlüssel „{path}“. Gemeint ist vielleicht „{nearest}“.")));
+            return;
+        };
+        match check(key, value) {
+            Ok(checked) => self.set(path, checked),
+            Err(problem) => self.fail(line, path, &format!("{} {problem}", shown(value)), key.example),
+        }
+    }
+
+    fn fail(&mut self, line: usize, path: &str, problem: &str, example: &str) {
+        let file = self.file;
+        self.errors.push(ConfigError(format!("{file}, Zeile {line}: {path}: {problem}. Zum Beispiel: {example}")));
+    }
+
+    fn fill_defaults(&mut self) {
+        let given: Vec<String> = match DeTable::parse(self.text) {
+            Ok(table) => paths("", table.get_ref()),
+            Err(_) => return,
+        };
+        for key in KEYS.iter().filter(|key| !key.default.is_empty() && !given.iter().any(|path| path == key.path)) {
+            if let Ok(value) = DeValue::parse(key.default) {
+                self.value(key.path, 0, value.get_ref());
+            }
+        }
+    }
+
+    fn set(&mut self, path: &str, value: Checked) {
+        let config = &mut self.config;
+        match (path, value) {
+            ("data", Checked::Text(path)) => config.data = Some(path.into()),
+            ("intake.syslog_udp", Checked::Address(address)) => config.intake.syslog_udp = address,
+            ("intake.syslog_tcp", Checked::Address(address)) => config.intake.syslog_tcp = address,
+            ("intake.http", Checked::Address(address)) => config.intake.http = address,
+            ("intake.http_token_file", Checked::Text(token)) => config.intake.http_token = Some(token),
+            ("intake.netflow_udp", Checked::Address(address)) => config.intake.netflow_udp = address,
+            ("intake.udp_receive_buffer_bytes", Checked::Integer(bytes)) => {
+                config.intake.udp_receive_buffer_bytes = usize::try_from(bytes).unwrap_or_default();
+            }
+            ("web.listen", Checked::Address(address)) => config.web.listen = address,
+            ("web.base_url", Checked::Text(url)) => config.web.base_url = url.trim_end_matches('/').to_owned(),
+            ("mail.host", Checked::Text(host)) => config.mail.host = host,
+            ("mail.port", Checked::Integer(port)) => config.mail.port = u16::try_from(port).unwrap_or_default(),
+            ("mail.tls", Checked::Text(tls)) => config.mail.tls = tls,
+            ("mail.user", Checked::Text(user)) => config.mail.user = Some(user),
+            ("mail.password_file", Checked::Text(password)) => config.mail.password = Some(password),
+            ("mail.from", Checked::Text(from)) => config.mail.from = from,
+            ("csaf.namespace", Checked::Text(url)) => config.csaf_namespace = url,
+            ("csaf.contact", Checked::Text(contact)) => config.contact = contact,
+            ("time.zone", Checked::Zone(zone)) => config.zone = zone,
+            ("rules.dirs", Checked::Paths(dirs)) => config.rule_dirs = dirs,
+            (site, value) => {
+                if let Some(last) = config.sites.last_mut() {
+                    match (site, value) {
+                        ("sites[].name", Checked::Text(name)) => last.name = name,
+                        ("sites[].body", Checked::Text(body)) => last.body = Some(body),
+                        ("sites[].prefixes", Checked::Prefixes(prefixes)) => last.prefixes = prefixes,
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// All key paths that a table gives.
+fn paths(prefix: &str, table: &DeTable<'_>) -> Vec<String> {
+    let mut all = Vec::new();
+    for (name, value) in table {
+        let path = if prefix.is_empty() { name.get_ref().to_string() } else { format!("{prefix}.{}", name.get_ref()) };
+        match value.get_ref() {
+            DeValue::Table(inner) => all.extend(paths(&path, inner)),
+            _ => all.push(path),
+        }
+    }
+    all
+}
+
+fn check(key: &Key, value: &DeValue<'_>) -> Result<Checked, String> {
+    let text = || value.as_str().map(str::to_owned).ok_or_else(|| "ist kein Text in Anführungszeichen".to_owned());
+    match key.kind {
+        Kind::Address => match text()?.as_str() {
+            "aus" => Ok(Checked::Address(None)),
+            text => text.parse().map(|address| Checked::Address(Some(address))).map_err(|_| "ist keine Adresse mit Port".to_owned()),
+        },
+        Kind::Text | Kind::Path => text().map(Checked::Text),
+        Kind::Secret => {
+            let path = text()?;
+            let secret = std::fs::read_to_string(&path).map_err(|error| format!("kann nicht gelesen werden ({error})"))?;
+            let secret = secret.lines().next().unwrap_or_default().trim().to_owned();
+            if secret.is_empty() { Err("ist eine leere Datei".to_owned()) } else { Ok(Checked::Text(secret)) }
+        }
+        Kind::Url => {
+            let url = text()?;
+            let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
+            if rest.is_empty() || rest.contains(char::is_whitespace) {
+                return Err("ist keine Adresse mit https://".to_owned());
+            }
+            Ok(Checked::Text(url))
+        }
+        Kind::Choice(choices) => {
+            let choice = text()?;
+            let known = choices.contains(&choice.as_str());
+            if known { Ok(Checked::Text(choice)) } else { Err(format!("ist keines von: {}", choices.join(", "))) }
+        }
+        Kind::Zone => text()?.parse().map(Checked::Zone).map_err(|_| "ist keine Zeitzone".to_owned()),
+        Kind::Integer(min, max) => {
+            let DeValue::Integer(integer) = value else { return Err("ist keine ganze Zahl".to_owned()) };
+            let number = i64::from_str_radix(integer.as_str(), integer.radix()).map_err(|_| "ist zu groß".to_owned())?;
+            if (min..=max).contains(&number) { Ok(Checked::Integer(number)) } else { Err(format!("liegt nicht zwischen {min} und {max}")) }
+        }
+        Kind::Paths => list(value).map(|all| Checked::Paths(all.into_iter().map(PathBuf::from).collect())),
+        Kind::Prefixes => {
+            let parse = |text: String| text.parse::<Prefix>().map_err(|_| format!("enthält „{text}“, das ist kein Netz"));
+            list(value)?.into_iter().map(parse).collect::<Result<_, _>>().map(Checked::Prefixes)
+        }
+    }
+}
+
+fn list(value: &DeValue<'_>) -> Result<Vec<String>, String> {
+    let error = || "ist keine Liste von Texten".to_owned();
+    let items = value.as_array().ok_or_else(error)?;
+    items.iter().map(|item| item.get_ref().as_str().map(str::to_owned).ok_or_else(error)).collect()
+}
+
+/// A value as people wrote it, short.
+fn shown(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => format!("„{}“", text.chars().take(60).collect::<String>()),
+        DeValue::Integer(integer) => integer.to_string(),
+        DeValue::Boolean(truth) => truth.to_string(),
+        DeValue::Float(float) => float.to_string(),
+        DeValue::Datetime(moment) => moment.to_string(),
+        DeValue::Array(_) => "die Liste".to_owned(),
+        DeValue::Table(_) => "die Tabelle".to_owned(),
+    }
+}
+
+/// Edit distance, for "did you mean".
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (to, cell) in b.iter().zip(row.iter_mut().skip(1)) {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = *cell;
+            left = replaced.min(*cell + 1).min(left + 1);
+            *cell = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    fn check(text: &str, expected: Expect) {
+        let errors = parse("w.toml", text).err().unwrap_or_default();
+        expected.assert_eq(&errors.iter().map(|error| format!("{}\n", error.0)).collect::<String>());
+    }
+
+    #[test]
+    fn errors_name_file_line_key_value_and_an_example() {
+        check(
+            "[intake]\nsyslog_udp = \"514\"\n",
+            expect![[r#"
+            w.toml, Zeile 2: intake.syslog_udp: „514“ ist keine Adresse mit Port. Zum Beispiel: "0.0.0.0:514"
+        "#]],
+        );
+        check(
+            "[intake]\nsyslog_upd = \"0.0.0.0:514\"\n[mail]\nport = 99999\ntls = \"ssl\"",
+            expect![[r#"
+            w.toml, Zeile 2: unbekannter Schlüssel „intake.syslog_upd“. Gemeint ist vielleicht „intake.syslog_udp“.
+            w.toml, Zeile 4: mail.port: 99999 liegt nicht zwischen 1 und 65535. Zum Beispiel: 587
+            w.toml, Zeile 5: mail.tls: „ssl“ ist keines von: none, starttls, implicit. Zum Beispiel: "starttls"
+        "#]],
+        );
+        check(
+            "[[sites]]\nprefixes = [\"10.0.0.0/40\"]\n",
+            expect![[r#"
+            w.toml, Zeile 2: sites[].prefixes: die Liste enthält „10.0.0.0/40“, das ist kein Netz. Zum Beispiel: ["10.20.0.0/16"]
+            w.toml, Zeile 1: sites[].name: fehlt. Zum Beispiel: "rathaus-soemmerda"
+        "#]],
+        );
+        check(
+            "time.zone = \"Berlin\"\nweb.base_url = 7\n",
+            expect![[r#"
+            w.toml, Zeile 1: time.zone: „Berlin“ ist keine Zeitzone. Zum Beispiel: "Europe/Berlin"
+            w.toml, Zeile 2: web.base_url: 7 ist kein Text in Anführungszeichen. Zum Beispiel: "https://wartburg.thueringen.example"
+        "#]],
+        );
+    }
+
+    #[test]
+    fn broken_toml_says_where() {
+        let errors = parse("w.toml", "a = 1\nb = = 2\n").unwrap_err();
+        assert!(errors[0].0.starts_with("w.toml, Zeile 2: kein gültiges TOML: "), "{errors:?}");
+    }
+
+    #[test]
+    fn a_missing_secret_is_named() {
+        let errors = parse("w.toml", "[mail]\npassword_file = \"/nonexistent/x\"\n").unwrap_err();
+        assert!(errors[0].0.contains("mail.password_file: „/nonexistent/x“ kann nicht gelesen werden"), "{errors:?}");
+    }
+
+    #[test]
+    fn every_default_and_the_example_are_accepted() {
+        let config = defaults();
+        assert_eq!(config.zone, chrono_tz::Europe::Berlin);
+        assert_eq!(config.intake.udp_receive_buffer_bytes, 8 << 20);
+        assert_eq!(config.mail.tls, "starttls");
+        let secrets = |line: &str| line.contains("_file");
+        let open: String = example()
+            .lines()
+            .filter(|line| !secrets(line))
+            .map(|line| line.strip_prefix('#').unwrap_or(line))
+            .filter(|line| !line.starts_with(' '))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let config = parse("example", &open).unwrap();
+        assert_eq!(
+            config.sites,
+            [SiteConfig {
+                name: "rathaus-soemmerda".into(),
+                body: Some("Stadtverwaltung Sömmerda".into()),
+                prefixes: vec!["10.20.0.0/16".parse().unwrap()],
+            }]
+        );
+    }
+
+    #[test]
+    fn a_listener_can_be_switched_off() {
+        assert_eq!(parse("", "[intake]\nsyslog_udp = \"aus\"").unwrap().intake.syslog_udp, None);
+    }
+}

@@ -1,0 +1,270 @@
+//! A data directory, opened: database, journal, stores, rules and the pipeline between them. `serve`, `demo` and
+//! `import` are thin users of it. One process at a time holds a directory; who only reads may look beside it (`View`).
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use detect::consumer::DetectConsumer;
+use detect::engine::{Engine, RuleSet};
+use ingest::body::{SharedSites, Site, SiteId, SiteTable, body_list, site_add};
+use ingest::db::{Db, DbError, Migrations};
+use ingest::decode::{Options, decode};
+use ingest::event::Event;
+use ingest::events::{EventConsumer, EventStore};
+use ingest::flow::netflow::NetflowDecoder;
+use ingest::flows::{FlowConsumer, FlowStore};
+use ingest::frame::{Frame, FrameKind, Seq};
+use ingest::journal::Journal;
+use ingest::pipeline::{Batch, Decode, Pipeline};
+use ingest::source::SourceConsumer;
+use ingest::state::{state_load, state_save};
+use ingest::time::{Clock, Timestamp};
+
+use crate::config::{Config, SiteConfig};
+
+/// Every owner's tables, in the order in which they refer to each other.
+const MIGRATIONS: &[Migrations] = &[
+    ingest::body::MIGRATIONS,
+    ingest::history::MIGRATIONS,
+    ingest::source::MIGRATIONS,
+    ingest::state::MIGRATIONS,
+    detect::intel::MIGRATIONS,
+    detect::alert::MIGRATIONS,
+    detect::incident::MIGRATIONS,
+    detect::recommendation::MIGRATIONS,
+    detect::consumer::MIGRATIONS,
+    advisory::advisory::MIGRATIONS,
+    advisory::subscription::MIGRATIONS,
+    advisory::outbox::MIGRATIONS,
+    advisory::acknowledgement::MIGRATIONS,
+    crate::user::MIGRATIONS,
+];
+
+/// Under which name the NetFlow templates are kept.
+const NETFLOW_STATE: &str = "netflow";
+
+/// An open data directory with its running pipeline.
+pub struct Node {
+    pub dir: PathBuf,
+    pub clock: Clock,
+    pub db: Db,
+    pub sites: SharedSites,
+    pub events: Arc<EventStore>,
+    pub flows: Arc<FlowStore>,
+    pub journal: Journal,
+    pub pipeline: Pipeline,
+    _lock: File,
+}
+
+impl Node {
+    /// Opens or creates `dir` and starts the pipeline behind the stores' cursors.
+    ///
+    /// # Errors
+    /// Where another process holds the directory, a store cannot be opened, or a rule of the operator's does not compile.
+    pub fn open(dir: &Path, config: &Config, clock: &Clock) -> Result<Self> {
+        std::fs::create_dir_all(dir).with_context(|| format!("Datenverzeichnis {} anlegen", dir.display()))?;
+        let lock = lock(dir)?;
+        let db = Db::open(&dir.join("wartburg.db"), MIGRATIONS).context("Datenbank öffnen")?;
+        sites_apply(&db, &config.sites, clock.now())?;
+        let sites: SharedSites = Arc::new(RwLock::new(Arc::new(db.read(SiteTable::load)?)));
+        let quarantine = dir.join("quarantine");
+        let (journal, report) = Journal::open(&dir.join("journal"), &quarantine, clock.now()).context("Journal öffnen")?;
+        tracing::info!(last = report.last.0, segments = report.segments, torn_bytes = report.torn_bytes, damaged = report.damaged, "journal opened");
+        let options = Options { zone: config.zone };
+        let (events, flows) = stores(dir, options.clone())?;
+        let engine = engine(config, &db, clock.now())?;
+        let decoder = NodeDecoder::new(db.clone(), options)?;
+        let pipeline = Pipeline::start(
+            &journal,
+            Box::new(decoder),
+            vec![
+                Box::new(EventConsumer::new(events.clone())),
+                Box::new(FlowConsumer::new(flows.clone())),
+                Box::new(SourceConsumer::new(db.clone())?),
+                Box::new(DetectConsumer::new(db.clone(), engine, clock.clone())?),
+            ],
+            sites.clone(),
+            clock,
+        )?;
+        Ok(Self { dir: dir.to_owned(), clock: clock.clone(), db, sites, events, flows, journal, pipeline, _lock: lock })
+    }
+
+    /// Waits until everything in the journal is searchable and judged; says who stopped on the way.
+    ///
+    /// # Errors
+    /// Where a consumer has stopped.
+    pub fn catch_up(&self) -> Result<()> {
+        let last = self.journal.last();
+        while !self.pipeline.wait_applied(last, Duration::from_secs(1)) {}
+        for state in self.pipeline.states() {
+            if let Some(error) = state.error {
+                bail!("{} ist stehen geblieben: {error}. Das Journal behält alles; nach der Behebung neu starten.", state.name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the sites anew after a change.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub fn sites_reload(&self) -> Result<()> {
+        let table = Arc::new(self.db.read(SiteTable::load)?);
+        *self.sites.write().unwrap_or_else(PoisonError::into_inner) = table;
+        Ok(())
+    }
+
+    pub fn site_table(&self) -> Arc<SiteTable> {
+        self.sites.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Writes everything out and ends, in the order of the data.
+    pub fn close(mut self) {
+        self.journal.close();
+        self.pipeline.stop();
+        self.db.close();
+    }
+}
+
+/// A data directory, looked at beside a running server: what is committed, not the last seconds.
+pub struct View {
+    pub db: Db,
+    pub sites: Arc<SiteTable>,
+    pub events: Arc<EventStore>,
+    pub flows: Arc<FlowStore>,
+    /// Held where no server runs: then the view is complete.
+    node: Option<Node>,
+}
+
+impl View {
+    /// Opens `dir` for reading. Where no server holds it, what is only in the journal yet is worked in first.
+    ///
+    /// # Errors
+    /// Where there is no data directory, or it cannot be opened.
+    pub fn open(dir: &Path, config: &Config, clock: &Clock) -> Result<Self> {
+        if !dir.join("wartburg.db").exists() {
+            bail!("{} ist kein Datenverzeichnis. Mit --data eines nennen, oder mit `wartburg import DATEI` eines anlegen.", dir.display());
+        }
+        if lock(dir).is_ok() {
+            let node = Node::open(dir, config, clock)?;
+            node.catch_up()?;
+            let sites = node.site_table();
+            return Ok(Self { db: node.db.clone(), sites, events: node.events.clone(), flows: node.flows.clone(), node: Some(node) });
+        }
+        tracing::info!("a server holds the directory: the last seconds before its commit are not shown here");
+        let db = Db::open(&dir.join("wartburg.db"), MIGRATIONS).context("Datenbank öffnen")?;
+        let sites = Arc::new(db.read(SiteTable::load)?);
+        let (events, flows) = stores(dir, Options { zone: config.zone })?;
+        Ok(Self { db, sites, events, flows, node: None })
+    }
+
+    pub fn close(self) {
+        match self.node {
+            Some(node) => node.close(),
+            None => self.db.close(),
+        }
+    }
+}
+
+fn stores(dir: &Path, options: Options) -> Result<(Arc<EventStore>, Arc<FlowStore>)> {
+    let redecode = move |frame: &Frame| -> Option<Event> { decode(frame, &options) };
+    let events = EventStore::open(&dir.join("events"), redecode).context("Ereignisspeicher öffnen")?;
+    let flows = FlowStore::open(&dir.join("flows")).context("Flussspeicher öffnen")?;
+    Ok((events, flows))
+}
+
+fn engine(config: &Config, db: &Db, now: Timestamp) -> Result<Engine> {
+    let shipped = RuleSet::shipped();
+    let mut rules = shipped.map_err(|errors| anyhow::anyhow!("mitgelieferte Regeln: {errors:?}"))?;
+    if !config.rule_dirs.is_empty() {
+        let (own, errors) = RuleSet::load(&config.rule_dirs);
+        if let Some(error) = errors.first() {
+            bail!("eigene Regeln: {error} ({} Fehler; `wartburg rules check` zeigt alle)", errors.len());
+        }
+        rules = rules.merge(own);
+    }
+    let indicators = Arc::new(db.read(|connection| detect::intel::indicator_load(connection, now))?);
+    Ok(Engine::new(rules, indicators))
+}
+
+/// Brings the sites of the configuration into the database; sites that are there keep their identity.
+fn sites_apply(db: &Db, sites: &[SiteConfig], now: Timestamp) -> Result<()> {
+    let sites = sites.to_vec();
+    db.write(move |tx| {
+        let known = SiteTable::load(tx)?;
+        let bodies = body_list(tx)?;
+        for site in sites.iter().filter(|site| known.by_name(&site.name).is_none()) {
+            let body = bodies.iter().find(|body| Some(&body.name) == site.body.as_ref()).map(|body| body.id);
+            site_add(tx, &Site { id: SiteId::new(now), name: site.name.clone(), body, prefixes: site.prefixes.clone() })?;
+        }
+        Ok::<_, DbError>(())
+    })
+    .context("Standorte aus der Konfiguration übernehmen")
+}
+
+/// Takes the directory for this process. The lock ends with the process, however it ends.
+fn lock(dir: &Path) -> Result<File> {
+    let path = dir.join("lock");
+    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+    let file = file.as_mut().map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?;
+    if file.try_lock().is_err() {
+        let mut pid = String::new();
+        let _ = file.read_to_string(&mut pid);
+        bail!(
+            "{} wird schon von einem anderen Prozess benutzt ({}). Ihn beenden, oder mit --data ein anderes Verzeichnis nennen.",
+            dir.display(),
+            pid.trim()
+        );
+    }
+    file.set_len(0)?;
+    file.seek(SeekFrom::Start(0))?;
+    writeln!(file, "wartburg, Prozess {}", std::process::id())?;
+    Ok(file.try_clone()?)
+}
+
+/// Decodes lines and flows. NetFlow templates are kept in the database, so that a restart loses none.
+struct NodeDecoder {
+    db: Db,
+    options: Options,
+    netflow: NetflowDecoder,
+}
+
+impl NodeDecoder {
+    fn new(db: Db, options: Options) -> Result<Self> {
+        let mut netflow = NetflowDecoder::default();
+        if let Some(state) = db.read(|connection| state_load(connection, NETFLOW_STATE))? {
+            netflow.restore(&state);
+        }
+        Ok(Self { db, options, netflow })
+    }
+}
+
+impl Decode for NodeDecoder {
+    fn decode(&mut self, frames: Vec<Frame>, sites: Arc<SiteTable>) -> Batch {
+        let first = frames.first().map_or(Seq(0), |frame| frame.seq);
+        let last = frames.last().map_or(Seq(0), |frame| frame.seq);
+        let mut batch = Batch { first, last, sites, ..Batch::default() };
+        let mut templates_changed = false;
+        for frame in &frames {
+            if frame.frame.kind == FrameKind::Flow {
+                let report = self.netflow.decode(frame, &mut batch.flows);
+                templates_changed |= report.templates > 0;
+            } else if let Some(event) = decode(frame, &self.options) {
+                batch.events.push(event);
+            }
+        }
+        if templates_changed {
+            let state = self.netflow.snapshot();
+            let saved = self.db.write(move |tx| state_save(tx, NETFLOW_STATE, &state));
+            if let Err(error) = saved {
+                tracing::error!(%error, "NetFlow templates could not be kept; after a restart flows wait for the next template");
+            }
+        }
+        batch.frames = frames;
+        batch
+    }
+}

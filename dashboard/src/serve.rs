@@ -1,0 +1,152 @@
+//! The server: a node with its listeners, its pages and its mail delivery, until somebody ends it. Opening comes before
+//! serving, so that a port in use or a bad setting is said at once and nothing half-started is left behind.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use advisory::csaf::Publisher;
+use advisory::delivery::{Delivery, Login, SmtpConfig, Tls};
+use anyhow::{Context as _, Result, bail};
+use ingest::listen::{self, Addresses, Counters, ListenConfig};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::node::Node;
+use crate::web::{self, App, Settings};
+
+/// How long the pages' open requests may take to finish at the end.
+const GRACE: Duration = Duration::from_secs(10);
+const SMTP_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A running server.
+pub struct Server {
+    pub intake: Addresses,
+    pub web: SocketAddr,
+    tasks: JoinSet<()>,
+    shutdown: CancellationToken,
+}
+
+
+/// Opens the listeners and the pages and starts them on the current runtime.
+///
+/// # Errors
+/// A port in use, an address that is none, a mail setting that cannot work.
+pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<Server> {
+    let intake = &config.intake;
+    let listen = ListenConfig {
+        syslog_udp: intake.syslog_udp,
+        syslog_tcp: intake.syslog_tcp,
+        http: intake.http,
+        netflow_udp: intake.netflow_udp,
+        http_token: intake.http_token.clone(),
+        udp_receive_buffer_bytes: intake.udp_receive_buffer_bytes,
+    };
+    let bound = listen::bind(&listen).await.map_err(|error| anyhow::anyhow!("{error}. In der Konfiguration unter [intake] eine andere Adresse nennen, oder \"aus\"."))?;
+    let Some(address) = config.web.listen else { bail!("web.listen fehlt: die Oberfläche braucht eine Adresse, etwa \"127.0.0.1:8080\"") };
+    let pages = TcpListener::bind(address).await.with_context(|| format!("web.listen: {address} ist nicht zu öffnen; läuft dort schon etwas?"))?;
+    let web_address = pages.local_addr()?;
+
+    let shutdown = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    let counters = Arc::new(Counters::default());
+    let addresses = bound.addresses();
+    tasks.spawn(bound.run(node.journal.writer(), node.sites.clone(), counters.clone(), node.clock.clone(), shutdown.clone()));
+    if let Some(delivery) = delivery(node, config)? {
+        let stop = shutdown.clone();
+        tasks.spawn(async move { delivery.run(stop.cancelled_owned()).await });
+    }
+    let app = App::new(node, counters, publisher(config), settings);
+    let stop = shutdown.clone();
+    tasks.spawn(async move {
+        let service = web::router(app).into_make_service_with_connect_info::<SocketAddr>();
+        let graceful = axum::serve(pages, service).with_graceful_shutdown(stop.cancelled_owned());
+        if let Err(error) = graceful.await {
+            tracing::error!(%error, "the pages have stopped");
+        }
+    });
+    Ok(Server { intake: addresses, web: web_address, tasks, shutdown })
+}
+
+impl Server {
+    /// Stops listening, lets open work finish within a bound, and returns when all is done.
+    pub async fn stop(mut self) {
+        self.shutdown.cancel();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, all).await.is_err() {
+            tracing::warn!("some requests did not finish in time and were ended");
+        }
+    }
+}
+
+/// Runs until SIGINT or SIGTERM.
+///
+/// # Errors
+/// What kept the server from starting.
+pub fn serve(dir: &Path, config: &Config, clock: &ingest::time::Clock) -> Result<()> {
+    let runtime = runtime()?;
+    let node = Node::open(dir, config, clock)?;
+    let settings = Settings { secure: config.web.base_url.starts_with("https://"), ..Settings::default() };
+    let result = runtime.block_on(async {
+        let server = start(&node, config, settings).await?;
+        tracing::info!(pages = %server.web, intake = ?server.intake, "serving");
+        ended().await?;
+        tracing::info!("stopping");
+        server.stop().await;
+        Ok(())
+    });
+    node.close();
+    result
+}
+
+/// The runtime of all servers.
+///
+/// # Errors
+/// The system's own.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("Laufzeit starten")
+}
+
+/// Waits for SIGINT (Strg+C) or SIGTERM.
+///
+/// # Errors
+/// Where the system refuses the handlers.
+pub async fn ended() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// As whom warnings are published.
+pub fn publisher(config: &Config) -> Publisher {
+    Publisher {
+        name: "ThüringenCERT".to_owned(),
+        namespace: config.csaf_namespace.clone(),
+        contact: format!("ThüringenCERT, {}", config.contact),
+        mail: config.contact.clone(),
+        base_url: config.web.base_url.clone(),
+    }
+}
+
+fn delivery(node: &Node, config: &Config) -> Result<Option<Delivery>> {
+    let mail = &config.mail;
+    if mail.host.is_empty() {
+        return Ok(None);
+    }
+    let tls = match mail.tls.as_str() {
+        "none" => Tls::None,
+        "implicit" => Tls::Implicit,
+        _ => Tls::StartTls,
+    };
+    let login = mail.user.clone().map(|user| Login { user, password: mail.password.clone().unwrap_or_default() });
+    let smtp = SmtpConfig { host: mail.host.clone(), port: mail.port, tls, login, from: mail.from.clone(), timeout: SMTP_TIMEOUT };
+    let delivery = Delivery::new(node.db.clone(), smtp, node.clock.clone()).map_err(|error| anyhow::anyhow!("[mail]: {error}"))?;
+    Ok(Some(delivery))
+}

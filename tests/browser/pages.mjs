@@ -1,0 +1,68 @@
+// Walks every page that a role's navigation shows, in a real browser: no console error, no CSP report, no foreign
+// request, no serious axe violation, nothing wider than the window. Called as: node pages.mjs BASE_URL ROLE LOGIN PASSWORD [SHOTS]
+import { chromium } from "playwright-core";
+import AxeBuilder from "@axe-core/playwright";
+import { mkdirSync } from "node:fs";
+
+const [base, role, login, password, shots] = process.argv.slice(2);
+const problems = [];
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"],
+});
+
+const views = [
+  { name: "hell-1280", colorScheme: "light", viewport: { width: 1280, height: 900 } },
+  { name: "dunkel-320", colorScheme: "dark", viewport: { width: 320, height: 700 } },
+];
+
+for (const view of views) {
+  const context = await browser.newContext({ colorScheme: view.colorScheme, viewport: view.viewport, locale: "de-DE" });
+  const page = await context.newPage();
+  const where = () => `${role} ${view.name} ${page.url().replace(base, "")}`;
+  page.on("console", (message) => {
+    if (message.type() === "error" || /Content Security Policy/i.test(message.text())) problems.push(`${where()}: console: ${message.text()}`);
+  });
+  page.on("pageerror", (error) => problems.push(`${where()}: script: ${error.message}`));
+  page.on("request", (request) => {
+    if (!request.url().startsWith(base) && !request.url().startsWith("data:")) problems.push(`${where()}: foreign request ${request.url()}`);
+  });
+
+  await page.goto(`${base}/login`);
+  await page.fill("input[name=login]", login);
+  await page.fill("input[name=password]", password);
+  await Promise.all([page.waitForNavigation(), page.click("main button[type=submit], button[type=submit]")]);
+  if (page.url().endsWith("/login")) problems.push(`${where()}: login failed`);
+
+  const links = await page.$$eval("nav a[href^='/']", (all) => [...new Set(all.map((a) => a.getAttribute("href")))]);
+  if (links.length < 3) problems.push(`${where()}: only ${links.length} links in the navigation`);
+  const visited = new Set();
+  const queue = [...links];
+  while (queue.length > 0 && visited.size < 40) {
+    const path = queue.shift();
+    const kind = path.replace(/[?#].*$/, "").replace(/[0-9A-Z]{26}|TC-[0-9-]+|WID-[A-Z0-9-]+/g, "*");
+    if (visited.has(kind) || path.startsWith("/logout") || path.startsWith("/assets")) continue;
+    visited.add(kind);
+    const response = await page.goto(base + path);
+    const type = response.headers()["content-type"] ?? "";
+    if (!type.includes("text/html")) continue;
+    if (response.status() >= 400) problems.push(`${where()}: status ${response.status()}`);
+    const width = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    if (width > 1) problems.push(`${where()}: ${width} px wider than the window`);
+    const axe = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]).analyze();
+    for (const violation of axe.violations) {
+      problems.push(`${where()}: axe ${violation.id}: ${violation.help}: ${violation.nodes[0]?.html.slice(0, 160)}`);
+    }
+    if (shots) {
+      mkdirSync(shots, { recursive: true });
+      await page.screenshot({ path: `${shots}/${role}-${view.name}${kind.replaceAll("/", "_").replaceAll("*", "x")}.png`, fullPage: true });
+    }
+    // One of each kind of page that the lists lead to.
+    queue.push(...(await page.$$eval("main a[href^='/']", (all) => all.map((a) => a.getAttribute("href")))));
+  }
+  console.log(`${role} ${view.name}: ${visited.size} pages: ${[...visited].join(" ")}`);
+  await context.close();
+}
+await browser.close();
+for (const problem of problems) console.log(`PROBLEM ${problem}`);
+process.exit(problems.length > 0 ? 1 : 0);
