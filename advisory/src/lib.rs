@@ -1,5 +1,3 @@
-//! The third stage: warns and informs the bodies, and counts what came of it. Owns Advisory, Subscription, Delivery and
-//! Kpi. Knows nothing of pages: the dashboard reads from here.
 //! The third stage: warns and counts.
 
 pub mod acknowledgement;

@@ -190,7 +190,8 @@ impl Reader<'_> {
     fn known(&mut self, prefix: &str, map: &Map<String, Value>, known: &[&str]) {
         for key in map.keys().filter(|key| !known.contains(&key.as_str())) {
             let nearest = known.iter().min_by_key(|known| distance(known, key)).copied().unwrap_or_default();
-            self.wrong(&format!("{prefix}{key}"), "this key".into(), &format!("did you mean {nearest:?}? Known: {}", known.join(", ")));
+            let wanted = format!("there is no such key, did you mean {nearest:?}? Known: {}", known.join(", "));
+            self.wrong(&format!("{prefix}{key}"), map.get(key).map(shown).unwrap_or_default(), &wanted);
         }
     }
 
@@ -199,7 +200,7 @@ impl Reader<'_> {
             None => Map::new(),
             Some(Value::Object(inner)) => inner.clone(),
             Some(other) => {
-                self.wrong(key, other.to_string(), "a map of keys");
+                self.wrong(key, shown(other), "a map of keys");
                 Map::new()
             }
         }
@@ -212,7 +213,7 @@ impl Reader<'_> {
     fn text_of(&mut self, key: &str, value: Option<&Value>) -> String {
         let text = value.and_then(Value::as_str).map(str::trim).unwrap_or_default();
         if text.is_empty() || text.chars().count() > TEXT_CHARS_MAX {
-            let shown = value.filter(|value| !value.is_null()).map(Value::to_string).unwrap_or_default();
+            let shown = value.filter(|value| !value.is_null()).map(shown).unwrap_or_default();
             self.wrong(key, shown, &format!("a text of at most {TEXT_CHARS_MAX} characters"));
         }
         text.to_owned()
@@ -226,7 +227,7 @@ impl Reader<'_> {
                 all.iter().enumerate().map(|(n, value)| self.text_of(&format!("{path}[{n}]"), Some(value))).collect()
             }
             other => {
-                self.wrong(&path, other.map(Value::to_string).unwrap_or_default(), "a list of texts");
+                self.wrong(&path, other.map(shown).unwrap_or_default(), "a list of texts");
                 Vec::new()
             }
         }
@@ -245,13 +246,13 @@ impl Reader<'_> {
         for (n, step) in steps.iter().take(STEPS_MAX).enumerate() {
             let prefix = format!("steps[{n}].");
             let Some(step) = step.as_object() else {
-                self.wrong(&format!("steps[{n}]"), step.to_string(), "a map with text, within and confirm");
+                self.wrong(&format!("steps[{n}]"), shown(step), "a map with text, within and confirm");
                 continue;
             };
             self.known(&prefix, step, &["text", "within", "confirm"]);
             let within = step.get("within");
             let within_minutes = within.and_then(minutes).unwrap_or_else(|| {
-                let shown = within.map(Value::to_string).unwrap_or_default();
+                let shown = within.map(shown).unwrap_or_default();
                 self.wrong(&format!("{prefix}within"), shown, "minutes or an ISO 8601 duration such as PT4H, PT30M or P1D");
                 0
             });
@@ -263,6 +264,11 @@ impl Reader<'_> {
         }
         read
     }
+}
+
+/// A value as the file has it, without JSON's quotes.
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn minutes(value: &Value) -> Option<i64> {
@@ -346,19 +352,61 @@ steps:
 
     #[test]
     fn errors_name_file_key_and_value() {
-        check("PT4H", "PT4H", expect![]);
-        check("PT4H", "90", expect![]);
-        check("PT4H", "4 Stunden", expect![]);
-        check("PT4H", "-5", expect![]);
-        check("PT4H", "P900D", expect![]);
-        check("intrusions", "Einbruch", expect![]);
-        check("name: probe", "name: Pröbe", expect![]);
-        check("title: Probe", "titel: Probe", expect![]);
-        check("    confirm: Gesperrt", "    confirmed: Gesperrt", expect![]);
-        check("  - Prüfen", "  - [1]", expect![]);
-        check("  - text: Sperren\n    within: PT4H\n    confirm: Gesperrt", "  []", expect![]);
-        check("meaning: Bedeutung", "meaning: [", expect![]);
-        check(GOOD, "nur Text", expect![]);
+        check("PT4H", "PT4H", expect!["ok, 240 minutes"]);
+        check("PT4H", "90", expect!["ok, 90 minutes"]);
+        check(
+            "PT4H",
+            "4 Stunden",
+            expect![[
+                r#"probe.yml: steps[0].within: "4 Stunden" is not accepted, minutes or an ISO 8601 duration such as PT4H, PT30M or P1D"#
+            ]],
+        );
+        check(
+            "PT4H",
+            "-5",
+            expect![[r#"probe.yml: steps[0].within: "-5" is not accepted, minutes or an ISO 8601 duration such as PT4H, PT30M or P1D"#]],
+        );
+        check(
+            "PT4H",
+            "P900D",
+            expect![[r#"probe.yml: steps[0].within: "P900D" is not accepted, minutes or an ISO 8601 duration such as PT4H, PT30M or P1D"#]],
+        );
+        check(
+            "intrusions",
+            "Einbruch",
+            expect![[r#"probe.yml: applies_to.rsit[0]: "Einbruch" is not accepted, an RSIT class such as intrusion-attempts/brute-force"#]],
+        );
+        check(
+            "name: probe",
+            "name: Pröbe",
+            expect![[r#"probe.yml: name: "Pröbe" is not accepted, lower-case letters, digits and _ (such as ssh_bruteforce)"#]],
+        );
+        check(
+            "title: Probe",
+            "titel: Probe",
+            expect![[r#"
+                probe.yml: titel: "Probe" is not accepted, there is no such key, did you mean "title"? Known: name, title, applies_to, meaning, check, steps
+                probe.yml: title: nothing is not accepted, a text of at most 2000 characters"#]],
+        );
+        check(
+            "    confirm: Gesperrt",
+            "    confirmed: Gesperrt",
+            expect![[r#"
+                probe.yml: steps[0].confirmed: "Gesperrt" is not accepted, there is no such key, did you mean "confirm"? Known: text, within, confirm
+                probe.yml: steps[0].confirm: nothing is not accepted, a text of at most 2000 characters"#]],
+        );
+        check("  - Prüfen", "  - [1]", expect![[r#"probe.yml: check[0]: "[1]" is not accepted, a text of at most 2000 characters"#]]);
+        check(
+            "  - text: Sperren\n    within: PT4H\n    confirm: Gesperrt",
+            "  []",
+            expect![[r#"probe.yml: steps: "0 steps" is not accepted, a list of 1 to 20, each with text, within and confirm"#]],
+        );
+        check(
+            "meaning: Bedeutung",
+            "meaning: [",
+            expect![[r#"probe.yml: not YAML: error: line 9 column 3: "-" is only valid inside a block"#]],
+        );
+        check(GOOD, "nur Text", expect!["probe.yml: not YAML: a playbook is a map of keys"]);
     }
 
     #[test]

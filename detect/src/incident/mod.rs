@@ -270,4 +270,6 @@ pub fn replay(history: &[HistoryEvent]) -> Option<Replayed> {
 }
 
 #[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
 mod tests;

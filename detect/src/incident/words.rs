@@ -82,7 +82,7 @@ pub(crate) fn summary(incident: &Incident, alerts: &[Alert], observables: &Obser
     })
     .collect();
     let fell = if incident.events == 1 { "fiel" } else { "fielen" };
-    let mut text = format!("{span} {fell} in {place} {events} ({rules} {}).", enumeration(&quoted));
+    let mut text = format!("{place}: {span} {fell} {events} ({rules} {}).", enumeration(&quoted));
     if !involved.is_empty() {
         text.push_str(&format!(" Beteiligt: {}.", involved.join("; ")));
     }
