@@ -69,7 +69,7 @@ pub const CERT: Who = Who::Only(&[Role::Analyst, Role::Lead]);
 /// The CERT and those who answer for a body, each within his scope.
 pub const CASES: Who = Who::Only(&[Role::Analyst, Role::Lead, Role::Municipality, Role::Provider]);
 pub const FIGURES: Who = Who::Only(&[Role::Analyst, Role::Lead, Role::Steering, Role::Auditor]);
-pub const OPERATION: Who = Who::Only(&[Role::Analyst, Role::Lead, Role::Admin]);
+pub const SOURCES: Who = Who::Only(&[Role::Analyst, Role::Lead, Role::Municipality, Role::Provider, Role::Admin]);
 
 /// How a route answers somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

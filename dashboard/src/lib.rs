@@ -15,3 +15,4 @@ pub mod start;
 pub mod throttle;
 pub mod user;
 pub mod web;
+pub mod words;

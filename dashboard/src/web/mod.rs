@@ -25,6 +25,8 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use ingest::body::SiteTable;
 use ingest::db::Db;
+use ingest::events::EventStore;
+use ingest::flows::FlowStore;
 use ingest::time::Clock;
 
 pub use ask::{Ask, PageError, Pairs, Reply};
@@ -40,6 +42,9 @@ pub struct App {
     pub db: Db,
     pub clock: Clock,
     pub sites: Arc<RwLock<Arc<SiteTable>>>,
+    /// The stores of lines and flows; `None` in a program that runs without them.
+    pub events: Option<Arc<EventStore>>,
+    pub flows: Option<Arc<FlowStore>>,
     pub settings: Arc<Settings>,
     pub door: Arc<Door>,
 }

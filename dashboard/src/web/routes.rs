@@ -3,8 +3,8 @@
 
 use super::ask::{Ask, Reply};
 use super::door;
-use super::pages::start;
-use crate::access::Who;
+use super::pages::{alerts, flows, incidents, search, sources, start};
+use crate::access::{CASES, CERT, SOURCES, Who};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
@@ -34,4 +34,17 @@ pub const ROUTES: &[Route] = &[
     post("/logout", Who::SignedIn, door::logout),
     post("/darstellung", Who::SignedIn, door::theme),
     get("/", Who::SignedIn, start::show),
+    get("/lage/live", CERT, start::live),
+    get("/vorfaelle", CASES, incidents::list),
+    get("/vorfall/{number}", CASES, incidents::detail),
+    post("/vorfall/{number}/uebernehmen", CERT, incidents::assign),
+    post("/vorfall/{number}/stand", CERT, incidents::move_to),
+    post("/vorfall/{number}/notiz", CERT, incidents::note),
+    post("/vorfall/{number}/empfehlung", CERT, incidents::send),
+    post("/vorfall/{number}/antwort", CASES, incidents::answer),
+    get("/alarme", CERT, alerts::list),
+    post("/alarm/{id}/bestaetigen", CERT, alerts::acknowledge),
+    get("/suche", CERT, search::show),
+    get("/fluesse", CERT, flows::show),
+    get("/quellen", SOURCES, sources::list),
 ];

@@ -12,7 +12,18 @@ use super::{App, Door, Settings};
 use crate::user;
 
 pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyId, BodyId) {
-    let db = Db::open(&dir.join("wartburg.db"), &[body::MIGRATIONS, history::MIGRATIONS, user::MIGRATIONS]).unwrap();
+    let db = Db::open(
+        &dir.join("wartburg.db"),
+        &[
+            body::MIGRATIONS,
+            history::MIGRATIONS,
+            detect::incident::MIGRATIONS,
+            detect::alert::MIGRATIONS,
+            detect::recommendation::MIGRATIONS,
+            user::MIGRATIONS,
+        ],
+    )
+    .unwrap();
     let make = |name: &str, kind, ags: &str| {
         let ags: ingest::body::Ags = ags.parse().unwrap();
         Body { id: BodyId::new(now), name: name.into(), kind, ags: Some(ags), kreis: ags.kreis_key(), population: 19_000 }
@@ -29,6 +40,8 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
         db,
         clock: Clock::manual(now),
         sites: Arc::new(RwLock::new(Arc::new(SiteTable::default()))),
+        events: None,
+        flows: None,
         settings: Arc::new(settings),
         door: Arc::new(Door::default()),
     };

@@ -1,0 +1,112 @@
+//! Alarme: what the rules said, by state, with the one click that says "seen".
+
+use askama::Template;
+use detect::alert::{Alert, AlertFilter, AlertId, AlertState, alert_ack, alert_counts, alert_list};
+use detect::incident::{IncidentFilter, incident_list};
+use detect::role::{Action, allowed};
+use ingest::db::DbError;
+
+use super::incidents::refused;
+use crate::show::{self, Markup, filters, link};
+use crate::web::frame::{Frame, Place};
+use crate::web::{Ask, PageError, Reply};
+use crate::words;
+
+const PAGE_ROWS: usize = 50;
+
+struct Row {
+    id: String,
+    severity: Markup,
+    state: &'static str,
+    title: String,
+    rule: String,
+    entity: String,
+    entity_href: String,
+    body: String,
+    records: String,
+    incident: String,
+    time: Markup,
+    may_ack: bool,
+}
+
+#[derive(Template)]
+#[template(path = "alerts.html")]
+struct ListPage {
+    frame: Frame,
+    summary: String,
+    tabs: Vec<(String, String, bool)>,
+    rows: Vec<Row>,
+    older: String,
+}
+
+pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
+    let wanted = ask.query("stand");
+    let state = AlertState::parse(wanted);
+    let states = match (wanted, state) {
+        ("alle", _) => vec![],
+        (_, Some(state)) => vec![state],
+        _ => vec![AlertState::New],
+    };
+    let filter = AlertFilter { states, limit: PAGE_ROWS + 1, before: ask.query("vor").parse().ok(), ..AlertFilter::new(ask.scope()) };
+    let scope = ask.scope();
+    let (mut found, counts, numbers) = ask.app.db.read(|c| {
+        let found = alert_list(c, &filter)?;
+        // The numbers of the cases that these alerts stand in; alerts older than the newest thousand cases go without.
+        let cases = incident_list(c, &IncidentFilter { limit: 1_000, ..IncidentFilter::new(scope.clone()) })?;
+        let numbers: std::collections::HashMap<_, _> = cases.into_iter().map(|case| (case.id, case.number)).collect();
+        Ok::<_, DbError>((found, alert_counts(c, &scope)?, numbers))
+    })?;
+    let more = found.len() > PAGE_ROWS;
+    found.truncate(PAGE_ROWS);
+    let older = found.last().filter(|_| more).map(|last| link("/alarme", &[("stand", wanted), ("vor", &last.id.to_string())]));
+    let may_ack = ask.viewer.as_ref().is_some_and(|viewer| allowed(Action::AlertAcknowledge, viewer.role));
+    let row = |alert: &Alert| {
+        let (field, value) = words::entity(&alert.entity);
+        let (value, query) = match field {
+            "" => {
+                (alert.site_name.clone().unwrap_or_default(), super::evidence::term("site", alert.site_name.as_deref().unwrap_or_default()))
+            }
+            field => (value.to_owned(), super::evidence::term(field, value)),
+        };
+        Row {
+            id: alert.id.to_string(),
+            severity: words::level_badge(alert.level),
+            state: words::alert_state(alert.state),
+            title: alert.title.clone(),
+            rule: alert.rule_name.clone(),
+            entity: value,
+            entity_href: super::evidence::href(&query, alert.first, alert.last),
+            body: alert.body_name.clone().or_else(|| alert.site_name.clone()).unwrap_or_default(),
+            records: show::num(alert.records),
+            incident: alert.incident.and_then(|id| numbers.get(&id).cloned()).unwrap_or_default(),
+            time: show::time(alert.detected_at, ask.now),
+            may_ack: may_ack && alert.state == AlertState::New,
+        }
+    };
+    let oldest = counts.oldest_new.map(|at| format!(", der älteste wartet seit {}", show::duration(ask.now.since(at)))).unwrap_or_default();
+    let page = ListPage {
+        frame: ask.frame("Alarme", Place::Alerts),
+        summary: if counts.new == 0 { "Kein neuer Alarm".into() } else { format!("{} neu{oldest}", show::num(counts.new)) },
+        tabs: vec![
+            ("/alarme".into(), format!("Neu ({})", show::num(counts.new)), state.is_none() && wanted != "alle"),
+            (
+                "/alarme?stand=acknowledged".into(),
+                format!("Bestätigt ({})", show::num(counts.acknowledged)),
+                state == Some(AlertState::Acknowledged),
+            ),
+            ("/alarme?stand=closed".into(), "Geschlossen".into(), state == Some(AlertState::Closed)),
+            ("/alarme?stand=alle".into(), "Alle".into(), wanted == "alle"),
+        ],
+        rows: found.iter().map(row).collect(),
+        older: older.unwrap_or_default(),
+    };
+    ask.page(&page)
+}
+
+pub(in crate::web) fn acknowledge(ask: &mut Ask) -> Reply {
+    let id: AlertId = ask.param("id").parse().map_err(|_| PageError::NotFound)?;
+    let viewer = ask.viewer()?;
+    let (actor, role, now) = (viewer.user.to_string(), viewer.role, ask.now);
+    ask.app.db.write(move |tx| alert_ack(tx, id, &actor, role, now)).map_err(refused)?;
+    ask.redirect("/alarme", "acked")
+}

@@ -1,0 +1,209 @@
+//! Datenflüsse: who talks with whom, how much: the top of a field by a measure, over time, and single flows.
+
+use askama::Template;
+use ingest::flow::protocol_name;
+use ingest::flows::{FlowRange, GroupBy, Measure, TopRequest};
+use ingest::query::Query;
+use ingest::record::Record;
+
+use super::evidence::term;
+use super::range::{Broken, Range};
+use crate::chart::{self, Bar, Caption, Series};
+use crate::show::{self, Markup, filters};
+use crate::web::frame::{Frame, Place};
+use crate::web::{Ask, PageError, Reply};
+
+const TOP_ROWS: usize = 25;
+const RECORD_ROWS: usize = 50;
+const BARS: usize = 60;
+
+/// (value in the link, label, grouping)
+const FIELDS: [(&str, &str, GroupBy); 8] = [
+    ("source.ip", "Quelladresse", GroupBy::SourceIp),
+    ("destination.ip", "Zieladresse", GroupBy::DestinationIp),
+    ("paar", "Quelle und Ziel", GroupBy::Pair),
+    ("destination.port", "Zielport", GroupBy::DestinationPort),
+    ("source.port", "Quellport", GroupBy::SourcePort),
+    ("network.transport", "Protokoll", GroupBy::Transport),
+    ("site", "Standort", GroupBy::Site),
+    ("observer.ip", "Gerät", GroupBy::Exporter),
+];
+
+const MEASURES: [(&str, &str, Measure); 3] =
+    [("bytes", "Bytes", Measure::Bytes), ("pakete", "Paketen", Measure::Packets), ("fluesse", "Flüssen", Measure::Flows)];
+
+struct TopLine {
+    value: String,
+    href: String,
+    share: String,
+    bytes: String,
+    packets: String,
+    flows: String,
+}
+
+struct FlowLine {
+    time: String,
+    site: String,
+    from: String,
+    to: String,
+    protocol: String,
+    bytes: String,
+    packets: String,
+    duration: String,
+}
+
+#[derive(Template)]
+#[template(path = "flows.html")]
+struct FlowsPage<'a> {
+    frame: Frame,
+    query: &'a str,
+    fields: Vec<(&'static str, &'static str, bool)>,
+    measures: Vec<(&'static str, &'static str, bool)>,
+    ranges: Vec<(&'static str, String, bool)>,
+    error: Option<Broken>,
+    summary: String,
+    chart: Markup,
+    top_title: String,
+    field_label: &'static str,
+    rows: Vec<TopLine>,
+    records: Vec<FlowLine>,
+}
+
+pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
+    let text = ask.query("q").trim();
+    let range = Range::of(ask, "1h");
+    let (field, field_label, by) = FIELDS.iter().find(|known| known.0 == ask.query("feld")).copied().unwrap_or(FIELDS[0]);
+    let (measure, measure_label, ranking) = MEASURES.iter().find(|known| known.0 == ask.query("mass")).copied().unwrap_or(MEASURES[0]);
+    let mut page = FlowsPage {
+        frame: ask.frame("Datenflüsse", Place::Flows),
+        query: text,
+        fields: FIELDS.map(|(value, label, _)| (value, label, value == field)).into(),
+        measures: MEASURES.map(|(value, label, _)| (value, label, value == measure)).into(),
+        ranges: vec![],
+        error: None,
+        summary: String::new(),
+        chart: Markup::default(),
+        top_title: format!("Die {TOP_ROWS} größten nach {field_label}, in {measure_label}"),
+        field_label,
+        rows: vec![],
+        records: vec![],
+    };
+    match (Query::parse(text), &ask.app.flows) {
+        (Err(error), _) => page.error = Some(Broken::new(text, &error)),
+        (Ok(_), None) => page.summary = "Der Flussspeicher läuft in diesem Programm nicht.".into(),
+        (Ok(query), Some(store)) => {
+            let (scope, sites) = (ask.scope(), ask.app.sites());
+            let matches = |record: &dyn Record| query.matches(record);
+            let filter: Option<ingest::flows::Filter<'_>> = if text.is_empty() { None } else { Some(&matches) };
+            let wanted = FlowRange { from: range.from, to: range.to, filter, scope: &scope, sites: &sites };
+            let top = store.top(&TopRequest { range: wanted, by, measure: ranking, limit: TOP_ROWS }).map_err(PageError::store)?;
+            let buckets = store.histogram(&wanted, BARS).map_err(PageError::store)?;
+            let records = store.list(&wanted, RECORD_ROWS).map_err(PageError::store)?;
+            page.summary = format!("{} Flüsse · {} · {} Pakete", show::num(top.flows), show::bytes(top.bytes), show::num(top.packets));
+            let total = match ranking {
+                Measure::Bytes => top.bytes,
+                Measure::Packets => top.packets,
+                Measure::Flows => top.flows,
+            };
+            let bars: Vec<Bar> = buckets
+                .iter()
+                .zip(buckets.iter().skip(1).map(|next| next.at).chain([range.to]))
+                .map(|(bucket, end)| {
+                    let value = match ranking {
+                        Measure::Bytes => bucket.bytes,
+                        Measure::Packets => bucket.packets,
+                        Measure::Flows => bucket.flows,
+                    };
+                    let href = show::link(
+                        "/fluesse",
+                        &[("q", text), ("feld", field), ("mass", measure), ("von", &bucket.at.rfc3339()), ("bis", &end.rfc3339())],
+                    );
+                    Bar { label: show::axis(bucket.at, range.length()), values: vec![value as f64], href }
+                })
+                .collect();
+            let caption =
+                Caption {
+                    id: "fluss-zeit", title: "Datenverkehr über die Zeit", desc: "Balken je gleich langem Abschnitt des Zeitraums."
+                };
+            page.chart = chart::stacked(caption, &[Series { class: "f-act", name: measure_label }], &bars);
+            page.rows = top
+                .rows
+                .iter()
+                .map(|row| {
+                    let value = match ranking {
+                        Measure::Bytes => row.bytes,
+                        Measure::Packets => row.packets,
+                        Measure::Flows => row.flows,
+                    };
+                    TopLine {
+                        value: row.key.replace(" > ", " → "),
+                        href: range.link("/fluesse", &[("q", &narrowed(text, field, &row.key)), ("feld", field), ("mass", measure)]),
+                        share: format!("{:.1}", value as f64 / (total.max(1) as f64) * 100.0),
+                        bytes: show::bytes(row.bytes),
+                        packets: show::num(row.packets),
+                        flows: show::num(row.flows),
+                    }
+                })
+                .collect();
+            page.records = records.iter().map(|flow| flow_line(flow, sites.name(flow.site))).collect();
+        }
+    }
+    page.ranges = range.choices;
+    ask.page(&page)
+}
+
+/// The query with one row's value as a further condition.
+fn narrowed(text: &str, field: &str, key: &str) -> String {
+    let condition = match (field, key.split_once(" > ")) {
+        ("paar", Some((source, destination))) => format!("{} AND {}", term("source.ip", source), term("destination.ip", destination)),
+        (field, _) => term(field, key),
+    };
+    match text {
+        "" => condition,
+        text if text.contains(" OR ") => format!("({text}) AND {condition}"),
+        text => format!("{text} AND {condition}"),
+    }
+}
+
+fn flow_line(flow: &ingest::flow::FlowRecord, site: &str) -> FlowLine {
+    FlowLine {
+        time: show::precise(flow.start),
+        site: site.to_owned(),
+        from: endpoint(flow.src_ip, flow.src_port),
+        to: endpoint(flow.dst_ip, flow.dst_port),
+        protocol: protocol_name(flow.protocol).map_or_else(|| flow.protocol.to_string(), str::to_owned),
+        bytes: show::bytes(flow.bytes),
+        packets: show::num(flow.packets),
+        duration: show::duration(flow.end.since(flow.start)),
+    }
+}
+
+fn endpoint(address: std::net::IpAddr, port: u16) -> String {
+    match (address, port) {
+        (address, 0) => address.to_string(),
+        (address, port) => std::net::SocketAddr::new(address, port).to_string(),
+    }
+}
+
+/// One flow in a sentence, as evidence of a case.
+pub(super) fn sentence(flow: &ingest::flow::FlowRecord) -> String {
+    let protocol = protocol_name(flow.protocol).map_or_else(|| flow.protocol.to_string(), str::to_uppercase);
+    format!(
+        "Fluss {} → {} · {protocol} · {} in {} Paketen",
+        endpoint(flow.src_ip, flow.src_port),
+        endpoint(flow.dst_ip, flow.dst_port),
+        show::bytes(flow.bytes),
+        show::num(flow.packets)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_narrows_the_query() {
+        assert_eq!(narrowed("", "paar", "10.0.0.1 > 10.0.0.2"), "source.ip:\"10.0.0.1\" AND destination.ip:\"10.0.0.2\"");
+        assert_eq!(narrowed("a OR b", "destination.port", "443"), "(a OR b) AND destination.port:\"443\"");
+    }
+}

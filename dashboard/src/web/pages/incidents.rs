@@ -1,0 +1,502 @@
+//! Vorfälle: the list with its filters, one case with its evidence, and what people do to it.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use detect::alert::Disposition;
+use detect::incident::{
+    CaseError, Change, Incident, IncidentFilter, IncidentId, IncidentView, State, incident_by_number, incident_change, incident_get,
+    incident_list, moves,
+};
+use detect::recommendation::{
+    Answer, Deadline, Recommendation, RecommendationId, RecommendationState, StepState, Word, recommendation_answer, recommendation_send,
+};
+use detect::role::{Action, allowed};
+use detect::rule::Level;
+use ingest::body;
+use ingest::db::DbError;
+use ingest::time::Timestamp;
+
+use crate::access::TlpRank;
+use crate::show::{self, Markup, Tone, filters, link};
+use crate::web::frame::{Frame, Place};
+use crate::web::{Ask, PageError, Reply};
+use crate::words::{self, Names};
+
+/// Cases on one page of the list.
+const PAGE_ROWS: usize = 50;
+
+/// A case as lists show it.
+pub(super) struct Row {
+    pub(super) href: String,
+    pub(super) number: String,
+    pub(super) title: String,
+    pub(super) severity: Markup,
+    pub(super) state: Markup,
+    pub(super) body: String,
+    pub(super) kind: String,
+    pub(super) events: String,
+    pub(super) assignee: String,
+    pub(super) last: Markup,
+}
+
+impl Row {
+    pub(super) fn new(incident: &Incident, names: &Names, now: Timestamp, at: Timestamp) -> Self {
+        Self {
+            href: format!("/vorfall/{}", incident.number),
+            number: incident.number.clone(),
+            title: incident.title.clone(),
+            severity: words::level_badge(incident.severity),
+            state: words::state_badge(incident.state),
+            body: place(incident),
+            kind: incident.rsit.label(),
+            events: show::num(incident.events),
+            assignee: incident.assignee.as_deref().map_or_else(|| "niemand".into(), |user| names.of(user)),
+            last: show::time(at, now),
+        }
+    }
+}
+
+fn place(incident: &Incident) -> String {
+    let site = || incident.site_name.as_ref().map(|site| format!("Standort {site}"));
+    incident.body_name.clone().or_else(site).unwrap_or_else(|| "landesweit".into())
+}
+
+/// Whether the label allows this viewer the case at all.
+pub(super) fn visible(ask: &Ask, incident: &Incident) -> bool {
+    ask.viewer.as_ref().is_some_and(|viewer| TlpRank::of(incident.tlp.as_str()) <= viewer.tlp_max)
+}
+
+#[derive(Template)]
+#[template(path = "incidents.html")]
+struct ListPage<'a> {
+    frame: Frame,
+    summary: String,
+    states: Vec<(&'static str, &'static str, bool)>,
+    levels: Vec<(&'static str, &'static str, bool)>,
+    word: &'a str,
+    filtered: bool,
+    own: bool,
+    rows: Vec<Row>,
+    older: String,
+    first: String,
+}
+
+pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
+    let (state, level, word) = (ask.query("stand"), ask.query("schwere"), ask.query("wort").trim());
+    let states = match state {
+        "alle" => vec![],
+        _ => State::parse(state).map_or_else(|| State::OPEN.to_vec(), |state| vec![state]),
+    };
+    let before: Option<IncidentId> = ask.query("vor").parse().ok();
+    let filter = IncidentFilter {
+        states,
+        severity_min: Level::parse(level),
+        text: Some(word.to_owned()).filter(|word| !word.is_empty()),
+        limit: PAGE_ROWS + 1,
+        before,
+        ..IncidentFilter::new(ask.scope())
+    };
+    let (mut found, names) = ask.app.db.read(|c| Ok::<_, DbError>((incident_list(c, &filter)?, Names::load(c)?)))?;
+    let more = found.len() > PAGE_ROWS;
+    found.truncate(PAGE_ROWS);
+    let here = [("stand", state), ("schwere", level), ("wort", word)];
+    let older = found.last().filter(|_| more).map(|last| {
+        let before = last.id.to_string();
+        link("/vorfaelle", &[here[0], here[1], here[2], ("vor", &before)])
+    });
+    let internal = ask.scope() == ingest::scope::Scope::All;
+    let rows: Vec<Row> = found
+        .iter()
+        .filter(|incident| visible(ask, incident))
+        .map(|incident| Row::new(incident, &names, ask.now, incident.opened_at))
+        .collect();
+    let mut choices = vec![("", "alle offenen", state.is_empty())];
+    choices.extend(State::ALL.into_iter().map(|known| (known.as_str(), words::state(known), state == known.as_str())));
+    choices.push(("alle", "alle", state == "alle"));
+    let mut levels = vec![("", "alle", level.is_empty())];
+    levels
+        .extend([Level::Medium, Level::High, Level::Critical].map(|known| (known.as_str(), words::level(known), level == known.as_str())));
+    let title = if internal { "Vorfälle" } else { "Ihre Vorfälle" };
+    let page = ListPage {
+        frame: ask.frame(title, Place::Incidents),
+        summary: format!("{}{} auf dieser Seite, die neuesten zuerst", rows.len(), if more { " von mehr" } else { "" }),
+        states: choices,
+        levels,
+        word,
+        filtered: !(state.is_empty() && level.is_empty() && word.is_empty()),
+        own: !internal,
+        rows,
+        older: older.unwrap_or_default(),
+        first: if before.is_some() { link("/vorfaelle", &here) } else { String::new() },
+    };
+    ask.page(&page)
+}
+
+/// A line or flow that the case rests on.
+pub(super) struct Evidence {
+    pub(super) time: String,
+    pub(super) text: String,
+    pub(super) fields: Vec<(String, String, String)>,
+}
+
+struct Entry {
+    what: String,
+    detail: String,
+    when: Markup,
+    who: String,
+    strong: bool,
+}
+
+struct Plan {
+    id: String,
+    version: i64,
+    title: String,
+    intro: String,
+    progress: String,
+    badge: Markup,
+    sent: Markup,
+    recipients: String,
+    may_send: bool,
+    may_answer: bool,
+    steps: Vec<PlanStep>,
+}
+
+struct PlanStep {
+    n: usize,
+    index: usize,
+    text: String,
+    confirm: String,
+    due: String,
+    badge: Markup,
+    open: bool,
+}
+
+struct AlertLine {
+    severity: Markup,
+    time: Markup,
+    title: String,
+    href: String,
+    why: String,
+}
+
+#[derive(Template)]
+#[template(path = "incident.html")]
+struct DetailPage {
+    frame: Frame,
+    path: String,
+    number: String,
+    title: String,
+    version: i64,
+    detected: Markup,
+    severity: Markup,
+    tlp: Markup,
+    state: Markup,
+    kind: String,
+    story: String,
+    observables: Vec<(&'static str, Vec<(String, String)>)>,
+    chart: Markup,
+    evidence: Vec<Evidence>,
+    evidence_total: String,
+    evidence_href: String,
+    evidence_none: &'static str,
+    history: Vec<Entry>,
+    plans: Vec<Plan>,
+    plan_none: &'static str,
+    may_work: bool,
+    mine: bool,
+    moves: Vec<(&'static str, &'static str)>,
+    dispositions: Vec<(&'static str, &'static str)>,
+    facts: Vec<(&'static str, String)>,
+    alerts: Vec<AlertLine>,
+}
+
+/// Evidence lines on the page; the search shows all.
+const EVIDENCE_ROWS: usize = 30;
+
+pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
+    let (id, view) = find(ask)?;
+    let viewer = ask.viewer()?.clone();
+    let internal = viewer.scope == ingest::scope::Scope::All;
+    let incident = &view.incident;
+    let (names, contacts) = ask.app.db.read(|c| {
+        let contacts = incident.body.map(|body| body::contact_list(c, body)).transpose()?.unwrap_or_default();
+        Ok::<_, DbError>((Names::load(c)?, contacts))
+    })?;
+    let may_work = internal && allowed(Action::IncidentAssign, viewer.role);
+    let recipients = match contacts.iter().map(|contact| contact.name.as_str()).collect::<Vec<_>>().join(", ") {
+        none if none.is_empty() => "Diese Stelle hat noch keinen Ansprechpartner.".to_owned(),
+        names => format!("geht an: {names}"),
+    };
+    let plans = view.recommendations.iter().map(|one| plan(ask, one, &recipients, internal)).collect();
+    let evidence = super::evidence::load(ask, &view.evidence, EVIDENCE_ROWS)?;
+    let evidence_query = super::evidence::query(&view.observables);
+    let page = DetailPage {
+        path: format!("/vorfall/{}", incident.number),
+        number: incident.number.clone(),
+        title: incident.title.clone(),
+        version: incident.version,
+        detected: show::time(incident.detected_at, ask.now),
+        severity: words::level_badge(incident.severity),
+        tlp: words::tlp_badge(incident.tlp),
+        state: words::state_badge(incident.state),
+        kind: incident.rsit.label(),
+        story: view.summary.clone(),
+        observables: observables(&view, internal),
+        chart: Markup::default(),
+        evidence_total: format!("{} Ereignisse", show::num(incident.events)),
+        evidence_href: if internal && !evidence_query.is_empty() {
+            super::evidence::href(&evidence_query, incident.first_activity, incident.last_activity)
+        } else {
+            String::new()
+        },
+        evidence_none: if internal {
+            "Zu diesem Vorfall sind keine Zeilen gespeichert: Er wurde von Hand eröffnet, oder die Aufbewahrung ist abgelaufen."
+        } else {
+            "Die einzelnen Zeilen sieht das ThüringenCERT. Rufen Sie uns an, wenn Sie sie brauchen."
+        },
+        evidence,
+        history: history(ask, &view, &names, internal),
+        plans,
+        plan_none: if internal {
+            "Zu diesem Vorfall gibt es noch keine Empfehlung."
+        } else {
+            "Wir prüfen den Vorfall. Sobald es eine Empfehlung gibt, steht sie hier."
+        },
+        may_work,
+        mine: incident.assignee.as_deref() == Some(viewer.user.to_string().as_str()),
+        moves: moves(incident.state, viewer.role).map(|state| (state.as_str(), words::state(state))).collect(),
+        dispositions: Disposition::ALL.map(|one| (one.as_str(), words::disposition(one))).into(),
+        facts: facts(&view, &names, internal),
+        alerts: if internal { alerts(ask, &view) } else { vec![] },
+        frame: ask.frame(&incident.number, Place::Incidents),
+    };
+    let _ = id;
+    ask.page(&page)
+}
+
+/// The case of the path, where this viewer may know that it exists.
+fn find(ask: &Ask) -> Result<(IncidentId, IncidentView), PageError> {
+    let (scope, number) = (ask.scope(), ask.param("number"));
+    let found = ask.app.db.read(|c| match incident_by_number(c, &scope, number)? {
+        Some(id) => Ok::<_, DbError>(incident_get(c, &scope, id)?.map(|view| (id, view))),
+        None => Ok(None),
+    })?;
+    found.filter(|(_, view)| visible(ask, &view.incident)).ok_or(PageError::NotFound)
+}
+
+fn observables(view: &IncidentView, internal: bool) -> Vec<(&'static str, Vec<(String, String)>)> {
+    /// More say nothing on a page; the search shows all.
+    const VALUES_MAX: usize = 12;
+    let known = view.observables.iter().filter_map(|(field, values)| {
+        let label = ingest::fields::FieldId::find(field)?.label();
+        let values = values.iter().take(VALUES_MAX).map(|value| {
+            let href = if internal { link("/suche", &[("q", &super::evidence::term(field, value))]) } else { String::new() };
+            (href, value.clone())
+        });
+        Some((label, values.collect::<Vec<_>>()))
+    });
+    known.filter(|(_, values)| !values.is_empty()).collect()
+}
+
+fn history(ask: &Ask, view: &IncidentView, names: &Names, internal: bool) -> Vec<Entry> {
+    let notes: HashMap<String, &str> = view.notes.iter().map(|note| (note.id.to_string(), note.text.as_str())).collect();
+    let entry = |event: &ingest::history::HistoryEvent| {
+        let told = words::told(event, names);
+        let note = notes.get(&event.id.to_string()).map(|text| (*text).to_owned());
+        Entry {
+            what: told.what,
+            detail: note.unwrap_or(told.detail),
+            when: show::time(event.event_time, ask.now),
+            who: names.of_for(&event.actor, internal),
+            strong: told.strong,
+        }
+    };
+    view.history.iter().rev().map(entry).collect()
+}
+
+fn plan(ask: &Ask, one: &Recommendation, recipients: &str, internal: bool) -> Plan {
+    let viewer = ask.viewer.as_ref();
+    let may = |action| viewer.is_some_and(|viewer| allowed(action, viewer.role));
+    let sent = one.state != RecommendationState::Draft;
+    let done = one.steps.iter().filter(|step| matches!(step.state, StepState::Done)).count();
+    let finished = matches!(one.state, RecommendationState::Done | RecommendationState::Declined);
+    let steps = one.steps.iter().enumerate().map(|(index, step)| {
+        let badge = match (step.deadline(one.sent_at, ask.now), step.state) {
+            (_, StepState::Done) => show::badge(Tone::Good, "erledigt"),
+            (_, StepState::Declined) => show::badge(Tone::High, "abgelehnt"),
+            (Deadline::Missed { due_at }, _) => {
+                show::badge(Tone::High, &format!("überfällig seit {}", show::duration(ask.now.since(due_at))))
+            }
+            (_, StepState::InWork) => show::badge(Tone::Low, "in Arbeit"),
+            _ => Markup::default(),
+        };
+        let due = match step.deadline(one.sent_at, ask.now) {
+            Deadline::Running { due_at } => format!("noch {}", show::duration(due_at.since(ask.now))),
+            Deadline::NotRunning if step.within_minutes == 0 => "sofort".into(),
+            Deadline::NotRunning => show::duration(step.within_minutes.saturating_mul(Timestamp::MINUTE)),
+            Deadline::Missed { .. } | Deadline::Answered { .. } => String::new(),
+        };
+        PlanStep {
+            n: index + 1,
+            index,
+            text: step.text.clone(),
+            confirm: step.confirm.clone(),
+            due,
+            badge,
+            open: matches!(step.state, StepState::Open | StepState::InWork),
+        }
+    });
+    Plan {
+        id: one.id.to_string(),
+        version: one.version,
+        title: one.title.clone(),
+        intro: one.intro.clone(),
+        progress: format!("{done} von {} erledigt", one.steps.len()),
+        badge: words::recommendation_badge(one.state),
+        sent: one.sent_at.map(|at| show::time(at, ask.now)).unwrap_or_default(),
+        recipients: recipients.to_owned(),
+        may_send: internal && !sent && may(Action::RecommendationSend),
+        may_answer: sent && !finished && may(Action::RecommendationAnswer),
+        steps: steps.collect(),
+    }
+}
+
+fn facts(view: &IncidentView, names: &Names, internal: bool) -> Vec<(&'static str, String)> {
+    let incident = &view.incident;
+    let mut facts = vec![("Stelle", place(incident))];
+    if let Some(site) = &incident.site_name {
+        facts.push(("Standort", site.clone()));
+    }
+    if internal {
+        facts.push(("Bearbeitung", incident.assignee.as_deref().map_or_else(|| "niemand".into(), |user| names.of(user))));
+    }
+    facts.push(("Herkunft", words::origin(incident.origin).into()));
+    facts.push(("Erste Anzeichen", show::stamp_seconds(incident.first_activity)));
+    facts.push(("Zuletzt aktiv", show::stamp_seconds(incident.last_activity)));
+    facts.push(("Eröffnet", show::stamp_seconds(incident.opened_at)));
+    if let Some(at) = incident.closed_at {
+        facts.push(("Geschlossen", show::stamp_seconds(at)));
+    }
+    if let Some(disposition) = incident.disposition {
+        facts.push(("Ergebnis", words::disposition(disposition).into()));
+    }
+    facts.push(("Umfang", format!("{} Ereignisse, {} Alarme", show::num(incident.events), show::num(incident.alerts))));
+    facts
+}
+
+fn alerts(ask: &Ask, view: &IncidentView) -> Vec<AlertLine> {
+    let line = |alert: &detect::alert::Alert| AlertLine {
+        severity: words::level_badge(alert.level),
+        time: show::time(alert.detected_at, ask.now),
+        title: alert.title.clone(),
+        href: format!("/regel/{}", alert.rule_name),
+        why: alert.grouped.clone(),
+    };
+    view.alerts.iter().take(20).map(line).collect()
+}
+
+/// What a case store refuses, as a page says it.
+pub(super) fn refused(error: CaseError) -> PageError {
+    match error {
+        CaseError::NotFound { .. } => PageError::NotFound,
+        CaseError::Forbidden { .. } => PageError::Forbidden,
+        CaseError::Stale { .. } => PageError::Refused(
+            "Jemand war schneller: Der Vorfall hat sich geändert, seit Sie ihn geöffnet haben. Öffnen Sie ihn neu und prüfen Sie, ob Ihre Änderung noch nötig ist.".into(),
+        ),
+        CaseError::Transition { .. } => PageError::Refused("Von diesem Stand aus geht das nicht mehr. Öffnen Sie den Vorfall neu, dann sehen Sie, was möglich ist.".into()),
+        CaseError::Invalid { what: "body", .. } => PageError::Refused("Der Vorfall gehört zu keiner Stelle; eine Empfehlung hätte keinen Empfänger.".into()),
+        CaseError::Invalid { .. } => PageError::Refused("Eine Angabe fehlt oder passt nicht. Gehen Sie zurück und prüfen Sie das Formular.".into()),
+        CaseError::Db(error) => PageError::Db(error),
+    }
+}
+
+fn change(ask: &Ask, change: Change, notice: &str) -> Reply {
+    let (id, view) = find(ask)?;
+    let version = ask.form("version").parse().unwrap_or(view.incident.version);
+    let viewer = ask.viewer()?;
+    let (actor, role, now) = (viewer.user.to_string(), viewer.role, ask.now);
+    ask.app.db.write(move |tx| incident_change(tx, id, version, &change, &actor, role, now)).map_err(refused)?;
+    ask.redirect(&format!("/vorfall/{}", view.incident.number), notice)
+}
+
+pub(in crate::web) fn assign(ask: &mut Ask) -> Reply {
+    let me = ask.viewer()?.user.to_string();
+    change(ask, Change::Assign(Some(me)), "assigned")
+}
+
+pub(in crate::web) fn move_to(ask: &mut Ask) -> Reply {
+    let wish = match State::parse(ask.form("nach")) {
+        Some(State::Closed) => {
+            let disposition = Disposition::parse(ask.form("ergebnis")).unwrap_or(Disposition::TruePositive);
+            Change::Close { disposition, at: None }
+        }
+        Some(to) => Change::Move { to, at: None },
+        None => {
+            find(ask)?;
+            return Err(PageError::Refused("Bitte wählen Sie einen Stand aus der Liste.".into()));
+        }
+    };
+    change(ask, wish, "moved")
+}
+
+pub(in crate::web) fn note(ask: &mut Ask) -> Reply {
+    let text = ask.form("text").trim().to_owned();
+    if text.is_empty() {
+        find(ask)?;
+        return Err(PageError::Refused("Die Notiz ist leer. Gehen Sie zurück und schreiben Sie, was Sie festhalten wollen.".into()));
+    }
+    change(ask, Change::Note(text), "noted")
+}
+
+/// The recommendation of the form, where it belongs to the case of the path.
+fn recommendation(ask: &Ask, view: &IncidentView) -> Result<Recommendation, PageError> {
+    let id: RecommendationId = ask.form("empfehlung").parse().map_err(|_| PageError::NotFound)?;
+    view.recommendations.iter().find(|one| one.id == id).cloned().ok_or(PageError::NotFound)
+}
+
+pub(in crate::web) fn send(ask: &mut Ask) -> Reply {
+    let (_, view) = find(ask)?;
+    let one = recommendation(ask, &view)?;
+    let version = ask.form("version").parse().unwrap_or(one.version);
+    let viewer = ask.viewer()?;
+    let (actor, role, now) = (viewer.user.to_string(), viewer.role, ask.now);
+    let number = view.incident.number.clone();
+    let mails = super::mails::recommendation(ask, &view)?;
+    ask.app
+        .db
+        .write(move |tx| {
+            let sent = recommendation_send(tx, one.id, version, &actor, role, now)?;
+            mails.put(tx, &sent, now)?;
+            Ok::<_, CaseError>(())
+        })
+        .map_err(refused)?;
+    ask.redirect(&format!("/vorfall/{number}"), "sent")
+}
+
+pub(in crate::web) fn answer(ask: &mut Ask) -> Reply {
+    let (_, view) = find(ask)?;
+    let one = recommendation(ask, &view)?;
+    let word = match ask.form("wort") {
+        "gelesen" => Word::Seen,
+        "in-arbeit" => Word::InWork,
+        "erledigt" => Word::Done,
+        "abgelehnt" => Word::Declined { reason: ask.form("grund").trim().to_owned() },
+        _ => {
+            return Err(PageError::Refused(
+                "Diese Antwort kennen wir nicht. Gehen Sie zurück und wählen Sie eine der Schaltflächen.".into(),
+            ));
+        }
+    };
+    if matches!(&word, Word::Declined { reason } if reason.is_empty()) {
+        return Err(PageError::Refused(
+            "Bitte schreiben Sie einen kurzen Grund dazu, wenn Sie ablehnen. Er hilft uns, etwas Besseres zu empfehlen.".into(),
+        ));
+    }
+    let step = ask.form("schritt").parse().ok();
+    let viewer = ask.viewer()?;
+    let (actor, role, now, scope) = (viewer.user.to_string(), viewer.role, ask.now, viewer.scope.clone());
+    let answer = Answer { step, word };
+    ask.app.db.write(move |tx| recommendation_answer(tx, &scope, one.id, &answer, &actor, role, now)).map_err(refused)?;
+    ask.redirect(&format!("/vorfall/{}", view.incident.number), "answered")
+}

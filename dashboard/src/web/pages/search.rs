@@ -1,0 +1,265 @@
+//! Suche: a query over the events, its histogram, the most frequent values as filters, the lines with their fields.
+
+use askama::Template;
+use ingest::event::Event;
+use ingest::events::{Cursor, SearchRequest, SearchResult};
+use ingest::fields::{self, FieldId};
+use ingest::query::Query;
+use ingest::time::Timestamp;
+
+use super::evidence::term;
+use super::range::{Broken, Range};
+use crate::chart::{self, Bar, Caption, Series};
+use crate::show::{self, Markup, filters};
+use crate::web::frame::{Frame, Place};
+use crate::web::{Ask, PageError, Reply};
+
+const PAGE_ROWS: usize = 100;
+const BARS: usize = 60;
+/// Values shown per facet.
+const FACET_VALUES: usize = 6;
+
+struct FacetValue {
+    text: String,
+    count: String,
+    href: String,
+}
+
+struct Facet {
+    label: &'static str,
+    field: &'static str,
+    values: Vec<FacetValue>,
+}
+
+struct HitField {
+    name: String,
+    label: &'static str,
+    value: String,
+    only: String,
+    without: String,
+}
+
+struct Hit {
+    seq: u64,
+    time: String,
+    site: String,
+    host: String,
+    message: String,
+    fields: Vec<HitField>,
+}
+
+#[derive(Template)]
+#[template(path = "search.html")]
+struct SearchPage<'a> {
+    frame: Frame,
+    query: &'a str,
+    ranges: Vec<(&'static str, String, bool)>,
+    error: Option<Broken>,
+    chips: Vec<(String, String)>,
+    summary: String,
+    chart: Markup,
+    facets: Vec<Facet>,
+    hits: Vec<Hit>,
+    older: String,
+    first: String,
+}
+
+pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
+    let text = ask.query("q").trim();
+    let range = Range::of(ask, "24h");
+    let mut page = SearchPage {
+        frame: ask.frame("Suche", Place::Search),
+        query: text,
+        ranges: vec![],
+        error: None,
+        chips: vec![],
+        summary: String::new(),
+        chart: Markup::default(),
+        facets: vec![],
+        hits: vec![],
+        older: String::new(),
+        first: String::new(),
+    };
+    match (Query::parse(text), &ask.app.events) {
+        (Err(error), _) => page.error = Some(Broken::new(text, &error)),
+        (Ok(_), None) => page.summary = "Der Ereignisspeicher läuft in diesem Programm nicht.".into(),
+        (Ok(query), Some(store)) => {
+            let sites = ask.app.sites();
+            let before: Option<Cursor> = ask.query("vor").parse().ok();
+            let mut request = SearchRequest::new(query, ask.scope(), sites.clone());
+            (request.from, request.to) = (Some(range.from), Some(range.to));
+            (request.limit, request.before, request.buckets) = (PAGE_ROWS, before, BARS);
+            let found = store.search(&request).map_err(PageError::store)?;
+            page.summary = summary(&found);
+            page.chart = histogram(&found, &range, text);
+            page.chips = chips(text, &range);
+            page.facets = facets(&found, &range, text);
+            page.hits = found.hits.iter().map(|event| hit(event, sites.name(event.site), &range, text)).collect();
+            page.older = found.next.map(|next| range.link("/suche", &[("q", text), ("vor", &next.to_string())])).unwrap_or_default();
+            page.first = if before.is_some() { range.link("/suche", &[("q", text)]) } else { String::new() };
+        }
+    }
+    page.ranges = range.choices;
+    ask.page(&page)
+}
+
+fn summary(found: &SearchResult) -> String {
+    let at_least = if found.partial { "mindestens " } else { "" };
+    let word = if found.total == 1 { "Ereignis" } else { "Ereignisse" };
+    let mut text = format!(
+        "{at_least}{} {word} in {} ms",
+        show::num(found.total),
+        show::num(i64::try_from(found.took.as_millis()).unwrap_or(i64::MAX))
+    );
+    if found.partial {
+        text.push_str(" · Es gibt mehr, als eine Suche liest: Grenzen Sie den Zeitraum ein.");
+    }
+    if !found.damaged.is_empty() {
+        text.push_str(&format!(" · {} Tage waren nicht lesbar und fehlen hier.", found.damaged.len()));
+    }
+    text
+}
+
+fn histogram(found: &SearchResult, range: &Range, text: &str) -> Markup {
+    let histogram = &found.histogram;
+    let bars: Vec<Bar> = histogram
+        .counts
+        .iter()
+        .zip(0i64..)
+        .map(|(count, n)| {
+            let at = histogram.start.plus(n.saturating_mul(histogram.width_millis));
+            let to = at.plus(histogram.width_millis);
+            let href = show::link("/suche", &[("q", text), ("von", &at.rfc3339()), ("bis", &to.rfc3339())]);
+            Bar { label: show::axis(at, range.length()), values: vec![*count as f64], href }
+        })
+        .collect();
+    let desc =
+        format!("Balken je {} von {} bis {}.", show::duration(histogram.width_millis), show::stamp(range.from), show::stamp(range.to));
+    chart::stacked(
+        Caption { id: "treffer", title: "Ereignisse über die Zeit", desc: &desc },
+        &[Series { class: "f-act", name: "Ereignisse" }],
+        &bars,
+    )
+}
+
+/// `text` with one more condition.
+fn with(text: &str, condition: &str) -> String {
+    match text {
+        "" => condition.to_owned(),
+        text if text.contains(" OR ") => format!("({text}) AND {condition}"),
+        text => format!("{text} AND {condition}"),
+    }
+}
+
+/// The conditions of a plain AND query, each with the link that takes it away. A query with parentheses or OR has
+/// no such parts.
+fn chips(text: &str, range: &Range) -> Vec<(String, String)> {
+    let parts: Vec<&str> = text.split(" AND ").map(str::trim).collect();
+    if parts.len() < 2 || text.contains(" OR ") || text.contains('(') || text.matches('"').count() % 2 == 1 {
+        return vec![];
+    }
+    // A quoted value may hold " AND " itself; then the parts are none.
+    if parts.iter().any(|part| part.matches('"').count() % 2 == 1) {
+        return vec![];
+    }
+    let without = |skip: usize| {
+        let kept: Vec<&str> = parts.iter().enumerate().filter(|(n, _)| *n != skip).map(|(_, part)| *part).collect();
+        range.link("/suche", &[("q", &kept.join(" AND "))])
+    };
+    parts.iter().enumerate().map(|(n, part)| ((*part).to_owned(), without(n))).collect()
+}
+
+fn facets(found: &SearchResult, range: &Range, text: &str) -> Vec<Facet> {
+    let facet = |(field, values): &(FieldId, Vec<(String, u64)>)| Facet {
+        label: field.label(),
+        field: field.name(),
+        values: values
+            .iter()
+            .take(FACET_VALUES)
+            .map(|(value, count)| FacetValue {
+                text: value.clone(),
+                count: show::num(*count),
+                href: range.link("/suche", &[("q", &with(text, &term(field.name(), value)))]),
+            })
+            .collect(),
+    };
+    found.top.iter().filter(|(_, values)| !values.is_empty()).map(facet).collect()
+}
+
+fn hit(event: &Event, site: &str, range: &Range, text: &str) -> Hit {
+    let host = event.get(fields::HOST_NAME).map(|value| value.text().into_owned());
+    Hit {
+        seq: event.seq.0,
+        time: show::precise(event.timestamp),
+        site: site.to_owned(),
+        host: host.unwrap_or_default(),
+        message: event.message().to_owned(),
+        fields: hit_fields(event, site, range, text),
+    }
+}
+
+fn hit_fields(event: &Event, site: &str, range: &Range, text: &str) -> Vec<HitField> {
+    let filter = |name: &str, label: &'static str, value: String| {
+        let one = term(name, &value);
+        HitField {
+            name: name.to_owned(),
+            label,
+            only: range.link("/suche", &[("q", &with(text, &one))]),
+            without: range.link("/suche", &[("q", &with(text, &format!("NOT {one}")))]),
+            value,
+        }
+    };
+    let plain = |name: &str, label: &'static str, value: String| HitField {
+        name: name.to_owned(),
+        label,
+        value,
+        only: String::new(),
+        without: String::new(),
+    };
+    let mut all = vec![filter("site", "Standort", site.to_owned()), filter("observer.ip", "Gemeldet von", event.peer.to_string())];
+    all.extend(event.fields().map(|(field, value)| filter(field.name(), field.label(), value.text().into_owned())));
+    all.extend(event.defects.iter().map(|defect| filter("_defect", "Mangel", defect.name().to_owned())));
+    all.push(plain("@timestamp", "Zeit", event.timestamp.rfc3339()));
+    all.push(plain("event.ingested", "Empfangen", event.received_at.rfc3339()));
+    all.push(plain("event.sequence", "Laufende Nummer", event.seq.0.to_string()));
+    all.push(plain("_raw", "Ganze Zeile", event.line().to_owned()));
+    all
+}
+
+/// As evidence of a case shows a line.
+pub(super) fn evidence_fields(event: &Event, site: &str) -> Vec<(String, String, String)> {
+    let range = Range {
+        from: Timestamp(0),
+        to: Timestamp(0),
+        words: [("zeit", String::new()), ("von", String::new()), ("bis", String::new())],
+        choices: vec![],
+    };
+    hit_fields(event, site, &range, "").into_iter().map(|field| (field.name, field.label.to_owned(), field.value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_narrows_without_changing_what_was_asked() {
+        for (text, expected) in [("", "a:\"b\""), ("x", "x AND a:\"b\""), ("x OR y", "(x OR y) AND a:\"b\"")] {
+            assert_eq!(with(text, &term("a", "b")), expected);
+        }
+    }
+
+    #[test]
+    fn chips_take_one_condition_away() {
+        let range = Range {
+            from: Timestamp(0),
+            to: Timestamp(1),
+            words: [("zeit", "1h".into()), ("von", String::new()), ("bis", String::new())],
+            choices: vec![],
+        };
+        let chip = |text: &str| chips(text, &range).into_iter().map(|(text, href)| format!("{text} -> {href}")).collect::<Vec<_>>();
+        assert_eq!(chip("a:1 AND b:\"2\""), ["a:1 -> /suche?q=b%3A%222%22&zeit=1h", "b:\"2\" -> /suche?q=a%3A1&zeit=1h"]);
+        for none in ["a:1", "a OR b AND c", "(a AND b)", "a:\"x AND y\" AND b"] {
+            assert!(chip(none).is_empty(), "{none}");
+        }
+    }
+}
