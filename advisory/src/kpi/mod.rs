@@ -389,7 +389,10 @@ fn acknowledgements(events: &[HistoryEvent], period: &Period, as_of: Timestamp) 
     const ANSWERS: [&str; 4] = ["advisory.ack", "advisory.affected", "advisory.not_affected", "advisory.remediated"];
     let red: Vec<&str> = events
         .iter()
-        .filter(|event| event.kind == "advisory.published" && event.data.get("threat_level").and_then(|level| level.as_str()) == Some(ThreatLevel::Rot.as_str()))
+        .filter(|event| {
+            event.kind == "advisory.published"
+                && event.data.get("threat_level").and_then(|level| level.as_str()) == Some(ThreatLevel::Rot.as_str())
+        })
         .map(|event| event.subject.as_str())
         .collect();
     let mut answers: BTreeMap<(&str, BodyId), Timestamp> = BTreeMap::new();
