@@ -16,6 +16,7 @@ mod tests;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use advisory::csaf::Publisher;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Query, RawPathParams, Request, State};
@@ -27,12 +28,15 @@ use ingest::body::SiteTable;
 use ingest::db::Db;
 use ingest::events::EventStore;
 use ingest::flows::FlowStore;
+use ingest::listen::Counters;
 use ingest::time::Clock;
 
 pub use ask::{Ask, PageError, Pairs, Reply};
 pub use routes::{ROUTES, Route, Verb};
 
 use crate::access::{self, Verdict, Who};
+use crate::demo::sink::Sink;
+use crate::node::Node;
 use crate::session::{self, Token};
 use crate::throttle::Throttle;
 
@@ -45,11 +49,29 @@ pub struct App {
     /// The stores of lines and flows; `None` in a program that runs without them.
     pub events: Option<Arc<EventStore>>,
     pub flows: Option<Arc<FlowStore>>,
+    pub counters: Arc<Counters>,
+    /// As whom warnings and recommendations go out.
+    pub publisher: Publisher,
     pub settings: Arc<Settings>,
     pub door: Arc<Door>,
 }
 
 impl App {
+    /// The pages over an opened data directory.
+    pub fn new(node: &Node, counters: Arc<Counters>, publisher: Publisher, settings: Settings) -> Self {
+        Self {
+            db: node.db.clone(),
+            clock: node.clock.clone(),
+            sites: node.sites.clone(),
+            events: Some(node.events.clone()),
+            flows: Some(node.flows.clone()),
+            counters,
+            publisher,
+            settings: Arc::new(settings),
+            door: Arc::new(Door::default()),
+        }
+    }
+
     /// The sites as they are now.
     pub fn sites(&self) -> Arc<SiteTable> {
         self.sites.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -63,6 +85,8 @@ pub struct Settings {
     pub secure: bool,
     /// The demo: shows the mail sink and the logins at the door.
     pub demo: bool,
+    /// The demo's mails.
+    pub sink: Option<Sink>,
     /// Shown at the door in the demo: (role, login, password).
     pub demo_logins: Vec<(String, String, String)>,
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 
+use advisory::csaf::Publisher;
 use ingest::body::{self, Body, BodyId, BodyKind, SiteTable};
 use ingest::db::{Db, DbError};
 use ingest::history;
@@ -20,7 +21,12 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
             detect::incident::MIGRATIONS,
             detect::alert::MIGRATIONS,
             detect::recommendation::MIGRATIONS,
-            user::MIGRATIONS,
+            ingest::source::MIGRATIONS,
+        advisory::store::MIGRATIONS,
+        advisory::subscription::MIGRATIONS,
+        advisory::outbox::MIGRATIONS,
+        advisory::acknowledgement::MIGRATIONS,
+        user::MIGRATIONS,
         ],
     )
     .unwrap();
@@ -42,6 +48,14 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
         sites: Arc::new(RwLock::new(Arc::new(SiteTable::default()))),
         events: None,
         flows: None,
+        counters: Arc::default(),
+        publisher: Publisher {
+            name: "ThüringenCERT".into(),
+            namespace: "https://cert.example/csaf".into(),
+            contact: "ThüringenCERT, cert@cert.example".into(),
+            mail: "cert@cert.example".into(),
+            base_url: "http://wartburg.test".into(),
+        },
         settings: Arc::new(settings),
         door: Arc::new(Door::default()),
     };
