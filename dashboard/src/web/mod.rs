@@ -14,6 +14,7 @@ mod sample;
 mod tests;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use advisory::csaf::Publisher;
@@ -24,6 +25,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
+use detect::playbook::Playbooks;
+use detect::sigma::RuleSet;
 use ingest::body::SiteTable;
 use ingest::db::Db;
 use ingest::events::EventStore;
@@ -36,7 +39,6 @@ pub use routes::{ROUTES, Route, Verb};
 
 use crate::access::{self, Verdict, Who};
 use crate::demo::sink::Sink;
-use crate::node::Node;
 use crate::session::{self, Token};
 use crate::throttle::Throttle;
 
@@ -49,29 +51,18 @@ pub struct App {
     /// The stores of lines and flows; `None` in a program that runs without them.
     pub events: Option<Arc<EventStore>>,
     pub flows: Option<Arc<FlowStore>>,
+    /// What the listeners received, stored, refused and dropped.
     pub counters: Arc<Counters>,
-    /// As whom warnings and recommendations go out.
-    pub publisher: Publisher,
+    pub rules: Arc<RuleSet>,
+    pub playbooks: Arc<Playbooks>,
+    /// As whom warnings are published, and where their CSAF documents are put.
+    pub publisher: Arc<Publisher>,
+    pub csaf_dir: PathBuf,
     pub settings: Arc<Settings>,
     pub door: Arc<Door>,
 }
 
 impl App {
-    /// The pages over an opened data directory.
-    pub fn new(node: &Node, counters: Arc<Counters>, publisher: Publisher, settings: Settings) -> Self {
-        Self {
-            db: node.db.clone(),
-            clock: node.clock.clone(),
-            sites: node.sites.clone(),
-            events: Some(node.events.clone()),
-            flows: Some(node.flows.clone()),
-            counters,
-            publisher,
-            settings: Arc::new(settings),
-            door: Arc::new(Door::default()),
-        }
-    }
-
     /// The sites as they are now.
     pub fn sites(&self) -> Arc<SiteTable> {
         self.sites.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -85,10 +76,10 @@ pub struct Settings {
     pub secure: bool,
     /// The demo: shows the mail sink and the logins at the door.
     pub demo: bool,
-    /// The demo's mails.
-    pub sink: Option<Sink>,
     /// Shown at the door in the demo: (role, login, password).
     pub demo_logins: Vec<(String, String, String)>,
+    /// The demo: where its mails go, to be read on a page.
+    pub sink: Option<Sink>,
 }
 
 /// What the door remembers between requests.

@@ -10,6 +10,7 @@ use advisory::store::{
     AdvisoryError, AdvisoryFilter, advisory_approve, advisory_draft, advisory_edit, advisory_get, advisory_list, advisory_return,
     advisory_revise, advisory_submit,
 };
+use advisory::tree::tree_write;
 use advisory::workflow::{Actor, Refusal, Role as WidRole, transitions_open};
 use askama::Template;
 use detect::role::Role;
@@ -529,21 +530,28 @@ pub(in crate::web) fn step(ask: &mut Ask) -> Reply {
         "veroeffentlichen" => "published",
         _ => "saved",
     };
-    ask.app
+    let file = ask
+        .app
         .db
         .write(move |tx| {
             let order = Order { actor: &actor, publisher: &publisher, deliver: Deliver::Mail, note: &note };
             match word.as_str() {
-                "pruefen" => advisory_submit(tx, id, version, &actor, now).map(|_| ()),
-                "freigeben" => advisory_approve(tx, id, version, &note, &actor, now).map(|_| ()),
-                "zurueck" => advisory_return(tx, id, version, &note, &actor, now).map(|_| ()),
-                "ueberarbeiten" => advisory_revise(tx, id, version, &actor, now).map(|_| ()),
-                "veroeffentlichen" => advisory_publish(tx, id, version, &order, now).map(|_| ()),
-                "zurueckziehen" => advisory_withdraw(tx, id, version, &order, now).map(|_| ()),
+                "pruefen" => advisory_submit(tx, id, version, &actor, now).map(|_| None),
+                "freigeben" => advisory_approve(tx, id, version, &note, &actor, now).map(|_| None),
+                "zurueck" => advisory_return(tx, id, version, &note, &actor, now).map(|_| None),
+                "ueberarbeiten" => advisory_revise(tx, id, version, &actor, now).map(|_| None),
+                "veroeffentlichen" => advisory_publish(tx, id, version, &order, now).map(|done| Some(done.file)),
+                "zurueckziehen" => advisory_withdraw(tx, id, version, &order, now).map(|done| Some(done.file)),
                 _ => Err(AdvisoryError::NotFound(id)),
             }
         })
         .map_err(refused)?;
+    // After the commit: the database is the truth, and a folder that was full is brought up to date at the next start.
+    if let Some(file) = file
+        && let Err(error) = tree_write(&ask.app.csaf_dir, &file)
+    {
+        tracing::error!(%error, "the CSAF folder was not written");
+    }
     ask.redirect(&format!("/meldung/{id}"), notice)
 }
 

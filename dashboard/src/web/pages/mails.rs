@@ -1,6 +1,8 @@
 //! The mails that a form's transaction puts into the outbox: gathered before it, because a transaction does nothing
 //! but write.
 
+use std::sync::Arc;
+
 use advisory::advisory::Tlp;
 use advisory::csaf::Publisher;
 use advisory::mail::{self, RecommendedStep};
@@ -23,7 +25,7 @@ pub(super) struct RecommendationMails {
     observation: String,
     to: Option<(BodyId, String)>,
     contacts: Vec<Contact>,
-    publisher: Publisher,
+    publisher: Arc<Publisher>,
 }
 
 pub(super) fn recommendation(ask: &Ask, view: &IncidentView) -> Result<RecommendationMails, PageError> {

@@ -1,20 +1,16 @@
 //! Regeln: what is loaded, each with its wording and its latest alerts.
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
 
 use askama::Template;
 use detect::alert::{AlertFilter, alert_list};
-use detect::sigma::{CompiledRule, RuleSet};
+use detect::sigma::CompiledRule;
 use ingest::time::Timestamp;
 
 use crate::show::{self, Markup, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
 use crate::words;
-
-/// The rules in the binary, compiled once for the pages.
-static SHIPPED: LazyLock<RuleSet> = LazyLock::new(|| RuleSet::shipped().unwrap_or_default());
 
 struct Row {
     name: String,
@@ -49,7 +45,7 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
     for alert in ask.app.db.read(|c| alert_list(c, &filter))?.into_iter().filter(|alert| alert.detected_at >= month) {
         *counts.entry(alert.rule_name).or_default() += 1;
     }
-    let mut rules: Vec<&CompiledRule> = SHIPPED.rules().iter().collect();
+    let mut rules: Vec<&CompiledRule> = ask.app.rules.rules().iter().collect();
     rules.sort_by_key(|rule| (!rule.alerts, std::cmp::Reverse(rule.rule.level), rule.rule.title.clone()));
     let row = |rule: &&CompiledRule| Row {
         name: rule.rule.name.clone(),
@@ -66,6 +62,12 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
         rows: rules.iter().map(row).collect(),
     };
     ask.page(&page)
+}
+
+/// The rule's wording: from the binary, else from the operator's folder as it is now.
+fn source(file: &str) -> String {
+    let own = || std::fs::read_to_string(file).unwrap_or_else(|_| "Die Datei ist nicht mehr lesbar.".into());
+    detect::sigma::shipped_text(file).map_or_else(own, str::to_owned)
 }
 
 struct AlertLine {
@@ -86,13 +88,13 @@ struct RulePage<'a> {
     kind: &'static str,
     attack: &'a [String],
     description: &'a str,
-    source: &'a str,
+    source: String,
     alerts: Vec<AlertLine>,
 }
 
 pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
     let name = ask.param("name");
-    let rule = SHIPPED.rules().iter().find(|rule| rule.rule.name == name).ok_or(PageError::NotFound)?;
+    let rule = ask.app.rules.rules().iter().find(|rule| rule.rule.name == name).ok_or(PageError::NotFound)?;
     let filter = AlertFilter { rule_name: Some(name.to_owned()), limit: 20, ..AlertFilter::new(ask.scope()) };
     let alerts = ask.app.db.read(|c| alert_list(c, &filter))?;
     let line = |alert: &detect::alert::Alert| {
@@ -114,7 +116,7 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         kind: kind(rule),
         attack: &rule.rule.attack,
         description: &rule.rule.description,
-        source: detect::sigma::shipped_text(&rule.file).unwrap_or_default(),
+        source: source(&rule.file),
         alerts: alerts.iter().map(line).collect(),
     };
     ask.page(&page)
