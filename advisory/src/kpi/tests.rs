@@ -152,9 +152,9 @@ fn no_reply_counts_as_open_once_it_is_due() {
         48,
         expect![[r#"
             Some(33.33333333333333) n=3 Unrated
+            in-time Some(1.0) ended=true rated=true fristgerecht
             late Some(0.0) ended=true rated=true verspätet
             silent Some(0.0) ended=false rated=true ohne Bestätigung
-            in-time Some(1.0) ended=true rated=true fristgerecht
         "#]],
     );
 }
