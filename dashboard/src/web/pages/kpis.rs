@@ -144,10 +144,23 @@ fn spread(kpi: &KpiValue) -> String {
             format!("Median, P90 {}, n\u{a0}=\u{a0}{n}{missing} · Ziel {}", written(def, *p90), target(def))
         }
         Figure::Survival { p90, curve, .. } => {
-            format!("Median nach Kaplan-Meier, P90 {}, n\u{a0}=\u{a0}{}, {} offen · Ziel {}", p90.map_or_else(|| "nicht erreicht".into(), hours), curve.n, curve.censored, target(def))
+            format!(
+                "Median nach Kaplan-Meier, P90 {}, n\u{a0}=\u{a0}{}, {} offen · Ziel {}",
+                p90.map_or_else(|| "nicht erreicht".into(), hours),
+                curve.n,
+                curve.censored,
+                target(def)
+            )
         }
         Figure::Share { proportion: Some(Proportion { hits, of, low, high, .. }) } => {
-            format!("{} von {}, Wilson {} bis {} · Ziel {}", show::num(*hits), show::num(*of), show::percent(*low), show::percent(*high), target(def))
+            format!(
+                "{} von {}, Wilson {} bis {} · Ziel {}",
+                show::num(*hits),
+                show::num(*of),
+                show::percent(*low),
+                show::percent(*high),
+                target(def)
+            )
         }
         Figure::Share { proportion: None } => format!("keine Fälle · Ziel {}", target(def)),
     }
@@ -162,14 +175,24 @@ fn tile(kpi: &KpiValue, trend: &[(String, Option<f64>)], width: &'static str) ->
     let id = format!("verlauf-{}", def.key);
     let (chart_title, chart, note) = match &kpi.figure {
         Figure::Survival { low, high, curve, .. } => {
-            let steps: Vec<Step> = curve.steps.iter().map(|step| Step { at: step.time, share: step.survival, low: step.low, high: step.high }).collect();
+            let steps: Vec<Step> =
+                curve.steps.iter().map(|step| Step { at: step.time, share: step.survival, low: step.low, high: step.high }).collect();
             // Three times the target shows what matters; the tail is in the table.
-            let caption = Caption { id: &id, title: "Anteil noch nicht eingedämmter Vorfälle", desc: "Stufenkurve nach Kaplan-Meier mit 95-Prozent-Band über die Zeit seit der Eröffnung." };
+            let caption = Caption {
+                id: &id,
+                title: "Anteil noch nicht eingedämmter Vorfälle",
+                desc: "Stufenkurve nach Kaplan-Meier mit 95-Prozent-Band über die Zeit seit der Eröffnung.",
+            };
             let band = match (low, high) {
                 (Some(low), Some(high)) => format!(" (95\u{a0}%: {} bis {})", hours(*low), hours(*high)),
                 _ => String::new(),
             };
-            let note = format!("n\u{a0}=\u{a0}{}, {} noch offen (zensiert). Median {}{band}", curve.n, curve.censored, kpi.figure.value().map_or_else(|| "nicht erreicht".into(), hours));
+            let note = format!(
+                "n\u{a0}=\u{a0}{}, {} noch offen (zensiert). Median {}{band}",
+                curve.n,
+                curve.censored,
+                kpi.figure.value().map_or_else(|| "nicht erreicht".into(), hours)
+            );
             (format!("{}: Anteil noch offener Vorfälle", def.name), chart::kaplan_meier(caption, "h", &steps, def.target * 3.0), note)
         }
         _ => {
@@ -225,7 +248,10 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
     let (values, numbers, bodies, titles) = ask.app.db.read(|c| {
         let values = kpi_list(c, &period, ask.now, &Scope::All)?;
         let numbers: HashMap<String, String> = if internal {
-            incident_list(c, &IncidentFilter { limit: 1_000, ..IncidentFilter::new(Scope::All) })?.into_iter().map(|one| (one.id.to_string(), one.number)).collect()
+            incident_list(c, &IncidentFilter { limit: 1_000, ..IncidentFilter::new(Scope::All) })?
+                .into_iter()
+                .map(|one| (one.id.to_string(), one.number))
+                .collect()
         } else {
             HashMap::new()
         };
@@ -254,10 +280,22 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         let value = match (kpi.def.unit, row.value) {
             (_, None) => "–".into(),
             (Unit::Hours, Some(value)) => hours(value),
-            (Unit::Percent, Some(value)) => if value > 0.0 { "ja".into() } else { "nein".into() },
+            (Unit::Percent, Some(value)) => {
+                if value > 0.0 {
+                    "ja".into()
+                } else {
+                    "nein".into()
+                }
+            }
         };
         let value = if row.note.is_empty() { value } else { format!("{value} ({})", row.note) };
-        Case { href, name, body: row.body.and_then(|body| bodies.get(&body).cloned()).unwrap_or_default(), time: show::time(row.from, ask.now), value }
+        Case {
+            href,
+            name,
+            body: row.body.and_then(|body| bodies.get(&body).cloned()).unwrap_or_default(),
+            time: show::time(row.from, ask.now),
+            value,
+        }
     };
     let page = KpiPage {
         frame: ask.frame(kpi.def.name, Place::Kpis),
@@ -266,10 +304,19 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         light: light(kpi),
         value: written(&kpi.def, kpi.figure.value()),
         spread: spread(kpi),
-        definition: vec![("Formel", kpi.def.formula.into()), ("Ziel", format!("{}, Vorschlag", target(&kpi.def))), ("Zu beachten", kpi.def.pitfall.into()), ("Nummer", kpi.def.number.to_string())],
+        definition: vec![
+            ("Formel", kpi.def.formula.into()),
+            ("Ziel", format!("{}, Vorschlag", target(&kpi.def))),
+            ("Zu beachten", kpi.def.pitfall.into()),
+            ("Nummer", kpi.def.number.to_string()),
+        ],
         // The committee's members are neighbours of those who had the incident: they get the figure, not the cases.
         cases: if internal { kpi.rows.iter().rev().take(CASES_MAX).map(case).collect() } else { vec![] },
-        cases_total: if internal { format!("{} Fälle", show::num(i64::try_from(kpi.rows.len()).unwrap_or(0))) } else { "Einzelne Fälle sieht nur das ThüringenCERT.".into() },
+        cases_total: if internal {
+            format!("{} Fälle", show::num(i64::try_from(kpi.rows.len()).unwrap_or(0)))
+        } else {
+            "Einzelne Fälle sieht nur das ThüringenCERT.".into()
+        },
     };
     ask.page(&page)
 }

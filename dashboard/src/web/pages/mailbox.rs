@@ -69,7 +69,10 @@ fn parts(text: &str) -> Vec<Part> {
     let mut plain = String::new();
     for (n, word) in text.split_inclusive(char::is_whitespace).enumerate() {
         let url = word.trim_end();
-        let path = url.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https")).and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
+        let path = url
+            .split_once("://")
+            .filter(|(scheme, _)| matches!(*scheme, "http" | "https"))
+            .and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
         let ours = path.filter(|path| ["/w/", "/vorfall/", "/meldung/", "/vorfaelle"].iter().any(|start| path.starts_with(start)));
         match ours {
             Some(path) => {
@@ -90,7 +93,9 @@ fn parts(text: &str) -> Vec<Part> {
 
 fn body_decode(encoding: &str, body: &str) -> String {
     match encoding.to_ascii_lowercase().as_str() {
-        "quoted-printable" => String::from_utf8_lossy(&quoted_printable(&body.replace("=\r\n", "").replace("=\n", ""))).replace("\r\n", "\n"),
+        "quoted-printable" => {
+            String::from_utf8_lossy(&quoted_printable(&body.replace("=\r\n", "").replace("=\n", ""))).replace("\r\n", "\n")
+        }
         "base64" => String::from_utf8_lossy(&base64(body)).replace("\r\n", "\n"),
         _ => body.replace("\r\n", "\n"),
     }
@@ -139,11 +144,11 @@ fn flush(out: &mut String, bytes: &mut Vec<u8>) {
 
 fn quoted_printable(text: &str) -> Vec<u8> {
     let mut out = vec![];
-    let mut bytes = text.bytes();
+    let mut bytes = text.as_bytes().iter().copied();
     while let Some(byte) = bytes.next() {
-        let rest = bytes.as_slice();
-        let pair = (byte == b'=').then(|| rest.get(..2)).flatten().and_then(|pair| std::str::from_utf8(pair).ok());
-        match pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()) {
+        let rest = bytes.clone();
+        let pair: Option<String> = (byte == b'=').then(|| rest.take(2).map(char::from).collect());
+        match pair.filter(|pair| pair.len() == 2).and_then(|pair| u8::from_str_radix(&pair, 16).ok()) {
             Some(value) => {
                 out.push(value);
                 let _ = bytes.nth(1);
@@ -196,7 +201,11 @@ mod tests {
 
     #[test]
     fn only_links_to_our_pages_are_links() {
-        let shown: Vec<String> = parts("siehe http://127.0.0.1:8080/w/abc\nund https://evil.test/x javascript:/w/x").into_iter().filter(|part| !part.href.is_empty()).map(|part| part.href).collect();
+        let shown: Vec<String> = parts("siehe http://127.0.0.1:8080/w/abc\nund https://evil.test/x javascript:/w/x")
+            .into_iter()
+            .filter(|part| !part.href.is_empty())
+            .map(|part| part.href)
+            .collect();
         assert_eq!(shown, ["/w/abc"]);
     }
 }

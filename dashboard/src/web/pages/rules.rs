@@ -99,7 +99,11 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
     let alerts = ask.app.db.read(|c| alert_list(c, &filter))?;
     let line = |alert: &detect::alert::Alert| {
         let (field, value) = words::entity(&alert.entity);
-        let query = if field.is_empty() { super::evidence::term("site", alert.site_name.as_deref().unwrap_or_default()) } else { super::evidence::term(field, value) };
+        let query = if field.is_empty() {
+            super::evidence::term("site", alert.site_name.as_deref().unwrap_or_default())
+        } else {
+            super::evidence::term(field, value)
+        };
         AlertLine {
             state: words::alert_state(alert.state),
             time: show::time(alert.detected_at, ask.now),
