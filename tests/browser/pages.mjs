@@ -29,10 +29,10 @@ for (const view of views) {
   });
 
   await page.goto(`${base}/login`);
-  await page.fill("input[name=login]", login);
-  await page.fill("input[name=password]", password);
-  await Promise.all([page.waitForNavigation(), page.click("main button[type=submit], button[type=submit]")]);
-  if (page.url().endsWith("/login")) problems.push(`${where()}: login failed`);
+  await page.fill("input[name=konto]", login);
+  await page.fill("input[name=kennwort]", password);
+  await page.press("input[name=kennwort]", "Enter");
+  await page.waitForURL((url) => !url.pathname.endsWith("/login"), { timeout: 15000 }).catch(() => problems.push(`${where()}: login failed`));
 
   const links = await page.$$eval("nav a[href^='/']", (all) => [...new Set(all.map((a) => a.getAttribute("href")))]);
   if (links.length < 3) problems.push(`${where()}: only ${links.length} links in the navigation`);
