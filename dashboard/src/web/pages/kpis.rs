@@ -4,12 +4,15 @@ use std::collections::HashMap;
 
 use advisory::advisory::AdvisoryId;
 use advisory::kpi::stats::Proportion;
-use advisory::kpi::{CASES_MIN, Direction, Figure, KpiDef, KpiValue, Light, Period, Unit, kpi_list, period_containing, period_parse};
+use advisory::kpi::{
+    CASES_MIN, Direction, Figure, KPIS, KpiDef, KpiValue, Light, Period, Unit, kpi, kpi_list, period_containing, period_parse,
+};
 use advisory::store::advisory_get;
 use askama::Template;
 use detect::incident::{IncidentFilter, incident_list};
 use ingest::body;
 use ingest::db::DbError;
+use ingest::history::history_between;
 use ingest::scope::Scope;
 use ingest::time::Timestamp;
 
@@ -54,14 +57,18 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
         periods.push(before);
     }
     periods.reverse();
-    // Figures over all bodies are what this page is for; whoever may not see them does not get to it.
-    let values = ask.app.db.read(|c| {
-        let mut values = vec![];
-        for one in &periods {
-            values.push(kpi_list(c, one, ask.now, &Scope::All)?);
+    // Figures over all bodies are what this page is for; whoever may not see them does not get to it. The history is
+    // read once for all periods: each figure picks what belongs to its own.
+    let from = periods.first().map_or(period.from, |first| first.from);
+    let to = ask.now.plus(1).max(period.to);
+    let events = ask.app.db.read(|c| {
+        let mut events = vec![];
+        for prefix in ["incident.", "recommendation.", "alert.", "advisory."] {
+            events.extend(history_between(c, prefix, from, to, ask.now)?);
         }
-        Ok::<_, DbError>(values)
+        Ok::<_, DbError>(events)
     })?;
+    let values: Vec<Vec<KpiValue>> = periods.iter().map(|one| KPIS.iter().map(|def| kpi(def, &events, one, ask.now)).collect()).collect();
     let current = values.last().cloned().unwrap_or_default();
     let kpis = current
         .iter()
