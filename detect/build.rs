@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-#[expect(clippy::print_stdout, reason = "how a build script speaks to Cargo")]
 fn main() -> std::io::Result<()> {
     let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../rules");
     println!("cargo::rerun-if-changed={}", root.display());

@@ -12,11 +12,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::CommandFactory as _;
 use detect::alert::{AlertFilter, alert_list};
-use detect::engine::RuleSet;
 use detect::incident::{IncidentFilter, incident_json};
 use detect::intel::IndicatorSet;
 use detect::pack::{rules_check, rules_run, rules_test};
 use detect::role::Role;
+use detect::sigma::RuleSet;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ingest::body::{SITE_UNKNOWN, SiteTable, body_list};
 use ingest::db::DbError;
@@ -138,10 +138,20 @@ fn import(args: &ImportArgs, dir: &Path, config: &Config, clock: &Clock, out: &m
     node.close();
     let secs = watch.elapsed().as_secs_f64();
     if args.json {
-        writeln!(out, "{}", json!({ "lines": lines, "lines_known": known, "bytes": bytes, "alerts": alerts, "incidents": incidents, "failed": failed.len(), "seconds": secs }))?;
+        writeln!(
+            out,
+            "{}",
+            json!({ "lines": lines, "lines_known": known, "bytes": bytes, "alerts": alerts, "incidents": incidents, "failed": failed.len(), "seconds": secs })
+        )?;
     } else {
-        writeln!(out, "{} neue Zeilen, {} schon bekannt; jetzt {} und {}. {secs:.1} s",
-            show::count(lines), show::count(known), plural(alerts, "Alarm", "Alarme"), plural(incidents, "Vorfall", "Vorfälle"))?;
+        writeln!(
+            out,
+            "{} neue Zeilen, {} schon bekannt; jetzt {} und {}. {secs:.1} s",
+            show::num(lines),
+            show::num(known),
+            plural(alerts, "Alarm", "Alarme"),
+            plural(incidents, "Vorfall", "Vorfälle")
+        )?;
     }
     if failed.is_empty() {
         return Ok(ExitCode::SUCCESS);
@@ -161,14 +171,18 @@ fn import_flush(node: &Node, imported: &Imported) -> Result<()> {
 
 fn print_imported(json: bool, path: &Path, imported: &Imported, out: &mut dyn Write) -> Result<()> {
     if json {
-        writeln!(out, "{}", json!({ "file": path.display().to_string(), "lines": imported.lines, "lines_known": imported.lines_known, "bytes": imported.bytes }))?;
+        writeln!(
+            out,
+            "{}",
+            json!({ "file": path.display().to_string(), "lines": imported.lines, "lines_known": imported.lines_known, "bytes": imported.bytes })
+        )?;
         return Ok(());
     }
     let known = match imported.lines_known {
         0 => String::new(),
-        known => format!(", {} waren schon bekannt", show::count(known)),
+        known => format!(", {} waren schon bekannt", show::num(known)),
     };
-    writeln!(out, "{}: {} neue Zeilen{known}", path.display(), show::count(imported.lines))?;
+    writeln!(out, "{}: {} neue Zeilen{known}", path.display(), show::num(imported.lines))?;
     Ok(())
 }
 
@@ -184,7 +198,8 @@ fn progress(path: &Path) -> ProgressBar {
     // Packed files are longer unpacked; their bar only counts.
     let len = unpacked_len(path);
     let bar = ProgressBar::with_draw_target(len, ProgressDrawTarget::stderr());
-    let template = if len.is_some() { "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} noch {eta}" } else { "{msg} {bytes} {bytes_per_sec}" };
+    let template =
+        if len.is_some() { "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} noch {eta}" } else { "{msg} {bytes} {bytes_per_sec}" };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
@@ -256,13 +271,22 @@ fn decode_datagram(path: &Path, json: bool, netflow: &mut NetflowDecoder, now: T
         print_object(json, record_json(&FlowView { flow, sites: &sites }), out)?;
     }
     let defects: Vec<_> = report.defects.iter().map(|defect| defect.name()).collect();
-    eprint_line(&format!("{}: Version {}, {} Datensätze, Mängel: {}", path.display(), report.version, flows.len(), if defects.is_empty() { "keine".into() } else { defects.join(", ") }));
+    eprint_line(&format!(
+        "{}: Version {}, {} Datensätze, Mängel: {}",
+        path.display(),
+        report.version,
+        flows.len(),
+        if defects.is_empty() { "keine".into() } else { defects.join(", ") }
+    ));
     Ok(())
 }
 
 fn frame(seq: u64, kind: FrameKind, payload: &[u8], now: Timestamp) -> Frame {
     let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    Frame { seq: Seq(seq), frame: NewFrame { received_at: now, site: SITE_UNKNOWN, peer, transport: Transport::Import, kind, payload: payload.into() } }
+    Frame {
+        seq: Seq(seq),
+        frame: NewFrame { received_at: now, site: SITE_UNKNOWN, peer, transport: Transport::Import, kind, payload: payload.into() },
+    }
 }
 
 fn search(args: &SearchArgs, view: &View, now: Timestamp, out: &mut dyn Write) -> Result<ExitCode> {
@@ -289,7 +313,7 @@ fn search(args: &SearchArgs, view: &View, now: Timestamp, out: &mut dyn Write) -
     out.flush()?;
     if let (false, Some((total, took, partial))) = (args.json, total) {
         let more = if partial { "mindestens " } else { "" };
-        eprint_line(&format!("{more}{} Treffer in {} ms", show::count(total), took.as_millis()));
+        eprint_line(&format!("{more}{} Treffer in {} ms", show::num(total), took.as_millis()));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -333,7 +357,15 @@ fn incidents(json: bool, view: &View, out: &mut dyn Write) -> Result<ExitCode> {
             writeln!(out, "{}", json!(incident))?;
         } else {
             let place = incident.body.as_deref().or(incident.site.as_deref()).unwrap_or("ohne Stelle");
-            writeln!(out, "{}  {:<13} {:<10} {}  ({place}, {} Ereignisse)", incident.number, incident.severity, incident.state, show::plain(&incident.title), incident.events)?;
+            writeln!(
+                out,
+                "{}  {:<13} {:<10} {}  ({place}, {} Ereignisse)",
+                incident.number,
+                incident.severity,
+                incident.state,
+                show::safe(&incident.title),
+                incident.events
+            )?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -344,7 +376,15 @@ fn alerts(json: bool, view: &View, out: &mut dyn Write) -> Result<ExitCode> {
         if json {
             writeln!(out, "{}", json!(alert))?;
         } else {
-            writeln!(out, "{}  {:<13} {:<12} {}  {}", alert.first.rfc3339(), alert.level.as_str(), alert.state.as_str(), show::plain(&alert.title), show::plain(&alert.entity))?;
+            writeln!(
+                out,
+                "{}  {:<13} {:<12} {}  {}",
+                alert.first.rfc3339(),
+                alert.level.as_str(),
+                alert.state.as_str(),
+                show::safe(&alert.title),
+                show::safe(&alert.entity)
+            )?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -362,7 +402,16 @@ fn sources(json: bool, view: &View, now: Timestamp, out: &mut dyn Write) -> Resu
             writeln!(out, "{object}")?;
         } else {
             let silent = if source.is_silent(now) { "  STILL" } else { "" };
-            writeln!(out, "{}  {:<28} {:<16} {:<20} {:<6} {:>9} Pakete{silent}", source.last_seen.rfc3339(), site, source.peer, show::plain(&source.host), source.transport, source.frames)?;
+            writeln!(
+                out,
+                "{}  {:<28} {:<16} {:<20} {:<6} {:>9} Pakete{silent}",
+                source.last_seen.rfc3339(),
+                site,
+                source.peer,
+                show::safe(&source.host),
+                source.transport,
+                source.frames
+            )?;
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -375,14 +424,19 @@ fn rules(command: &RulesCommand, out: &mut dyn Write) -> Result<ExitCode> {
             for error in &report.errors {
                 writeln!(out, "{error}")?;
             }
-            eprint_line(&format!("{} Regeln und {} Korrelationen übersetzt, {} Fehler", report.detections, report.correlations, report.errors.len()));
+            eprint_line(&format!(
+                "{} Regeln und {} Korrelationen übersetzt, {} Fehler",
+                report.detections,
+                report.correlations,
+                report.errors.len()
+            ));
             Ok(if report.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
         }
         RulesCommand::Test { dirs } => {
             let (tests, errors) = rules_test(&or_default(dirs));
-            let failed: Vec<_> = tests.iter().filter(|test| !test.problems.is_empty()).collect();
+            let failed: Vec<_> = tests.iter().filter(|test| !test.failures.is_empty()).collect();
             for test in &failed {
-                for problem in &test.problems {
+                for problem in &test.failures {
                     writeln!(out, "{}: {problem}", test.file)?;
                 }
             }
@@ -488,7 +542,9 @@ fn query(text: &str) -> Result<Query> {
 fn span(span: &Span, now: Timestamp) -> Result<(Option<Timestamp>, Option<Timestamp>)> {
     let read = |text: &Option<String>| match text {
         None => Ok(None),
-        Some(text) => moment(text, now).map(Some).with_context(|| format!("„{text}“ ist keine Zeit. Zum Beispiel: 2026-11-21, 2026-11-21T14:00:00Z, 15m, 2h, 7d")),
+        Some(text) => moment(text, now)
+            .map(Some)
+            .with_context(|| format!("„{text}“ ist keine Zeit. Zum Beispiel: 2026-11-21, 2026-11-21T14:00:00Z, 15m, 2h, 7d")),
     };
     Ok((read(&span.from)?, read(&span.to)?))
 }
@@ -529,7 +585,7 @@ fn print_event(json: bool, event: &Event, site: &str, out: &mut dyn Write) -> Re
         writeln!(out, "{}", Value::Object(event.json(site)))?;
         return Ok(());
     }
-    writeln!(out, "{}  {}", event.timestamp.rfc3339(), show::plain(event.line()))?;
+    writeln!(out, "{}  {}", event.timestamp.rfc3339(), show::safe(event.line()))?;
     Ok(())
 }
 
@@ -538,13 +594,14 @@ fn print_object(json: bool, object: Map<String, Value>, out: &mut dyn Write) -> 
         writeln!(out, "{}", Value::Object(object))?;
         return Ok(());
     }
-    let fields: Vec<String> = object.iter().map(|(name, value)| format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))).collect();
-    writeln!(out, "{}", show::plain(&fields.join(" ")))?;
+    let fields: Vec<String> =
+        object.iter().map(|(name, value)| format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))).collect();
+    writeln!(out, "{}", show::safe(&fields.join(" ")))?;
     Ok(())
 }
 
 fn plural(n: usize, one: &str, many: &str) -> String {
-    if n == 1 { format!("1 {one}") } else { format!("{} {many}", show::count(n as u64)) }
+    if n == 1 { format!("1 {one}") } else { format!("{} {many}", show::num(n as u64)) }
 }
 
 #[expect(clippy::print_stderr, reason = "a command's words for people go to standard error")]

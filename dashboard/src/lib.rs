@@ -3,10 +3,15 @@
 
 pub mod access;
 pub mod chart;
+pub mod cli;
+pub mod command;
 pub mod config;
 pub mod demo;
+pub mod node;
+pub mod serve;
 pub mod session;
 pub mod show;
+pub mod start;
 pub mod throttle;
 pub mod user;
 pub mod web;

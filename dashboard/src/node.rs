@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use detect::consumer::DetectConsumer;
-use detect::engine::{Engine, RuleSet};
+use detect::engine::Engine;
+use detect::playbook::Playbooks;
+use detect::sigma::RuleSet;
 use ingest::body::{SharedSites, Site, SiteId, SiteTable, body_list, site_add};
 use ingest::db::{Db, DbError, Migrations};
 use ingest::decode::{Options, decode};
@@ -37,7 +39,7 @@ const MIGRATIONS: &[Migrations] = &[
     detect::incident::MIGRATIONS,
     detect::recommendation::MIGRATIONS,
     detect::consumer::MIGRATIONS,
-    advisory::advisory::MIGRATIONS,
+    advisory::store::MIGRATIONS,
     advisory::subscription::MIGRATIONS,
     advisory::outbox::MIGRATIONS,
     advisory::acknowledgement::MIGRATIONS,
@@ -68,12 +70,18 @@ impl Node {
     pub fn open(dir: &Path, config: &Config, clock: &Clock) -> Result<Self> {
         std::fs::create_dir_all(dir).with_context(|| format!("Datenverzeichnis {} anlegen", dir.display()))?;
         let lock = lock(dir)?;
-        let db = Db::open(&dir.join("wartburg.db"), MIGRATIONS).context("Datenbank öffnen")?;
+        let db = database(dir)?;
         sites_apply(&db, &config.sites, clock.now())?;
         let sites: SharedSites = Arc::new(RwLock::new(Arc::new(db.read(SiteTable::load)?)));
         let quarantine = dir.join("quarantine");
         let (journal, report) = Journal::open(&dir.join("journal"), &quarantine, clock.now()).context("Journal öffnen")?;
-        tracing::info!(last = report.last.0, segments = report.segments, torn_bytes = report.torn_bytes, damaged = report.damaged, "journal opened");
+        tracing::info!(
+            last = report.last.0,
+            segments = report.segments,
+            torn_bytes = report.torn_bytes,
+            damaged = report.damaged,
+            "journal opened"
+        );
         let options = Options { zone: config.zone };
         let (events, flows) = stores(dir, options.clone())?;
         let engine = engine(config, &db, clock.now())?;
@@ -82,10 +90,10 @@ impl Node {
             &journal,
             Box::new(decoder),
             vec![
-                Box::new(EventConsumer::new(events.clone())),
+                Box::new(EventConsumer::new(events.clone())?),
                 Box::new(FlowConsumer::new(flows.clone())),
                 Box::new(SourceConsumer::new(db.clone())?),
-                Box::new(DetectConsumer::new(db.clone(), engine, clock.clone())?),
+                Box::new(DetectConsumer::new(db.clone(), engine, clock.clone(), playbooks()?)?),
             ],
             sites.clone(),
             clock,
@@ -156,7 +164,7 @@ impl View {
             return Ok(Self { db: node.db.clone(), sites, events: node.events.clone(), flows: node.flows.clone(), node: Some(node) });
         }
         tracing::info!("a server holds the directory: the last seconds before its commit are not shown here");
-        let db = Db::open(&dir.join("wartburg.db"), MIGRATIONS).context("Datenbank öffnen")?;
+        let db = database(dir)?;
         let sites = Arc::new(db.read(SiteTable::load)?);
         let (events, flows) = stores(dir, Options { zone: config.zone })?;
         Ok(Self { db, sites, events, flows, node: None })
@@ -178,21 +186,33 @@ fn stores(dir: &Path, options: Options) -> Result<(Arc<EventStore>, Arc<FlowStor
 }
 
 fn engine(config: &Config, db: &Db, now: Timestamp) -> Result<Engine> {
-    let shipped = RuleSet::shipped();
-    let mut rules = shipped.map_err(|errors| anyhow::anyhow!("mitgelieferte Regeln: {errors:?}"))?;
-    if !config.rule_dirs.is_empty() {
-        let (own, errors) = RuleSet::load(&config.rule_dirs);
-        if let Some(error) = errors.first() {
-            bail!("eigene Regeln: {error} ({} Fehler; `wartburg rules check` zeigt alle)", errors.len());
-        }
-        rules = rules.merge(own);
+    let (rules, errors) = RuleSet::shipped_with(&config.rule_dirs);
+    if let Some(error) = errors.first() {
+        bail!("Regeln: {error} ({} Fehler; `wartburg rules check` zeigt alle)", errors.len());
     }
-    let indicators = Arc::new(db.read(|connection| detect::intel::indicator_load(connection, now))?);
+    let indicators = Arc::new(db.read(|connection| detect::intel::IndicatorSet::load(connection, now))?);
     Ok(Engine::new(rules, indicators))
 }
 
+/// The shipped playbooks.
+///
+/// # Errors
+/// Where one of them is wrong, which a test forbids.
+pub fn playbooks() -> Result<Arc<Playbooks>> {
+    let playbooks = Playbooks::embedded();
+    playbooks.map(Arc::new).map_err(|errors| anyhow::anyhow!("Playbooks: {errors:?}"))
+}
+
+/// The database alone, for what needs no journal.
+///
+/// # Errors
+/// Where it cannot be opened or is from a newer program.
+pub fn database(dir: &Path) -> Result<Db> {
+    Db::open(&dir.join("wartburg.db"), MIGRATIONS).context("Datenbank öffnen")
+}
+
 /// Brings the sites of the configuration into the database; sites that are there keep their identity.
-fn sites_apply(db: &Db, sites: &[SiteConfig], now: Timestamp) -> Result<()> {
+pub(crate) fn sites_apply(db: &Db, sites: &[SiteConfig], now: Timestamp) -> Result<()> {
     let sites = sites.to_vec();
     db.write(move |tx| {
         let known = SiteTable::load(tx)?;

@@ -30,7 +30,6 @@ pub struct Server {
     shutdown: CancellationToken,
 }
 
-
 /// Opens the listeners and the pages and starts them on the current runtime.
 ///
 /// # Errors
@@ -45,9 +44,12 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         http_token: intake.http_token.clone(),
         udp_receive_buffer_bytes: intake.udp_receive_buffer_bytes,
     };
-    let bound = listen::bind(&listen).await.map_err(|error| anyhow::anyhow!("{error}. In der Konfiguration unter [intake] eine andere Adresse nennen, oder \"aus\"."))?;
+    let bound = listen::bind(&listen)
+        .await
+        .map_err(|error| anyhow::anyhow!("{error}. In der Konfiguration unter [intake] eine andere Adresse nennen, oder \"aus\"."))?;
     let Some(address) = config.web.listen else { bail!("web.listen fehlt: die Oberfläche braucht eine Adresse, etwa \"127.0.0.1:8080\"") };
-    let pages = TcpListener::bind(address).await.with_context(|| format!("web.listen: {address} ist nicht zu öffnen; läuft dort schon etwas?"))?;
+    let pages =
+        TcpListener::bind(address).await.with_context(|| format!("web.listen: {address} ist nicht zu öffnen; läuft dort schon etwas?"))?;
     let web_address = pages.local_addr()?;
 
     let shutdown = CancellationToken::new();
@@ -59,7 +61,14 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         let stop = shutdown.clone();
         tasks.spawn(async move { delivery.run(stop.cancelled_owned()).await });
     }
-    let app = App::new(node, counters, publisher(config), settings);
+    let app = App {
+        db: node.db.clone(),
+        clock: node.clock.clone(),
+        sites: node.sites.clone(),
+        settings: Arc::new(settings),
+        door: Arc::default(),
+    };
+    let _ = counters;
     let stop = shutdown.clone();
     tasks.spawn(async move {
         let service = web::router(app).into_make_service_with_connect_info::<SocketAddr>();
@@ -143,7 +152,7 @@ fn delivery(node: &Node, config: &Config) -> Result<Option<Delivery>> {
     let tls = match mail.tls.as_str() {
         "none" => Tls::None,
         "implicit" => Tls::Implicit,
-        _ => Tls::StartTls,
+        _ => Tls::Starttls,
     };
     let login = mail.user.clone().map(|user| Login { user, password: mail.password.clone().unwrap_or_default() });
     let smtp = SmtpConfig { host: mail.host.clone(), port: mail.port, tls, login, from: mail.from.clone(), timeout: SMTP_TIMEOUT };

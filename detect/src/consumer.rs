@@ -45,6 +45,18 @@ pub trait Judge: Send {
     fn restore(&mut self, snapshot: &Value);
 }
 
+impl Judge for crate::engine::Engine {
+    fn apply(&mut self, record: &dyn Record, site: SiteId, body: Option<BodyId>, received_at: Timestamp) -> Vec<Finding> {
+        Self::apply(self, record, site, body, received_at)
+    }
+    fn snapshot(&self) -> Value {
+        Self::snapshot(self)
+    }
+    fn restore(&mut self, snapshot: &Value) {
+        Self::restore(self, snapshot);
+    }
+}
+
 /// The consumer of the pipeline that runs the rules.
 pub struct DetectConsumer<J> {
     db: Db,

@@ -713,3 +713,194 @@ impl Episode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SPAN: i64 = 100;
+
+    fn correlation(measure: Measure, threshold: Threshold) -> Correlation {
+        Correlation { measure, threshold, rules: vec![0, 1, 2], group_by: vec![], timespan: SPAN }
+    }
+
+    /// What all reports of a key add up to.
+    #[derive(Debug, Default, PartialEq)]
+    struct Total {
+        records: u64,
+        span: Option<(i64, i64)>,
+        /// Ends of matching windows.
+        firings: Vec<i64>,
+    }
+
+    impl Total {
+        fn add(&mut self, outcome: Outcome) {
+            for report in outcome.reports {
+                self.records += report.records;
+                let (first, last) = self.span.unwrap_or((i64::MAX, i64::MIN));
+                self.span = Some((first.min(report.first.0), last.max(report.last.0)));
+            }
+            self.firings.extend(outcome.firings.iter().map(|firing| firing.time.0));
+        }
+    }
+
+    fn key() -> GroupKey {
+        GroupKey { site: SiteId::default(), values: vec![] }
+    }
+
+    /// Feeds inputs in the given order; with `restart`, through a snapshot behind each.
+    fn total(correlation: &Correlation, inputs: &[Input], restart: bool) -> Total {
+        let (mut state, mut total) = (State::default(), Total::default());
+        for input in inputs {
+            total.add(state.insert(correlation, &key(), *input, None, Timestamp(0), &mut |_| {}));
+            if restart {
+                let saved = serde_json::to_string(&state.snapshot()).unwrap();
+                state = State::restore(serde_json::from_str(&saved).unwrap());
+            }
+        }
+        total.add(state.settle(correlation, Timestamp(i64::MAX)));
+        assert_eq!((state.overflowed, state.entries, state.groups.len()), (0, 0, 0));
+        total.firings.sort_unstable();
+        total
+    }
+
+    /// The same by the definition: every window of the sorted stream looked at by itself.
+    fn naive(correlation: &Correlation, inputs: &[Input]) -> Total {
+        let mut sorted = inputs.to_vec();
+        sorted.sort_by_key(|input| (input.time, input.seq));
+        let mut total = Total::default();
+        let mut hot = vec![false; sorted.len()];
+        let mut next = 0;
+        while next < sorted.len() {
+            // Windows end with an entry; those with an upper end begin with one and do not overlap.
+            let tumbling = !matches!(correlation.threshold, Threshold::AtLeast(_));
+            let window: Vec<usize> = match tumbling {
+                true => (next..sorted.len()).filter(|n| sorted[*n].time.0 <= sorted[next].time.0 + SPAN).collect(),
+                false => (0..=next).filter(|n| sorted[*n].time.0 >= sorted[next].time.0 - SPAN).collect(),
+            };
+            let different =
+                |by: &dyn Fn(&Input) -> u64| window.iter().map(|n| by(&sorted[*n])).collect::<std::collections::BTreeSet<_>>().len() as u64;
+            let taking_part: Vec<usize> = match correlation.measure {
+                Measure::Order => {
+                    let chains = window
+                        .iter()
+                        .flat_map(|a| window.iter().map(move |b| (*a, *b)))
+                        .flat_map(|(a, b)| window.iter().map(move |c| (a, b, *c)))
+                        .filter(|(a, b, c)| a < b && b < c && *c == next)
+                        .filter(|(a, b, c)| (sorted[*a].rule, sorted[*b].rule, sorted[*c].rule) == (0, 1, 2));
+                    chains.flat_map(|(a, b, c)| [a, b, c]).collect()
+                }
+                Measure::Count if correlation.threshold.holds(window.len() as u64) => window.clone(),
+                Measure::Values(_) if correlation.threshold.holds(different(&|input| input.value)) => window.clone(),
+                Measure::Rules if correlation.threshold.holds(different(&|input| input.rule.into())) => window.clone(),
+                _ => vec![],
+            };
+            if !taking_part.is_empty() {
+                total.firings.push(sorted[*window.last().unwrap()].time.0);
+            }
+            taking_part.iter().for_each(|n| hot[*n] = true);
+            next = if tumbling { window.last().unwrap() + 1 } else { next + 1 };
+        }
+        let times: Vec<i64> = sorted.iter().zip(&hot).filter(|(_, hot)| **hot).map(|(input, _)| input.time.0).collect();
+        total.records = times.len() as u64;
+        total.span = times.first().copied().zip(times.last().copied());
+        total
+    }
+
+    /// Events with (gap before, lateness, rule, value), and the order in which they arrive: none later than the span.
+    fn stream() -> impl Strategy<Value = Vec<Input>> {
+        proptest::collection::vec((0..60i64, 0..=SPAN, 0..3u8, 0..5u64), 0..40).prop_map(|events| {
+            let mut time = 0;
+            let mut arriving: Vec<(i64, Input)> = Vec::new();
+            for ((gap, late, rule, value), seq) in events.into_iter().zip(1..) {
+                // Now and then a pause that no window spans.
+                time += if gap == 59 { 5 * SPAN } else { gap };
+                arriving.push((time + late, Input { time: Timestamp(time), seq: Seq(seq), rule, value }));
+            }
+            arriving.sort_by_key(|(at, _)| *at);
+            arriving.into_iter().map(|(_, input)| input).collect()
+        })
+    }
+
+    proptest! {
+        /// Whatever the order of arrival within the span, and with a restart behind each event, the totals are those of
+        /// the definition.
+        #[test]
+        fn late_events_count_as_if_they_had_come_in_time(inputs in stream(), n in 1..5u64) {
+            let field = ingest::fields::DESTINATION_PORT;
+            for correlation in [
+                correlation(Measure::Count, Threshold::AtLeast(n)),
+                correlation(Measure::Values(field), Threshold::AtLeast(n)),
+                correlation(Measure::Rules, Threshold::AtLeast(3)),
+                correlation(Measure::Order, Threshold::AtLeast(3)),
+                correlation(Measure::Count, Threshold::AtMost(n)),
+                correlation(Measure::Count, Threshold::Exactly(n)),
+                correlation(Measure::Values(field), Threshold::AtMost(n)),
+            ] {
+                let expected = naive(&correlation, &inputs);
+                prop_assert_eq!(&total(&correlation, &inputs, false), &expected, "{:?}", &correlation);
+                prop_assert_eq!(&total(&correlation, &inputs, true), &expected, "with restarts {:?}", &correlation);
+            }
+        }
+    }
+
+    fn inputs(times: impl IntoIterator<Item = i64>) -> Vec<Input> {
+        times.into_iter().zip(1..).map(|(time, seq)| Input { time: Timestamp(time), seq: Seq(seq), rule: 0, value: 0 }).collect()
+    }
+
+    #[test]
+    fn ten_thousand_lines_are_a_handful_of_reports() {
+        let correlation = correlation(Measure::Count, Threshold::AtLeast(10));
+        let (mut state, mut reports) = (State::default(), Vec::new());
+        for input in inputs((0..10_000).map(|n| n / 200)) {
+            reports.extend(state.insert(&correlation, &key(), input, None, Timestamp(0), &mut |_| {}).reports);
+        }
+        reports.extend(state.settle(&correlation, Timestamp(Timestamp::MINUTE)).reports);
+        let told: Vec<u64> = reports.iter().map(|report| report.records).collect();
+        assert_eq!(told, [10, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 4880]);
+        let last = reports.last().unwrap();
+        assert_eq!((last.first.0, last.last.0, last.evidence.len()), (0, 49, EVIDENCE_MAX));
+        assert_eq!((last.evidence[0], last.evidence[99]), (Seq(5121), Seq(10_000)));
+    }
+
+    #[test]
+    fn an_old_file_beside_the_present_is_counted_by_itself() {
+        let correlation = correlation(Measure::Count, Threshold::AtLeast(3));
+        let interleaved = inputs([1_000_000, 5_000, 1_000_010, 5_010, 5_020, 1_000_020]);
+        let total = total(&correlation, &interleaved, false);
+        assert_eq!((total.records, total.span), (6, Some((5_000, 1_000_020))));
+    }
+
+    #[test]
+    fn a_flood_of_groups_is_bounded_and_said() {
+        let correlation = correlation(Measure::Count, Threshold::AtLeast(2));
+        let mut state = State::default();
+        for (n, input) in inputs((0..GROUPS_MAX as i64 + 10).map(|_| 0)).into_iter().enumerate() {
+            let key = GroupKey { values: vec![n.to_string()], ..key() };
+            state.insert(&correlation, &key, input, None, Timestamp(0), &mut |_| {});
+        }
+        assert_eq!(state.overflowed, GROUPS_MAX as u64 / 4);
+        assert!(state.groups.len() <= GROUPS_MAX && state.entries == state.groups.len());
+    }
+
+    #[test]
+    fn a_flood_within_a_group_is_bounded_and_counted_all_the_same() {
+        let correlation = correlation(Measure::Count, Threshold::AtLeast(2));
+        let flood = inputs((0..2 * GROUP_ENTRIES_MAX as i64).map(|n| n / 1_000));
+        let mut state = State::default();
+        let mut told = 0;
+        for input in flood {
+            told += state
+                .insert(&correlation, &key(), input, None, Timestamp(0), &mut |_| {})
+                .reports
+                .iter()
+                .map(|report| report.records)
+                .sum::<u64>();
+        }
+        told += state.settle(&correlation, Timestamp(Timestamp::MINUTE)).reports.iter().map(|report| report.records).sum::<u64>();
+        assert_eq!((told, state.overflowed), (2 * GROUP_ENTRIES_MAX as u64, 0));
+        assert!(state.entries <= GROUP_ENTRIES_MAX);
+    }
+}

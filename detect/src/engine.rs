@@ -344,3 +344,153 @@ fn entity_of(wanted: EntityField, observables: &Observables) -> Entity {
     });
     named.or_else(host).unwrap_or(Entity::Site)
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use ingest::frame::Seq;
+    use ingest::id::Ulid;
+
+    use super::*;
+    use crate::intel::{Indicator, IndicatorId, Tlp};
+    use crate::json_record::JsonRecord;
+
+    fn shipped() -> Engine {
+        Engine::new(RuleSet::shipped().unwrap(), Arc::default())
+    }
+
+    /// `seconds source outcome`, a line each.
+    fn ssh(story: &str) -> Vec<JsonRecord> {
+        let mut records = Vec::new();
+        for (line, seq) in story.lines().map(str::trim).filter(|line| !line.is_empty()).zip(1..) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let at = Timestamp(words[0].parse::<i64>().unwrap() * 1_000).rfc3339();
+            let object = json!({ "@timestamp": at, "event.module": "sshd", "event.action": "ssh_login",
+                "source.ip": words[1], "event.outcome": words[2], "user.name": "root", "host.name": "web" });
+            records.push(JsonRecord::new(object.as_object().unwrap(), Seq(seq), Timestamp(0)));
+        }
+        records
+    }
+
+    fn show(findings: &[Finding]) -> String {
+        let line = |finding: &Finding| {
+            let (first, last) = (finding.first.0 / 1_000, finding.last.0 / 1_000);
+            format!(
+                "{} {} {} records {first}-{last} s, evidence {:?}\n",
+                finding.rule.name,
+                finding.entity.key(),
+                finding.records,
+                finding.evidence.iter().map(|seq| seq.0).collect::<Vec<_>>()
+            )
+        };
+        findings.iter().map(line).collect()
+    }
+
+    fn check(story: &str, expected: Expect) {
+        let mut engine = shipped();
+        let mut findings = Vec::new();
+        for record in ssh(story) {
+            findings.extend(engine.apply(&record, SiteId::default(), None, Timestamp(0)));
+        }
+        findings.extend(engine.settle(Timestamp(Timestamp::DAY)));
+        expected.assert_eq(&show(&findings));
+    }
+
+    fn failures(source: &str, from: i64, count: i64) -> String {
+        (from..from + count).map(|second| format!("{second} {source} failure\n")).collect()
+    }
+
+    #[test]
+    fn a_brute_force_and_its_success() {
+        let story = failures("192.0.2.1", 0, 12) + "40 192.0.2.9 success\n100 192.0.2.1 success\n";
+        check(
+            &story,
+            expect![[r#"
+            ssh_bruteforce ip:192.0.2.1 10 records 0-9 s, evidence [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+            ssh_bruteforce_success ip:192.0.2.1 4 records 9-100 s, evidence [10, 11, 12, 14]
+            ssh_bruteforce ip:192.0.2.1 2 records 0-11 s, evidence [11, 12]
+        "#]],
+        );
+    }
+
+    #[test]
+    fn a_success_that_is_logged_late_still_counts() {
+        let story = failures("192.0.2.1", 0, 9) + "60 192.0.2.1 success\n 9 192.0.2.1 failure\n";
+        check(
+            &story,
+            expect![[r#"
+            ssh_bruteforce ip:192.0.2.1 10 records 0-9 s, evidence [1, 2, 3, 4, 5, 6, 7, 8, 9, 11]
+            ssh_bruteforce_success ip:192.0.2.1 2 records 9-60 s, evidence [10, 11]
+        "#]],
+        );
+    }
+
+    #[test]
+    fn sites_do_not_add_up() {
+        let mut engine = shipped();
+        let mut findings = Vec::new();
+        for (record, n) in ssh(&failures("192.0.2.1", 0, 18)).iter().zip(0u128..) {
+            findings.extend(engine.apply(record, SiteId(Ulid(n % 2)), None, Timestamp(0)));
+        }
+        findings.extend(engine.settle(Timestamp(Timestamp::DAY)));
+        assert_eq!(show(&findings), "");
+    }
+
+    #[test]
+    fn a_restart_anywhere_changes_no_finding() {
+        let story = failures("192.0.2.1", 0, 30) + &failures("192.0.2.2", 10, 15) + "100 192.0.2.1 success\n101 192.0.2.2 success\n";
+        let records = ssh(&story);
+        let run = |restart_at: Option<usize>| {
+            let mut engine = shipped();
+            let mut findings = Vec::new();
+            for (n, record) in records.iter().enumerate() {
+                findings.extend(engine.apply(record, SiteId::default(), None, Timestamp(n as i64 * 10_000)));
+                if restart_at == Some(n) {
+                    let saved: Value = serde_json::from_str(&engine.snapshot().to_string()).unwrap();
+                    engine = shipped();
+                    engine.restore(&saved);
+                }
+            }
+            findings.extend(engine.settle(Timestamp(Timestamp::DAY)));
+            format!("{findings:?}")
+        };
+        let whole = run(None);
+        (0..records.len()).for_each(|n| assert_eq!(run(Some(n)), whole, "restart behind record {n}"));
+    }
+
+    #[test]
+    fn a_damaged_snapshot_is_left_aside() {
+        let mut engine = shipped();
+        for snapshot in
+            ["null", "{\"version\": 9}", "{\"version\": 1, \"rules\": {\"0d9e6a3b-2f5c-4c58-9a57-7c0f4f0b1e21\": {\"state\": 5}}}"]
+        {
+            engine.restore(&serde_json::from_str(snapshot).unwrap());
+        }
+        assert!(engine.health().iter().all(|health| (health.groups, health.entries, health.overflowed) == (0, 0, 0)));
+    }
+
+    #[test]
+    fn an_indicator_lends_the_record_its_name_and_list() {
+        let mut engine = shipped();
+        let indicator = Indicator {
+            id: IndicatorId::default(),
+            pattern: "203.0.113.0/24".parse().unwrap(),
+            list: "Abuse-Liste".into(),
+            tlp: Tlp::Green,
+            confidence: 90,
+            valid_until: Some(Timestamp(5_000)),
+            created_at: Timestamp(0),
+        };
+        engine.set_indicators(Arc::new(IndicatorSet::new(vec![indicator])));
+        let denied = |at: i64| {
+            let object = json!({ "@timestamp": Timestamp(at).rfc3339(), "event.category": "network", "event.type": "denied",
+                "source.ip": "10.1.2.3", "destination.ip": "203.0.113.9" });
+            JsonRecord::new(object.as_object().unwrap(), Seq(1), Timestamp(0))
+        };
+        let findings = engine.apply(&denied(5_000), SiteId::default(), None, Timestamp(0));
+        assert_eq!(findings[0].observables["threat.indicator.name"], ["203.0.113.0/24"]);
+        assert_eq!(findings[0].observables["threat.feed.name"], ["Abuse-Liste"]);
+        assert_eq!(findings[0].entity.key(), "ip:10.1.2.3");
+        assert!(engine.apply(&denied(5_001), SiteId::default(), None, Timestamp(0)).is_empty(), "expired");
+    }
+}

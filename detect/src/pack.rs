@@ -280,7 +280,14 @@ mod tests {
             })
             .collect();
         shown.sort();
-        expect![[r#""#]].assert_eq(&shown.concat());
+        expect![[r#"
+            blocked_outbound_indicator high malicious-code/c2-server T1071 blocked_outbound_indicator
+            new_admin_account high intrusions/privileged-account-compromise T1136+T1098 new_admin_account
+            portscan medium information-gathering/scanner T1046 portscan
+            ssh_bruteforce medium intrusion-attempts/brute-force T1110 ssh_bruteforce
+            ssh_bruteforce_success critical intrusions/unprivileged-account-compromise T1110+T1078 ssh_bruteforce_success
+        "#]]
+        .assert_eq(&shown.concat());
     }
 
     #[test]

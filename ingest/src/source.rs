@@ -125,6 +125,15 @@ pub fn source_list(connection: &Connection, scope: &Scope, sites: &crate::body::
     Ok(sources)
 }
 
+/// How far the inventory has counted: what lies at or below is in the tables.
+///
+/// # Errors
+/// The database's own.
+pub fn source_cursor(connection: &Connection) -> Result<Seq, DbError> {
+    let row = connection.query_row("SELECT seq FROM source_cursor WHERE name = 'source'", [], |row| row.get::<_, i64>(0));
+    Ok(Seq(row.optional()?.unwrap_or(0).unsigned_abs()))
+}
+
 /// How far the import of a file has come: the frame that is written with the lines it speaks of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportMark {
@@ -185,11 +194,7 @@ impl SourceConsumer {
     /// # Errors
     /// The database's own.
     pub fn new(db: Db) -> Result<Self, DbError> {
-        let cursor: Option<i64> = db.read(|connection| {
-            let row = connection.query_row("SELECT seq FROM source_cursor WHERE name = 'source'", [], |row| row.get(0));
-            row.optional().map_err(DbError::from)
-        })?;
-        let cursor = Seq(cursor.unwrap_or(0).unsigned_abs());
+        let cursor = db.read(source_cursor)?;
         Ok(Self { db, cursor, applied: cursor, deltas: HashMap::new(), marks: HashMap::new(), hosts: HashMap::new() })
     }
 

@@ -12,7 +12,11 @@ use crate::program::{corpora, json_lines, wartburg};
 fn attack_log() -> String {
     let mut log = String::new();
     for n in 0..24 {
-        log += &format!("Nov 20 10:{:02}:{:02} web-03 sshd[41{n:02}]: Failed password for root from 203.0.113.9 port 5{n:04} ssh2\n", n / 12, n % 12 * 5);
+        log += &format!(
+            "Nov 20 10:{:02}:{:02} web-03 sshd[41{n:02}]: Failed password for root from 203.0.113.9 port 5{n:04} ssh2\n",
+            n / 12,
+            n % 12 * 5
+        );
     }
     log += "Nov 20 10:02:30 web-03 sshd[4200]: Accepted password for root from 203.0.113.9 port 50999 ssh2\n";
     log += "no syslog at all\n";
@@ -103,7 +107,11 @@ fn standard_input_and_packed_files_are_read() {
 #[test]
 fn decode_stores_nothing_and_names_the_defects() {
     let dir = tempfile::tempdir().unwrap();
-    let log = write(dir.path(), "a.log", "<86>Nov 20 10:00:00 web-03 sshd[1]: Accepted password for root from 192.0.2.7 port 1 ssh2\nno header\n");
+    let log = write(
+        dir.path(),
+        "a.log",
+        "<86>Nov 20 10:00:00 web-03 sshd[1]: Accepted password for root from 192.0.2.7 port 1 ssh2\nno header\n",
+    );
     let data = dir.path().join("data");
     let events = json_lines(&data, &["decode", &log, "--json"]);
     assert_eq!(events[0]["source.ip"], "192.0.2.7");
@@ -132,7 +140,8 @@ fn a_port_in_use_says_which() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let off = "syslog_udp=\"aus\"\nhttp=\"aus\"\nnetflow_udp=\"aus\"\n";
-    let config = write(dir.path(), "w.toml", &format!("[intake]\n{off}syslog_tcp = \"127.0.0.1:{port}\"\n[web]\nlisten = \"127.0.0.1:0\"\n"));
+    let config =
+        write(dir.path(), "w.toml", &format!("[intake]\n{off}syslog_tcp = \"127.0.0.1:{port}\"\n[web]\nlisten = \"127.0.0.1:0\"\n"));
     let output = wartburg(&dir.path().join("data"), &["--config", &config, "serve"]);
     assert_eq!(output.status.code(), Some(2));
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -16,7 +16,8 @@ fn post_until(stop: &AtomicBool, next: &AtomicU64, address: std::net::SocketAddr
     let mut acknowledged = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let first = next.fetch_add(LINES_PER_POST, Ordering::Relaxed);
-        let body: String = (first..first + LINES_PER_POST).map(|n| format!("{{\"message\":\"numbered\",\"labels\":{{\"n\":\"{n}\"}}}}\n")).collect();
+        let body: String =
+            (first..first + LINES_PER_POST).map(|n| format!("{{\"message\":\"numbered\",\"labels\":{{\"n\":\"{n}\"}}}}\n")).collect();
         match agent.post(format!("http://{address}/v1/ingest")).header("content-type", "application/x-ndjson").send(body) {
             Ok(response) if response.status().is_success() => acknowledged.extend(first..first + LINES_PER_POST),
             _ => break,

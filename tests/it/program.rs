@@ -78,8 +78,7 @@ impl Server {
             found[1].parse().unwrap()
         };
         // Whatever else it says is read and dropped, so that its pipe never fills.
-        let [http, syslog_tcp, syslog_udp, netflow, pages] =
-            ["http", "syslog_tcp", "syslog_udp", "netflow_udp", "pages"].map(address);
+        let [http, syslog_tcp, syslog_udp, netflow, pages] = ["http", "syslog_tcp", "syslog_udp", "netflow_udp", "pages"].map(address);
         std::thread::spawn(move || lines.iter().count());
         Self { child, http, syslog_tcp, syslog_udp, netflow, pages }
     }

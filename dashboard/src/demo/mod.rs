@@ -14,13 +14,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use detect::engine::RuleSet;
 use detect::incident::{IncidentFilter, incident_json};
-use detect::intel::{Pattern, Tlp};
-use detect::playbook::Playbooks;
+use detect::intel::{NewIndicator, Pattern, Tlp};
 use detect::role::Role;
+use detect::sigma::RuleSet;
 use ingest::body::{body_add, contact_add, site_add};
-use ingest::db::{Db, DbError};
+use ingest::db::Db;
 use ingest::scope::Scope;
 use ingest::time::{Clock, Stopwatch, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -63,7 +62,10 @@ pub fn run(args: &DemoArgs, data: Option<&Path>, clock: &Clock) -> Result<ExitCo
     let temp = tempfile::Builder::new().prefix("wartburg-demo-").tempdir().context("Verzeichnis anlegen")?;
     let dir = data.map_or_else(|| temp.path().to_owned(), Path::to_owned);
     if dir.join("wartburg.db").exists() {
-        bail!("{} enthält schon Daten. Die Vorführung will ein leeres Verzeichnis: --data weglassen oder ein anderes nennen.", dir.display());
+        bail!(
+            "{} enthält schon Daten. Die Vorführung will ein leeres Verzeichnis: --data weglassen oder ein anderes nennen.",
+            dir.display()
+        );
     }
     std::fs::create_dir_all(&dir)?;
     say("Wartburg – Vorführung mit erfundenen Daten");
@@ -119,7 +121,10 @@ async fn once(node: &Node, attacks: &Mutex<Vec<(IpAddr, Timestamp)>>) -> Result<
         let broken_in = |rules: &[String]| rules.iter().any(|rule| rule == "ssh_bruteforce_success");
         if let Some(incident) = list.iter().find(|i| i.source_ip.contains(&source.to_string()) && broken_in(&i.rules)) {
             let secs = node.clock.now().since(began) / 1_000;
-            say(&format!("Vorfall {} „{}“ aus {} Ereignissen, {secs} s nach dem ersten Paket des Angriffs.", incident.number, incident.title, incident.events));
+            say(&format!(
+                "Vorfall {} „{}“ aus {} Ereignissen, {secs} s nach dem ersten Paket des Angriffs.",
+                incident.number, incident.title, incident.events
+            ));
             return Ok(ExitCode::SUCCESS);
         }
     }
@@ -147,7 +152,7 @@ fn prepare(dir: &Path, config: &Config, seed: u64, now: Timestamp) -> Result<Vec
     let bodies = bodies::bodies(now);
     let people = accounts(&db, &bodies, now)?;
     indicator(&db, now)?;
-    let playbooks = Arc::new(Playbooks::embedded().map_err(|errors| anyhow::anyhow!("Playbooks: {errors:?}"))?);
+    let playbooks = node::playbooks()?;
     let rules = RuleSet::shipped().map_err(|errors| anyhow::anyhow!("Regeln: {errors:?}"))?;
     let rules: Vec<_> = rules.rules().iter().map(|compiled| compiled.rule.clone()).collect();
     let analysts = people.iter().filter(|(_, role)| *role == Role::Analyst).map(|(id, _)| id.clone()).collect();
@@ -155,7 +160,8 @@ fn prepare(dir: &Path, config: &Config, seed: u64, now: Timestamp) -> Result<Vec
     let staff = Staff { analysts, lead };
     past::incidents(&db, &rules, &playbooks, &bodies, &staff, seed, now)?;
     past::old_alerts_close(&db, &staff, now)?;
-    let authors: Vec<String> = people.iter().filter(|(_, role)| matches!(role, Role::Analyst | Role::Lead)).map(|(id, _)| id.clone()).collect();
+    let authors: Vec<String> =
+        people.iter().filter(|(_, role)| matches!(role, Role::Analyst | Role::Lead)).map(|(id, _)| id.clone()).collect();
     warnings::warnings(&db, &dir.join("advisories"), &serve::publisher(config), &bodies, &authors, seed + 1, now)?;
     db.close();
     Ok(bodies)
@@ -188,7 +194,8 @@ fn accounts(db: &Db, bodies: &[DemoBody], now: Timestamp) -> Result<Vec<(String,
 
 fn indicator(db: &Db, now: Timestamp) -> Result<()> {
     let pattern = Pattern::Address(IpAddr::V4(traffic::C2));
-    db.write(move |tx| detect::intel::indicator_add(tx, &pattern, "Demo-C2-Liste", Tlp::Green, now)).map_err(anyhow::Error::from)?;
+    let listed = NewIndicator { pattern, list: "Demo-C2-Liste".to_owned(), tlp: Tlp::Green, confidence: 90, valid_until: None };
+    db.write(move |tx| detect::intel::indicator_add(tx, &listed, now))?;
     Ok(())
 }
 
@@ -199,7 +206,9 @@ fn greet(server: &serve::Server, dir: &Path, watch: Stopwatch) {
     for (login, name, role) in LOGINS {
         say(&format!("               {login:<12} {PASSWORD}   {} ({name})", crate::access::role_label(role)));
     }
-    if let (Some(udp), Some(tcp), Some(http), Some(netflow)) = (server.intake.syslog_udp, server.intake.syslog_tcp, server.intake.http, server.intake.netflow_udp) {
+    if let (Some(udp), Some(tcp), Some(http), Some(netflow)) =
+        (server.intake.syslog_udp, server.intake.syslog_tcp, server.intake.http, server.intake.netflow_udp)
+    {
         say(&format!("  Empfang      Syslog UDP {udp}, TCP {tcp}, NDJSON http://{http}/v1/ingest, NetFlow {netflow}"));
     }
     say(&format!("  Daten        {} (verschwinden am Ende)", dir.display()));

@@ -114,7 +114,14 @@ impl Stage {
         let port: u16 = self.rng.random_range(32_768..61_000);
         let pid: u16 = self.rng.random_range(400..32_000);
         match self.rng.random_range(0..10) {
-            0 => (10, self.syslog(86, "srv-01", &format!("sshd[{pid}]: Accepted publickey for {user} from {client} port {port} ssh2: ED25519 SHA256:q1"))),
+            0 => (
+                10,
+                self.syslog(
+                    86,
+                    "srv-01",
+                    &format!("sshd[{pid}]: Accepted publickey for {user} from {client} port {port} ssh2: ED25519 SHA256:q1"),
+                ),
+            ),
             1 => (10, self.syslog(78, "srv-01", &format!("CRON[{pid}]: (root) CMD (/usr/local/bin/sicherung --taeglich)"))),
             2 => (11, self.syslog(22, "mail-01", &format!("postfix/smtpd[{pid}]: connect from mx.{}[{outside}]", slug_domain(body)))),
             3..6 => (1, self.fortigate(body, client, outside, port, "accept")),
@@ -187,7 +194,13 @@ impl Stage {
                 self.send_line(&victim, 10, 86, "web-03", &line);
             }
             20 => {
-                self.send_line(&victim, 10, 86, "web-03", "useradd[4201]: new user: name=supporrt, UID=1044, GID=1044, home=/home/supporrt, shell=/bin/bash, from=/dev/pts/0");
+                self.send_line(
+                    &victim,
+                    10,
+                    86,
+                    "web-03",
+                    "useradd[4201]: new user: name=supporrt, UID=1044, GID=1044, home=/home/supporrt, shell=/bin/bash, from=/dev/pts/0",
+                );
                 self.send_line(&victim, 10, 86, "web-03", "usermod[4207]: add 'supporrt' to group 'sudo'");
             }
             // Calling home, refused by the firewall.
@@ -196,7 +209,13 @@ impl Stage {
                     let line = self.fortigate(&victim, target, C2, port, "deny");
                     self.line(&victim, 1, &line);
                 }
-                let flow = Flow { source: target, destination: C2, source_port: port, destination_port: 443, ..Flow::probe(target, C2, port, 443) };
+                let flow = Flow {
+                    source: target,
+                    destination: C2,
+                    source_port: port,
+                    destination_port: 443,
+                    ..Flow::probe(target, C2, port, 443)
+                };
                 self.flows(&victim, &[flow]);
             }
             _ => return step < 23,
@@ -245,8 +264,7 @@ impl Stage {
         let exporter = body.sender(254);
         for part in flows.chunks(RECORDS_PER_DATAGRAM) {
             let now = self.clock.now();
-            let datagram =
-                if exporter.octets()[2].is_multiple_of(2) { v5(part, now, self.sequence) } else { v9(part, now, self.sequence) };
+            let datagram = if exporter.octets()[2].is_multiple_of(2) { v5(part, now, self.sequence) } else { v9(part, now, self.sequence) };
             self.sequence = self.sequence.wrapping_add(u32::try_from(part.len()).unwrap_or(0));
             send(exporter, self.targets.netflow, &datagram);
         }

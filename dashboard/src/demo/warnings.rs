@@ -22,18 +22,60 @@ const SPAN: i64 = 730 * Timestamp::DAY;
 
 /// Vendor, product, affected versions, what can happen, what to do.
 const SUBJECTS: [(&str, &str, &str, &str, &str); 12] = [
-    ("Nordlicht", "Mailgateway", "< 8.4.2", "Angreifer können ohne Anmeldung Befehle auf dem Mailgateway ausführen", "Auf 8.4.2 aktualisieren"),
+    (
+        "Nordlicht",
+        "Mailgateway",
+        "< 8.4.2",
+        "Angreifer können ohne Anmeldung Befehle auf dem Mailgateway ausführen",
+        "Auf 8.4.2 aktualisieren",
+    ),
     ("Aktenwerk", "DMS", "< 2026.2", "Angemeldete Benutzer können fremde Akten lesen", "Auf 2026.2 aktualisieren"),
-    ("Brückenkopf", "VPN-Server", "< 5.1.7", "Die Anmeldung am VPN lässt sich umgehen", "Auf 5.1.7 aktualisieren und alle Sitzungen beenden"),
+    (
+        "Brückenkopf",
+        "VPN-Server",
+        "< 5.1.7",
+        "Die Anmeldung am VPN lässt sich umgehen",
+        "Auf 5.1.7 aktualisieren und alle Sitzungen beenden",
+    ),
     ("Rathaussoft", "Bürgerportal", "< 3.9", "Über Eingabefelder lässt sich die Datenbank auslesen", "Auf 3.9 aktualisieren"),
-    ("Feldstein", "Firewall F-Serie", "< 12.0.3", "Die Verwaltungsoberfläche nimmt ungeprüfte Anfragen an", "Auf 12.0.3 aktualisieren, Verwaltung nur aus dem Adminnetz"),
-    ("Ilmwerk", "Datensicherung", "< 4.4", "Gesicherte Daten lassen sich ohne Kennwort herunterladen", "Auf 4.4 aktualisieren und Zugangsdaten tauschen"),
+    (
+        "Feldstein",
+        "Firewall F-Serie",
+        "< 12.0.3",
+        "Die Verwaltungsoberfläche nimmt ungeprüfte Anfragen an",
+        "Auf 12.0.3 aktualisieren, Verwaltung nur aus dem Adminnetz",
+    ),
+    (
+        "Ilmwerk",
+        "Datensicherung",
+        "< 4.4",
+        "Gesicherte Daten lassen sich ohne Kennwort herunterladen",
+        "Auf 4.4 aktualisieren und Zugangsdaten tauschen",
+    ),
     ("Saalebit", "Groupware", "< 11.8.1", "Beim Öffnen einer Einladung wird fremder Programmtext ausgeführt", "Auf 11.8.1 aktualisieren"),
-    ("Wartberg", "Druckserver", "< 7.2", "Angreifer im lokalen Netz können Systemrechte erlangen", "Auf 7.2 aktualisieren oder den Dienst abschalten"),
+    (
+        "Wartberg",
+        "Druckserver",
+        "< 7.2",
+        "Angreifer im lokalen Netz können Systemrechte erlangen",
+        "Auf 7.2 aktualisieren oder den Dienst abschalten",
+    ),
     ("Rennsteig", "Telefonanlage", "< 20.3", "Gespräche lassen sich umleiten", "Auf 20.3 aktualisieren, Fernzugang sperren"),
     ("Hainich", "Webserver", "< 2.6.1", "Eine überlange Anfrage bringt den Dienst zum Absturz", "Auf 2.6.1 aktualisieren"),
-    ("Kyffsoft", "Fachverfahren Meldewesen", "< 6.0.5", "Protokolle enthalten Kennwörter im Klartext", "Auf 6.0.5 aktualisieren, alte Protokolle löschen"),
-    ("Unstrutnet", "Switch U48", "< 1.19", "Ein fest eingebautes Wartungskonto ist bekannt geworden", "Auf 1.19 aktualisieren, Wartungskonto abschalten"),
+    (
+        "Kyffsoft",
+        "Fachverfahren Meldewesen",
+        "< 6.0.5",
+        "Protokolle enthalten Kennwörter im Klartext",
+        "Auf 6.0.5 aktualisieren, alte Protokolle löschen",
+    ),
+    (
+        "Unstrutnet",
+        "Switch U48",
+        "< 1.19",
+        "Ein fest eingebautes Wartungskonto ist bekannt geworden",
+        "Auf 1.19 aktualisieren, Wartungskonto abschalten",
+    ),
 ];
 
 /// Writes, publishes and answers them, and puts their CSAF documents into `folder`.
@@ -141,12 +183,10 @@ fn content(rng: &mut StdRng, publisher: &Publisher, at: Timestamp) -> Content {
             ThreatLevel::Orange => "Ein Angriff ist einfach und ohne Anmeldung möglich. Handeln Sie zügig.".to_owned(),
             _ => "Uns ist keine Ausnutzung bekannt. Planen Sie die Aktualisierung ein.".to_owned(),
         },
-        check: format!("Betroffen ist, wer {product} von {vendor} in einer Version {version} betreibt. Die Version steht unter „Über dieses Produkt“."),
-        measures: vec![Measure {
-            kind: MeasureKind::VendorFix,
-            text: format!("{action}."),
-            due_at: Some(at.plus(days * Timestamp::DAY)),
-        }],
+        check: format!(
+            "Betroffen ist, wer {product} von {vendor} in einer Version {version} betreibt. Die Version steht unter „Über dieses Produkt“."
+        ),
+        measures: vec![Measure { kind: MeasureKind::VendorFix, text: format!("{action}."), due_at: Some(at.plus(days * Timestamp::DAY)) }],
         sources: vec![Source {
             title: format!("Sicherheitshinweis von {vendor}"),
             url: format!("https://{}.example/sicherheit/{}", super::bodies::slug(vendor), at.0 / Timestamp::DAY),

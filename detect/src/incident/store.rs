@@ -384,21 +384,23 @@ pub(crate) fn incident_write(tx: &Transaction<'_>, incident: &Incident, version:
 
 /// Adds keys by which later alerts find the case, at most `keys_max` in all; says whether any was new.
 pub(crate) fn keys_add(tx: &Transaction<'_>, id: IncidentId, keys: &[String], keys_max: usize) -> Result<bool, DbError> {
-    let mut statement = tx.prepare_cached("SELECT key FROM incident_key WHERE incident = ?1")?;
-    let known: std::collections::HashSet<String> = statement.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let known: i64 = tx.prepare_cached("SELECT COUNT(*) FROM incident_key WHERE incident = ?1")?.query_row([id], |row| row.get(0))?;
+    let mut room = keys_max.saturating_sub(usize::try_from(known).unwrap_or(usize::MAX));
     let mut insert =
         tx.prepare_cached("INSERT INTO incident_key (key, incident) VALUES (?1, ?2) ON CONFLICT (key, incident) DO NOTHING")?;
-    let room = keys_max.saturating_sub(known.len());
     let mut added = false;
-    for key in keys.iter().filter(|key| !known.contains(*key)).take(room) {
-        added |= insert.execute(params![key, id])? > 0;
+    for key in keys {
+        if room > 0 && insert.execute(params![key, id])? > 0 {
+            added = true;
+            room -= 1;
+        }
     }
     Ok(added)
 }
 
 /// Brings the text that `IncidentFilter::text` looks through up to date.
 pub(crate) fn search_update(tx: &Transaction<'_>, incident: &Incident) -> Result<(), DbError> {
-    let mut statement = tx.prepare_cached("SELECT key FROM incident_key WHERE incident = ?1 ORDER BY key")?;
+    let mut statement = tx.prepare_cached("SELECT key FROM incident_key WHERE incident = ?1 ORDER BY key LIMIT 200")?;
     let keys: Vec<String> = statement.query_map([incident.id], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let parts = [
         incident.number.as_str(),

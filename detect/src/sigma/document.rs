@@ -126,6 +126,9 @@ impl Document {
     /// `name` is the folder's or file's, for a document that gives itself none.
     pub(crate) fn compile(node: &Node, name: &str) -> Result<Self, CompileError> {
         let line = node.line;
+        if !matches!(node.value, Value::Map(_)) {
+            return Err(CompileError::at(line, format!("a rule must be a map, not {}", node.kind())));
+        }
         for entry in node.entries() {
             check_key(entry)?;
         }
@@ -378,7 +381,7 @@ fn texts(node: &Node, key: &str) -> Result<Vec<(u64, String)>, CompileError> {
 fn one_of<T>(node: &Node, key: &str, parse: impl Fn(&str) -> Option<T>, expected: &str) -> Result<Option<T>, CompileError> {
     let Some(found) = text(node, key)? else { return Ok(None) };
     let line = node.get(key).map_or(node.line, |entry| entry.line);
-    parse(&found).map(Some).ok_or_else(|| CompileError::at(line, format!("{key} '{found}' is not {expected}")))
+    parse(&found).map(Some).ok_or_else(|| CompileError::at(line, format!("{key} '{found}' is not valid: expected {expected}")))
 }
 
 fn is_uuid(text: &str) -> bool {

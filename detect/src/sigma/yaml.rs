@@ -68,7 +68,17 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Node>, YamlError> {
     documents.map(|all| all.into_iter().map(Node::from).collect()).map_err(|error| {
         // The crate's message ends with its own position; ours stands in front.
         let message = error.to_string();
-        let message = message.split(" at line ").next().unwrap_or_default().lines().next().unwrap_or_default();
+        // … and to duplicate keys it adds an advice to programmers.
+        let message = message
+            .split(" at line ")
+            .next()
+            .unwrap_or_default()
+            .split(", set DuplicateKeyPolicy")
+            .next()
+            .unwrap_or_default()
+            .lines()
+            .next()
+            .unwrap_or_default();
         YamlError { line: error.location().map_or(1, |location| location.line()), message: message.to_owned() }
     })
 }

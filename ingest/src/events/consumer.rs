@@ -47,15 +47,15 @@ pub struct EventConsumer {
     /// Everything up to here was applied.
     applied: Seq,
     /// Partitions with pending events; `BTreeMap`, so that commits go in the days' order.
-    dirty: BTreeMap<String, usize>,
+    pub(super) dirty: BTreeMap<String, usize>,
     pending: usize,
     pending_bytes: usize,
     first_pending: Option<Timestamp>,
-    writers: HashMap<String, Writer>,
+    pub(super) writers: HashMap<String, Writer>,
     commits: u64,
 }
 
-struct Writer {
+pub(super) struct Writer {
     writer: IndexWriter,
     documents: Documents,
     /// The number of the commit that used it last.
@@ -146,7 +146,7 @@ impl EventConsumer {
         Ok(())
     }
 
-    fn commit_partition(&mut self, name: &str) -> tantivy::Result<()> {
+    pub(super) fn commit_partition(&mut self, name: &str) -> tantivy::Result<()> {
         let Some(view) = self.store.snapshot().partitions.get(name).cloned() else { return Ok(()) };
         self.commits += 1;
         let payload = Payload { position: self.applied, complete: self.cursor };

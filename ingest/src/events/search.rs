@@ -24,14 +24,14 @@ use crate::record::{EventRecord, Record};
 use crate::scope::Scope;
 use crate::time::{Stopwatch, Timestamp};
 
-pub(super) fn search(views: &Views, redecode: Redecode, request: &SearchRequest) -> Result<SearchResult, SearchError> {
+pub(super) fn search(views: &Views, redecode: &Redecode, request: &SearchRequest) -> Result<SearchResult, SearchError> {
     search_within(views, redecode, request, VERIFIED_MAX)
 }
 
 /// The search with a bound on the lines it may decode.
 pub(super) fn search_within(
     views: &Views,
-    redecode: Redecode,
+    redecode: &Redecode,
     request: &SearchRequest,
     verified_max: usize,
 ) -> Result<SearchResult, SearchError> {
@@ -62,7 +62,7 @@ pub(super) fn search_within(
 
 struct Search<'a> {
     views: &'a Views,
-    redecode: Redecode,
+    redecode: &'a Redecode,
     request: &'a SearchRequest,
     verified_max: usize,
     watch: Stopwatch,
@@ -86,6 +86,10 @@ struct Strand<'a> {
 impl Strand<'_> {
     fn time(&self, doc: u32) -> i64 {
         self.time.first(doc).unwrap_or(i64::MIN)
+    }
+
+    fn cursor(&self, doc: u32) -> Cursor {
+        Cursor { timestamp: Timestamp(self.time(doc)), seq: Seq(self.seq.first(doc).unwrap_or(0)) }
     }
 
     /// The first document older than `bound`.
@@ -119,7 +123,7 @@ impl<'a> Search<'a> {
                 break;
             }
             let day = newest.div_euclid(Timestamp::DAY).saturating_mul(Timestamp::DAY).max(from);
-            if tally.is_none() && page.as_ref().is_some_and(|page| page.is_full_above(day)) {
+            if tally.is_none() && page.as_ref().is_some_and(|page| page.is_full_above(newest.saturating_add(1))) {
                 break;
             }
             if let Some(complete_from) = self.day(&mut strands, day, &mut verified, &mut page, &mut tally) {
@@ -182,11 +186,14 @@ impl<'a> Search<'a> {
                 self.count(strand, &sure.certain, page, tally)?;
                 let mut unclear = sure.possible;
                 unclear.and_not(&sure.certain);
+                // What earlier pages have shown need not be read again.
+                let before = page.as_ref().and_then(|page| page.before).filter(|_| tally.is_none());
+                let wanted = |doc: &u32| before.is_none_or(|before| strand.cursor(*doc) < before);
                 // No more of one segment can be looked at, whatever the others hold: the bound and one group of equal times.
-                Ok((end, unclear.iter().take(2 * self.verified_max + 1).collect::<Vec<_>>()))
+                Ok(unclear.iter().filter(wanted).take(2 * self.verified_max + 1).collect::<Vec<_>>())
             });
             match result {
-                Ok((_, unclear)) => open.push((strand, unclear.into_iter())),
+                Ok(unclear) => open.push((strand, unclear.into_iter())),
                 Err(error) => {
                     broken.push(n);
                     self.damage(strand.partition, &error);
@@ -220,9 +227,8 @@ impl<'a> Search<'a> {
     fn count(&self, strand: &Strand<'_>, docs: &Docs, page: &mut Option<&mut Page>, tally: &mut Option<&mut Tally>) -> tantivy::Result<()> {
         if let Some(page) = page {
             for doc in docs.iter() {
-                let cursor = Cursor { timestamp: Timestamp(strand.time(doc)), seq: Seq(strand.seq.first(doc).unwrap_or(0)) };
-                let place = (strand.partition.to_owned(), DocAddress::new(strand.ordinal, doc));
-                if !page.offer(cursor, || Source::Stored(place.0, place.1)) {
+                let source = || Source::Stored(strand.partition.to_owned(), DocAddress::new(strand.ordinal, doc));
+                if !page.offer(strand.cursor(doc), source) {
                     // Sorted: what follows is older still.
                     break;
                 }
@@ -307,7 +313,7 @@ impl<'a> Search<'a> {
 }
 
 /// The event of a stored document. One that cannot be decoded any more is still shown, as its line.
-fn stored(searcher: &Searcher, address: DocAddress, redecode: Redecode) -> tantivy::Result<Event> {
+fn stored(searcher: &Searcher, address: DocAddress, redecode: &Redecode) -> tantivy::Result<Event> {
     let document: TantivyDocument = searcher.doc(address)?;
     let Some(frame) = schema::frame_of(&document, searcher.schema()) else {
         return Err(tantivy::TantivyError::InternalError("a stored frame cannot be read".into()));
@@ -560,7 +566,7 @@ fn width(span: i64, parts: i64) -> i64 {
     (span / parts + i64::from(span % parts != 0)).max(1)
 }
 
-pub(super) fn by_seq(views: &Views, redecode: Redecode, seqs: &[Seq], scope: &Scope, sites: &SiteTable) -> Vec<Event> {
+pub(super) fn by_seq(views: &Views, redecode: &Redecode, seqs: &[Seq], scope: &Scope, sites: &SiteTable) -> Vec<Event> {
     let wanted: HashSet<u64> = seqs.iter().take(SEQS_MAX).map(|seq| seq.0).collect();
     let (Some(low), Some(high)) = (wanted.iter().min().copied(), wanted.iter().max().copied()) else { return Vec::new() };
     let mut found = BTreeMap::new();
