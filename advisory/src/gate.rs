@@ -149,6 +149,13 @@ mod tests {
         found.then_some(path)
     }
 
+    /// The flag calls these valid, but each lists one hash algorithm twice in one `file_hashes`, which the standard's own mandatory
+    /// test 6.1.25 forbids. Their own tests (6.2.8, 6.2.9) are agreed on; they stay blocked, and stay named here.
+    const FLAG_AGAINST_STANDARD: [(&str, &str); 2] = [
+        ("optional/oasis_csaf_tc-csaf_2_0-2021-6-2-08-02.json", "6.1.25"),
+        ("optional/oasis_csaf_tc-csaf_2_0-2021-6-2-09-02.json", "6.1.25"),
+    ];
+
     #[test]
     fn the_gate_agrees_with_the_oasis_test_cases() {
         let Some(corpora) = corpora() else { return };
@@ -172,7 +179,12 @@ mod tests {
                     unknown.push(id.to_owned());
                     continue;
                 };
-                let passes = !csaf_validate(document).iter().any(Finding::blocks);
+                let mut blocking: Vec<Finding> = csaf_validate(document).into_iter().filter(Finding::blocks).collect();
+                if let Some((_, test)) = FLAG_AGAINST_STANDARD.iter().find(|(known, _)| *known == name) {
+                    assert!(blocking.iter().any(|finding| finding.test == *test), "{name} is no exception any more");
+                    blocking.retain(|finding| finding.test != *test);
+                }
+                let passes = blocking.is_empty();
                 let agrees = found.is_empty() == (list == "valid") && Some(passes) == case["valid"].as_bool();
                 if agrees { agreed += 1 } else { differing.push(format!("{name}: passes {passes}, {found:?}")) }
             }

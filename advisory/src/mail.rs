@@ -630,8 +630,9 @@ pub(crate) mod tests {
             "=?utf-8?q?x=0D=0ABcc:_victim?=",
             "\r\n.\r\nMAIL FROM:<x@x.example>",
         ];
-        let clean = formatted(&mail()).split("\r\n\r\n").next().unwrap().matches("\r\n").count();
         for attack in attacks {
+            // lettre encodes what is left; ours is the first line of defence and is judged alone.
+            assert!(!header_text(attack, 250).contains(is_unprintable), "{attack:?}");
             let mut mail = mail();
             mail.headers.push(("X-Test".into(), attack.into()));
             mail.headers.push((attack.into(), "x".into()));
@@ -654,7 +655,6 @@ pub(crate) mod tests {
                 "Content-Transfer-Encoding",
             ];
             assert!(names.iter().all(|name| expected.contains(name)), "{attack:?}: {names:?}");
-            assert!(!head.contains('\n') || clean > 0);
         }
     }
 

@@ -246,7 +246,7 @@ fn release_record(
         record(tx, advisory.id, None, "advisory.source_published", &actor.user, json!({ "at": at }), at.min(now))?;
     }
     let data = json!({
-        "number": advisory.number, "severity": content.severity, "kind": content.kind, "tlp": content.tlp,
+        "number": advisory.number, "severity": content.severity, "threat_level": content.threat_level, "kind": content.kind, "tlp": content.tlp,
         "revision": advisory.revision, "addressed": addressed, "summary": summary,
     });
     record(tx, advisory.id, None, kind, &actor.user, data, now)

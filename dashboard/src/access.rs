@@ -68,6 +68,8 @@ pub enum Who {
 pub const CERT: Who = Who::Only(&[Role::Analyst, Role::Lead]);
 /// The CERT and those who answer for a body, each within his scope.
 pub const CASES: Who = Who::Only(&[Role::Analyst, Role::Lead, Role::Municipality, Role::Provider]);
+/// Those who answer for a body.
+pub const BODIES: Who = Who::Only(&[Role::Municipality, Role::Provider]);
 pub const FIGURES: Who = Who::Only(&[Role::Analyst, Role::Lead, Role::Steering, Role::Auditor]);
 pub const SOURCES: Who = Who::Only(&[Role::Analyst, Role::Lead, Role::Municipality, Role::Provider, Role::Admin]);
 

@@ -57,6 +57,8 @@ pub struct Node {
     pub sites: SharedSites,
     pub events: Arc<EventStore>,
     pub flows: Arc<FlowStore>,
+    pub rules: Arc<RuleSet>,
+    pub playbooks: Arc<Playbooks>,
     pub journal: Journal,
     pub pipeline: Pipeline,
     _lock: File,
@@ -84,7 +86,10 @@ impl Node {
         );
         let options = Options { zone: config.zone };
         let (events, flows) = stores(dir, options.clone())?;
-        let engine = engine(config, &db, clock.now())?;
+        let rules = Arc::new(rules(config)?);
+        let indicators = Arc::new(db.read(detect::intel::IndicatorSet::load)?);
+        let engine = Engine::new(RuleSet::clone(&rules), indicators);
+        let playbooks = playbooks()?;
         let decoder = NodeDecoder::new(db.clone(), options)?;
         let pipeline = Pipeline::start(
             &journal,
@@ -93,12 +98,12 @@ impl Node {
                 Box::new(EventConsumer::new(events.clone())?),
                 Box::new(FlowConsumer::new(flows.clone())),
                 Box::new(SourceConsumer::new(db.clone())?),
-                Box::new(DetectConsumer::new(db.clone(), engine, clock.clone(), playbooks()?)?),
+                Box::new(DetectConsumer::new(db.clone(), engine, clock.clone(), playbooks.clone())?),
             ],
             sites.clone(),
             clock,
         )?;
-        Ok(Self { dir: dir.to_owned(), clock: clock.clone(), db, sites, events, flows, journal, pipeline, _lock: lock })
+        Ok(Self { dir: dir.to_owned(), clock: clock.clone(), db, sites, events, flows, rules, playbooks, journal, pipeline, _lock: lock })
     }
 
     /// Waits until everything in the journal is searchable and judged; says who stopped on the way.
@@ -185,13 +190,13 @@ fn stores(dir: &Path, options: Options) -> Result<(Arc<EventStore>, Arc<FlowStor
     Ok((events, flows))
 }
 
-fn engine(config: &Config, db: &Db, now: Timestamp) -> Result<Engine> {
+/// The shipped rules and the operator's own.
+fn rules(config: &Config) -> Result<RuleSet> {
     let (rules, errors) = RuleSet::shipped_with(&config.rule_dirs);
-    if let Some(error) = errors.first() {
-        bail!("Regeln: {error} ({} Fehler; `wartburg rules check` zeigt alle)", errors.len());
+    match errors.first() {
+        None => Ok(rules),
+        Some(error) => bail!("Regeln: {error} ({} Fehler; `wartburg rules check` zeigt alle)", errors.len()),
     }
-    let indicators = Arc::new(db.read(|connection| detect::intel::IndicatorSet::load(connection, now))?);
-    Ok(Engine::new(rules, indicators))
 }
 
 /// The shipped playbooks.

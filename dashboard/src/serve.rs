@@ -65,10 +65,16 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         db: node.db.clone(),
         clock: node.clock.clone(),
         sites: node.sites.clone(),
+        events: Some(node.events.clone()),
+        flows: Some(node.flows.clone()),
+        counters,
+        rules: node.rules.clone(),
+        playbooks: node.playbooks.clone(),
+        publisher: Arc::new(publisher(config)),
+        csaf_dir: node.dir.join("advisories"),
         settings: Arc::new(settings),
         door: Arc::default(),
     };
-    let _ = counters;
     let stop = shutdown.clone();
     tasks.spawn(async move {
         let service = web::router(app).into_make_service_with_connect_info::<SocketAddr>();

@@ -77,6 +77,11 @@ pub fn shown(text: &str) -> Markup {
     Markup(out)
 }
 
+/// The same for a terminal: plain text in which nothing can move the cursor, ring, or turn the line around.
+pub fn safe(text: &str) -> String {
+    text.chars().map(|ch| if ch == '\t' { " ".into() } else { symbol(ch).unwrap_or_else(|| ch.into()) }).collect()
+}
+
 /// The visible stand-in of a character that is invisible or changes how its neighbours are read.
 fn symbol(ch: char) -> Option<String> {
     let code = u32::from(ch);

@@ -39,6 +39,8 @@ pub const MIGRATIONS: Migrations = Migrations {
 /// What judges records: the rule engine. Its findings depend on the records it saw in order and on nothing else.
 pub trait Judge: Send {
     fn apply(&mut self, record: &dyn Record, site: SiteId, body: Option<BodyId>, received_at: Timestamp) -> Vec<Finding>;
+    /// What it still holds back and would only tell with later records, as of `now`.
+    fn settle(&mut self, now: Timestamp) -> Vec<Finding>;
     /// Its whole state between two records.
     fn snapshot(&self) -> Value;
     /// Goes on from a snapshot; what no longer fits the rules is left out.
@@ -48,6 +50,9 @@ pub trait Judge: Send {
 impl Judge for crate::engine::Engine {
     fn apply(&mut self, record: &dyn Record, site: SiteId, body: Option<BodyId>, received_at: Timestamp) -> Vec<Finding> {
         Self::apply(self, record, site, body, received_at)
+    }
+    fn settle(&mut self, now: Timestamp) -> Vec<Finding> {
+        Self::settle(self, now)
     }
     fn snapshot(&self) -> Value {
         Self::snapshot(self)
@@ -122,6 +127,10 @@ impl<J: Judge> DetectConsumer<J> {
         if self.pending.is_empty() { Ok(()) } else { self.commit() }
     }
 
+    fn settle(&mut self, now: Timestamp) {
+        self.pending.extend(self.judge.settle(now).into_iter().map(Arc::new));
+    }
+
     /// Files the pending findings and moves the cursor to `applied`, in one transaction.
     fn commit(&mut self) -> Result<(), DbError> {
         let now = self.clock.now();
@@ -159,6 +168,7 @@ impl<J: Judge> Consumer for DetectConsumer<J> {
     }
 
     fn tick(&mut self, now: Timestamp) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.settle(now);
         // A clock that was set back must not stop the cursor.
         let age = now.since(self.moved_at);
         let due = !(0..CURSOR_INTERVAL).contains(&age);
@@ -169,6 +179,8 @@ impl<J: Judge> Consumer for DetectConsumer<J> {
     }
 
     fn flush(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        // Nothing comes any more: what waits for quiet is told now, so that an import's counts are whole.
+        self.settle(self.clock.now().plus(Timestamp::HOUR));
         if self.applied > self.durable || !self.pending.is_empty() {
             self.commit()?;
         }

@@ -1,7 +1,16 @@
 //! The one integration binary: each further one would link everything again.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "tests fail loudly and say what they skip"
+)]
 
 mod browser;
 mod commands;
 mod demo;
 mod kill;
 mod program;
+mod real_clients;
+mod tidy;

@@ -15,6 +15,8 @@ use ingest::scope::Scope;
 use ingest::time::Timestamp;
 use serde::Serialize;
 
+use crate::advisory::ThreatLevel;
+
 pub use period::{Period, period_containing, period_parse};
 use stats::{KaplanMeier, Observed, Proportion, quantile, wilson};
 
@@ -387,7 +389,10 @@ fn acknowledgements(events: &[HistoryEvent], period: &Period, as_of: Timestamp) 
     const ANSWERS: [&str; 4] = ["advisory.ack", "advisory.affected", "advisory.not_affected", "advisory.remediated"];
     let red: Vec<&str> = events
         .iter()
-        .filter(|event| event.kind == "advisory.published" && event.data.get("threat_level").and_then(serde_json::Value::as_i64) == Some(4))
+        .filter(|event| {
+            event.kind == "advisory.published"
+                && event.data.get("threat_level").and_then(|level| level.as_str()) == Some(ThreatLevel::Rot.as_str())
+        })
         .map(|event| event.subject.as_str())
         .collect();
     let mut answers: BTreeMap<(&str, BodyId), Timestamp> = BTreeMap::new();

@@ -162,7 +162,7 @@ fn no_reply_counts_as_open_once_it_is_due() {
 #[test]
 fn an_acknowledgement_counts_within_a_day_and_rates_only_red() {
     let bench = Bench::new();
-    for (name, level) in [("red", 4), ("grey", 1)] {
+    for (name, level) in [("red", ThreatLevel::Rot), ("grey", ThreatLevel::Grau)] {
         bench.add("advisory.published", name, 0.0, json!({ "threat_level": level }));
         for n in 1..=12 {
             bench.add("advisory.sent", name, 0.0, json!({ "body": n }));

@@ -137,7 +137,7 @@ impl Frame {
             search: if place == Place::Search { ask.query("q").to_owned() } else { String::new() },
             groups: navigation(ask, role, place),
             notice: NOTICES.iter().find(|(code, ..)| *code == ok).map(|(_, class, text)| (*class, *text)),
-            fresh: None,
+            fresh: super::pages::fresh(ask),
             here: ask.path.clone(),
         }
     }

@@ -14,8 +14,10 @@ mod sample;
 mod tests;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use advisory::csaf::Publisher;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Query, RawPathParams, Request, State};
@@ -23,16 +25,20 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
+use detect::playbook::Playbooks;
+use detect::sigma::RuleSet;
 use ingest::body::SiteTable;
 use ingest::db::Db;
 use ingest::events::EventStore;
 use ingest::flows::FlowStore;
+use ingest::listen::Counters;
 use ingest::time::Clock;
 
 pub use ask::{Ask, PageError, Pairs, Reply};
 pub use routes::{ROUTES, Route, Verb};
 
 use crate::access::{self, Verdict, Who};
+use crate::demo::sink::Sink;
 use crate::session::{self, Token};
 use crate::throttle::Throttle;
 
@@ -45,6 +51,13 @@ pub struct App {
     /// The stores of lines and flows; `None` in a program that runs without them.
     pub events: Option<Arc<EventStore>>,
     pub flows: Option<Arc<FlowStore>>,
+    /// What the listeners received, stored, refused and dropped.
+    pub counters: Arc<Counters>,
+    pub rules: Arc<RuleSet>,
+    pub playbooks: Arc<Playbooks>,
+    /// As whom warnings are published, and where their CSAF documents are put.
+    pub publisher: Arc<Publisher>,
+    pub csaf_dir: PathBuf,
     pub settings: Arc<Settings>,
     pub door: Arc<Door>,
 }
@@ -65,6 +78,8 @@ pub struct Settings {
     pub demo: bool,
     /// Shown at the door in the demo: (role, login, password).
     pub demo_logins: Vec<(String, String, String)>,
+    /// The demo: where its mails go, to be read on a page.
+    pub sink: Option<Sink>,
 }
 
 /// What the door remembers between requests.

@@ -3,8 +3,8 @@
 
 use super::ask::{Ask, Reply};
 use super::door;
-use super::pages::{alerts, flows, incidents, search, sources, start};
-use crate::access::{CASES, CERT, SOURCES, Who};
+use super::pages::{acknowledge, advisories, alerts, flows, incidents, kpis, mailbox, rules, search, sources, start, subscriptions};
+use crate::access::{BODIES, CASES, CERT, FIGURES, SOURCES, Who};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
@@ -46,5 +46,29 @@ pub const ROUTES: &[Route] = &[
     post("/alarm/{id}/bestaetigen", CERT, alerts::acknowledge),
     get("/suche", CERT, search::show),
     get("/fluesse", CERT, flows::show),
+    get("/regeln", CERT, rules::list),
+    get("/regel/{name}", CERT, rules::detail),
+    get("/meldungen", CASES, advisories::list),
+    get("/meldung/neu", CERT, advisories::new_show),
+    post("/meldung/neu", CERT, advisories::new_do),
+    get("/meldung/{id}", CASES, advisories::detail),
+    get("/meldung/{id}/csaf", CASES, advisories::csaf),
+    get("/meldung/{id}/bearbeiten", CERT, advisories::edit_show),
+    post("/meldung/{id}/bearbeiten", CERT, advisories::edit_do),
+    post("/meldung/{id}/pruefen", CERT, advisories::step),
+    post("/meldung/{id}/freigeben", CERT, advisories::step),
+    post("/meldung/{id}/zurueck", CERT, advisories::step),
+    post("/meldung/{id}/veroeffentlichen", CERT, advisories::step),
+    post("/meldung/{id}/ueberarbeiten", CERT, advisories::step),
+    post("/meldung/{id}/zurueckziehen", CERT, advisories::step),
+    post("/meldung/{id}/kenntnis", BODIES, advisories::acknowledge),
+    get("/w/{token}", Who::Public, acknowledge::show),
+    post("/w/{token}", Who::Public, acknowledge::answer),
+    get("/abos", CASES, subscriptions::list),
+    post("/abos", CASES, subscriptions::add),
+    post("/abo/{id}/beenden", CASES, subscriptions::toggle),
+    get("/kennzahlen", FIGURES, kpis::list),
+    get("/kennzahl/{name}", FIGURES, kpis::detail),
     get("/quellen", SOURCES, sources::list),
+    get("/postfach", CERT, mailbox::list),
 ];

@@ -3,27 +3,19 @@
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 
+use detect::playbook::Playbooks;
+use detect::sigma::RuleSet;
 use ingest::body::{self, Body, BodyId, BodyKind, SiteTable};
-use ingest::db::{Db, DbError};
-use ingest::history;
+use ingest::db::DbError;
 use ingest::time::{Clock, Timestamp};
 
 use super::{App, Door, Settings};
-use crate::user;
+use crate::config;
+use crate::node::database;
+use crate::serve::publisher;
 
 pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyId, BodyId) {
-    let db = Db::open(
-        &dir.join("wartburg.db"),
-        &[
-            body::MIGRATIONS,
-            history::MIGRATIONS,
-            detect::incident::MIGRATIONS,
-            detect::alert::MIGRATIONS,
-            detect::recommendation::MIGRATIONS,
-            user::MIGRATIONS,
-        ],
-    )
-    .unwrap();
+    let db = database(dir).unwrap();
     let make = |name: &str, kind, ags: &str| {
         let ags: ingest::body::Ags = ags.parse().unwrap();
         Body { id: BodyId::new(now), name: name.into(), kind, ags: Some(ags), kreis: ags.kreis_key(), population: 19_000 }
@@ -42,6 +34,11 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
         sites: Arc::new(RwLock::new(Arc::new(SiteTable::default()))),
         events: None,
         flows: None,
+        counters: Arc::default(),
+        rules: Arc::new(RuleSet::shipped().unwrap()),
+        playbooks: Arc::new(Playbooks::embedded().unwrap()),
+        publisher: Arc::new(publisher(&config::defaults())),
+        csaf_dir: dir.join("advisories"),
         settings: Arc::new(settings),
         door: Arc::new(Door::default()),
     };

@@ -36,6 +36,9 @@ impl Judge for Threes {
         let finding = Spec { entity: Entity::Ip(address), ..spec("192.0.2.1", 0, minute, seqs) };
         vec![self.fixture.as_ref().unwrap().finding(&finding)]
     }
+    fn settle(&mut self, _now: Timestamp) -> Vec<Finding> {
+        Vec::new()
+    }
     fn snapshot(&self) -> Value {
         serde_json::json!(self.open)
     }

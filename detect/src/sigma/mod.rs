@@ -14,7 +14,7 @@ use std::fmt;
 
 pub(crate) use document::EntityField;
 pub(crate) use set::Logic;
-pub use set::{CompiledRule, RuleSet};
+pub use set::{CompiledRule, RuleSet, shipped_text};
 
 /// Why a rule was refused, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]

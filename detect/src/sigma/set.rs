@@ -19,6 +19,11 @@ const FOLDERS_DEPTH_MAX: usize = 12;
 
 include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
 
+/// The wording of a rule in the binary, by its file's name.
+pub fn shipped_text(file: &str) -> Option<&'static str> {
+    SHIPPED.iter().find(|(name, _)| *name == file).map(|(_, text)| *text)
+}
+
 /// Compiled rules. A correlation stands behind the rules that it refers to.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {

@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+/// What ends the listeners; given on, so that callers need no dependency of their own for it.
+pub use tokio_util::sync::CancellationToken;
 
 pub use counters::{CounterRow, Counters, Dropped, Listener, PEERS_MAX, PeerCounts, Rejected};
 

@@ -1,19 +1,32 @@
 //! The pages: each a view model, a template and a function that loads it with the viewer's scope.
 
+pub(super) mod acknowledge;
 pub(super) mod advisories;
 pub(super) mod alerts;
 pub(super) mod error;
 pub(super) mod evidence;
 pub(super) mod flows;
 pub(super) mod incidents;
+pub(super) mod kpis;
+pub(super) mod mailbox;
 mod mails;
 mod range;
+pub(super) mod rules;
 pub(super) mod search;
 pub(super) mod sources;
 pub(super) mod start;
+pub(super) mod subscriptions;
 
 use super::Ask;
-use super::frame::{Count, Place};
+use super::frame::{Count, Fresh, Place};
+
+/// How fresh the data are; nothing for those who see none.
+pub(super) fn fresh(ask: &Ask) -> Option<Fresh> {
+    /// A house without a line for so long has a broken wire, not a quiet hour.
+    const LATE_MILLIS: i64 = 5 * ingest::time::Timestamp::MINUTE;
+    let last = sources::last_seen(ask)?;
+    Some(Fresh { last: crate::show::time(last, ask.now), late: ask.now.since(last) > LATE_MILLIS })
+}
 
 /// The number beside a navigation item: what waits there. A figure that cannot be had is left out; the page itself
 /// says what is wrong.
