@@ -162,7 +162,7 @@ fn import(args: &ImportArgs, dir: &Path, config: &Config, clock: &Clock, out: &m
 
 /// Waits until the file's own mark is in the database, so that a second call knows it.
 fn import_flush(node: &Node, imported: &Imported) -> Result<()> {
-    let flushed = || node.db.read(|c| ingest::source::source_cursor(c)).map(|seq| seq.0 >= imported.last);
+    let flushed = || node.db.read(ingest::source::source_cursor).map(|seq| seq.0 >= imported.last);
     while !flushed()? {
         std::thread::sleep(Duration::from_millis(20));
     }
