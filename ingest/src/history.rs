@@ -31,6 +31,7 @@ pub const MIGRATIONS: Migrations = Migrations {
         );
         CREATE INDEX history_subject ON history (subject, event_time);
         CREATE INDEX history_kind ON history (kind, event_time);
+        CREATE INDEX history_corrects ON history (corrects);
     "],
 };
 

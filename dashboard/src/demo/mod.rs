@@ -79,7 +79,7 @@ pub fn run(args: &DemoArgs, data: Option<&Path>, clock: &Clock) -> Result<ExitCo
     let settings = Settings {
         demo: true,
         sink: Some(sink),
-        demo_logins: LOGINS.iter().map(|(login, name, _)| ((*name).to_owned(), (*login).to_owned(), PASSWORD.to_owned())).collect(),
+        demo_logins: logins(),
         ..Settings::default()
     };
     let code = runtime.block_on(async {
@@ -191,6 +191,12 @@ fn accounts(db: &Db, bodies: &[DemoBody], now: Timestamp) -> Result<Vec<(String,
         Ok::<_, anyhow::Error>(people)
     })?;
     Ok(people)
+}
+
+/// What the door shows: role, login, password.
+fn logins() -> Vec<(String, String, String)> {
+    let shown = |(login, _, role): &(&str, &str, Role)| (crate::access::role_label(*role).to_owned(), (*login).to_owned(), PASSWORD.to_owned());
+    LOGINS.iter().map(shown).collect()
 }
 
 fn indicator(db: &Db, now: Timestamp) -> Result<()> {

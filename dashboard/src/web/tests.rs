@@ -1,7 +1,5 @@
 //! The front as a browser meets it: requests into the router, answers out of it, over a real database.
 
-use std::sync::{Arc, RwLock};
-
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use detect::role::Role;
@@ -245,6 +243,43 @@ fn the_matrix_of_routes_and_roles() {
         Post /logout: - analyst lead municipality provider steering auditor admin
         Post /darstellung: - analyst lead municipality provider steering auditor admin
         Get /: - analyst lead municipality provider steering auditor admin
+        Get /lage/live: - analyst lead - - - - -
+        Get /vorfaelle: - analyst lead municipality provider - - -
+        Get /vorfall/{number}: - analyst lead municipality provider - - -
+        Post /vorfall/{number}/uebernehmen: - analyst lead - - - - -
+        Post /vorfall/{number}/stand: - analyst lead - - - - -
+        Post /vorfall/{number}/notiz: - analyst lead - - - - -
+        Post /vorfall/{number}/empfehlung: - analyst lead - - - - -
+        Post /vorfall/{number}/antwort: - analyst lead municipality provider - - -
+        Get /alarme: - analyst lead - - - - -
+        Post /alarm/{id}/bestaetigen: - analyst lead - - - - -
+        Get /suche: - analyst lead - - - - -
+        Get /fluesse: - analyst lead - - - - -
+        Get /regeln: - analyst lead - - - - -
+        Get /regel/{name}: - analyst lead - - - - -
+        Get /meldungen: - analyst lead municipality provider - - -
+        Get /meldung/neu: - analyst lead - - - - -
+        Post /meldung/neu: - analyst lead - - - - -
+        Get /meldung/{id}: - analyst lead municipality provider - - -
+        Get /meldung/{id}/csaf: - analyst lead municipality provider - - -
+        Get /meldung/{id}/bearbeiten: - analyst lead - - - - -
+        Post /meldung/{id}/bearbeiten: - analyst lead - - - - -
+        Post /meldung/{id}/pruefen: - analyst lead - - - - -
+        Post /meldung/{id}/freigeben: - analyst lead - - - - -
+        Post /meldung/{id}/zurueck: - analyst lead - - - - -
+        Post /meldung/{id}/veroeffentlichen: - analyst lead - - - - -
+        Post /meldung/{id}/ueberarbeiten: - analyst lead - - - - -
+        Post /meldung/{id}/zurueckziehen: - analyst lead - - - - -
+        Post /meldung/{id}/kenntnis: - - - municipality provider - - -
+        Get /w/{token}: everybody analyst lead municipality provider steering auditor admin
+        Post /w/{token}: everybody analyst lead municipality provider steering auditor admin
+        Get /abos: - analyst lead municipality provider - - -
+        Post /abos: - analyst lead municipality provider - - -
+        Post /abo/{id}/beenden: - analyst lead municipality provider - - -
+        Get /kennzahlen: - analyst lead - - steering auditor -
+        Get /kennzahl/{name}: - analyst lead - - steering auditor -
+        Get /quellen: - analyst lead municipality provider - - admin
+        Get /postfach: - analyst lead - - - - -
     "#]]
     .assert_eq(&matrix);
 }

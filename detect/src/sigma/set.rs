@@ -111,6 +111,9 @@ fn texts_of(dirs: &[PathBuf]) -> (Vec<(String, String)>, Vec<RuleError>) {
     (texts, errors)
 }
 
+/// A folder of this name holds playbooks, not rules.
+const PLAYBOOKS: &str = "playbooks";
+
 fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>, errors: &mut Vec<RuleError>) {
     let mut error = |message: String| errors.push(RuleError { file: path.display().to_string(), line: 1, rule: None, message });
     if path.is_file() {
@@ -125,6 +128,10 @@ fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>, errors: &mut Vec
     inside.sort_unstable();
     for child in inside {
         let is_rule = child.extension().is_some_and(|extension| extension == "yml" || extension == "yaml");
+        if child.is_dir() && child.file_name().is_some_and(|name| name == PLAYBOOKS) {
+            // What to do when a rule fires stands beside the rules and is read by `playbook`.
+            continue;
+        }
         if child.is_dir() && !child.is_symlink() {
             match depth < FOLDERS_DEPTH_MAX {
                 true => collect(&child, depth + 1, files, errors),

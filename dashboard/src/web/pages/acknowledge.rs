@@ -30,7 +30,9 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
     let view = ask.app.db.read(|c| ack_open(c, token))?.ok_or(PageError::NotFound)?;
     let AckView { advisory, body_name, answer, answered_at, .. } = view;
     let Body { sections, measures } = body_of(&advisory.content);
-    let done = answer.zip(answered_at).map(|(answer, at)| format!("Danke. Ihre Antwort „{}“ vom {} ist gespeichert.", answer.label(), show::stamp(at)));
+    let done = answer
+        .zip(answered_at)
+        .map(|(answer, at)| format!("Danke. Ihre Antwort „{}“ vom {} ist gespeichert.", answer.label(), show::stamp(at)));
     let page = AckPage {
         frame: ask.frame(advisory.number_label(), Place::Elsewhere),
         token,

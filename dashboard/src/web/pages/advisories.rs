@@ -3,7 +3,9 @@
 use std::str::FromStr;
 
 use advisory::acknowledgement::{self as ack, AckOutcome, BoardRow, ack_board, ack_record_body};
-use advisory::advisory::{Advisory, AdvisoryId, Content, Cve, Cvss, Kind, Measure, MeasureKind, Product, Severity, Source, State, ThreatLevel, Tlp};
+use advisory::advisory::{
+    Advisory, AdvisoryId, Content, Cve, Cvss, Kind, Measure, MeasureKind, Product, Severity, Source, State, ThreatLevel, Tlp,
+};
 use advisory::csaf::csaf_file_name;
 use advisory::publication::{Deliver, Order, advisory_audience, advisory_preview, advisory_publish, advisory_withdraw};
 use advisory::store::{
@@ -129,16 +131,23 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
         Some(board) => format!("{} von {}", board.iter().filter(|row| row.answer.is_some()).count(), board.len()),
         None => "–".to_owned(),
     };
-    let rows: Vec<Row> = found.iter().zip(&boards).filter(|(one, _)| visible(ask, one)).map(|(one, board)| row(ask, one, acks(board))).collect();
+    let rows: Vec<Row> =
+        found.iter().zip(&boards).filter(|(one, _)| visible(ask, one)).map(|(one, board)| row(ask, one, acks(board))).collect();
     let mut tabs = vec![];
     if internal {
         tabs.push(("/meldungen".to_owned(), "Alle", state.is_none()));
-        tabs.extend(State::ALL.iter().map(|known| (link("/meldungen", &[("stand", known.as_str())]), known.label(), state == Some(*known))));
+        tabs.extend(
+            State::ALL.iter().map(|known| (link("/meldungen", &[("stand", known.as_str())]), known.label(), state == Some(*known))),
+        );
     }
     let next = (offset + PAGE_ROWS).to_string();
     let page = ListPage {
         frame: ask.frame(if internal { "Meldungen" } else { "Warnungen" }, Place::Advisories),
-        summary: if internal { "Warnungen und Hinweise an die Stellen, die neuesten zuerst".into() } else { "Was das ThüringenCERT veröffentlicht hat, das Neueste zuerst".into() },
+        summary: if internal {
+            "Warnungen und Hinweise an die Stellen, die neuesten zuerst".into()
+        } else {
+            "Was das ThüringenCERT veröffentlicht hat, das Neueste zuerst".into()
+        },
         may_write: internal,
         tabs,
         rows,
@@ -252,12 +261,20 @@ fn content_of(ask: &Ask, base: Content) -> (Content, Draft, Vec<(&'static str, S
     for word in draft.cves.split([',', '\n', ' ']).map(str::trim).filter(|word| !word.is_empty()) {
         match Cve::from_str(word) {
             Ok(cve) => content.cves.push(cve),
-            Err(_) => problems.push(("cves", format!("„{}“ ist keine CVE-Nummer. So sieht eine aus: CVE-2026-12345.", word.chars().take(40).collect::<String>()))),
+            Err(_) => problems.push((
+                "cves",
+                format!("„{}“ ist keine CVE-Nummer. So sieht eine aus: CVE-2026-12345.", word.chars().take(40).collect::<String>()),
+            )),
         }
     }
     content.cvss = match draft.cvss.trim() {
         "" => None,
-        vector => Cvss::from_str(vector).map_err(|_| problems.push(("cvss", "Das ist kein Basisvektor nach CVSS 3.1. Kopieren Sie ihn ganz, beginnend mit CVSS:3.1/.".to_owned()))).ok(),
+        vector => Cvss::from_str(vector)
+            .map_err(|_| {
+                problems
+                    .push(("cvss", "Das ist kein Basisvektor nach CVSS 3.1. Kopieren Sie ihn ganz, beginnend mit CVSS:3.1/.".to_owned()))
+            })
+            .ok(),
     };
     content.sources = vec![];
     for line in lines(&draft.sources) {
@@ -311,7 +328,14 @@ pub(in crate::web) fn edit_show(ask: &mut Ask) -> Reply {
     if advisory.state != State::Draft {
         return Err(PageError::Refused("Nur ein Entwurf lässt sich ändern. Holen Sie die Meldung erst in den Entwurf zurück.".into()));
     }
-    edit_page(ask, format!("/meldung/{}/bearbeiten", advisory.id), advisory.row_version, &advisory.content, draft_of(&advisory.content), vec![])
+    edit_page(
+        ask,
+        format!("/meldung/{}/bearbeiten", advisory.id),
+        advisory.row_version,
+        &advisory.content,
+        draft_of(&advisory.content),
+        vec![],
+    )
 }
 
 pub(in crate::web) fn edit_do(ask: &mut Ask) -> Reply {
@@ -405,8 +429,12 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
     let open = transitions_open(advisory.state, &actor, &advisory.editors);
     let actions = if internal { actions(advisory.state, &open) } else { vec![] };
     let hint = match advisory.state {
-        State::InReview if internal && !open.contains(&State::Approved) => "Sie haben an diesem Text geschrieben. Freigeben muss ihn jemand anderes: Vier Augen sehen mehr.".to_owned(),
-        State::Draft | State::InReview | State::Approved if internal && advisory.revision == 0 => format!("Ginge jetzt an {} Stellen.", show::num(i64::try_from(audience).unwrap_or(0))),
+        State::InReview if internal && !open.contains(&State::Approved) => {
+            "Sie haben an diesem Text geschrieben. Freigeben muss ihn jemand anderes: Vier Augen sehen mehr.".to_owned()
+        }
+        State::Draft | State::InReview | State::Approved if internal && advisory.revision == 0 => {
+            format!("Ginge jetzt an {} Stellen.", show::num(i64::try_from(audience).unwrap_or(0)))
+        }
         State::Withdrawn => "Diese Meldung ist zurückgezogen. Sie bleibt lesbar, gilt aber nicht mehr.".to_owned(),
         _ => String::new(),
     };
@@ -434,7 +462,11 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         history: history
             .iter()
             .rev()
-            .map(|event| Entry { what: words::told(event, &names).what, when: show::time(event.event_time, ask.now), who: names.of(&event.actor) })
+            .map(|event| Entry {
+                what: words::told(event, &names).what,
+                when: show::time(event.event_time, ask.now),
+                who: names.of(&event.actor),
+            })
             .collect(),
         frame: ask.frame(advisory.number_label(), Place::Advisories),
     };
@@ -467,14 +499,18 @@ fn facts(content: &Content) -> Vec<(&'static str, String)> {
     if let Some(cvss) = &content.cvss {
         facts.push(("CVSS", format!("{} ({})", show::decimal(cvss.score(), 1), cvss.vector())));
     }
-    facts.extend(content.sources.iter().map(|source| ("Quelle", if source.title == source.url { source.url.clone() } else { format!("{}: {}", source.title, source.url) })));
+    facts.extend(content.sources.iter().map(|source| {
+        ("Quelle", if source.title == source.url { source.url.clone() } else { format!("{}: {}", source.title, source.url) })
+    }));
     facts
 }
 
 fn own(row: &BoardRow) -> Own {
     match (row.answer, row.answered_at) {
         (Some(answer), Some(at)) => Own { done: true, text: format!("{} am {}.", answer.label(), show::stamp(at)) },
-        _ => Own { done: false, text: format!("Wir schreiben Ihnen, weil {}. Bitte sagen Sie uns kurz, ob Sie betroffen sind.", row.reason) },
+        _ => {
+            Own { done: false, text: format!("Wir schreiben Ihnen, weil {}. Bitte sagen Sie uns kurz, ob Sie betroffen sind.", row.reason) }
+        }
     }
 }
 
@@ -493,7 +529,12 @@ fn board_of(rows: &[BoardRow], ask: &Ask) -> Board {
         };
         BoardLine { body: row.body_name.clone(), state, time }
     };
-    Board { acked, total: rows.len(), share: format!("{:.1}", acked as f64 / (rows.len().max(1) as f64) * 100.0), rows: rows.iter().map(line).collect() }
+    Board {
+        acked,
+        total: rows.len(),
+        share: format!("{:.1}", acked as f64 / (rows.len().max(1) as f64) * 100.0),
+        rows: rows.iter().map(line).collect(),
+    }
 }
 
 /// What the stage refuses, as a page says it.
@@ -602,7 +643,9 @@ mod tests {
 
     #[test]
     fn a_line_names_a_product() {
-        for (line, expected) in [("Beispiel-VPN", " / Beispiel-VPN / "), ("Beispiel AG | VPN", "Beispiel AG / VPN / "), ("A | B | < 7.2 | x", "A / B / < 7.2")] {
+        for (line, expected) in
+            [("Beispiel-VPN", " / Beispiel-VPN / "), ("Beispiel AG | VPN", "Beispiel AG / VPN / "), ("A | B | < 7.2 | x", "A / B / < 7.2")]
+        {
             let product = product(line);
             assert_eq!(format!("{} / {} / {}", product.vendor, product.name, product.version), expected);
         }

@@ -58,7 +58,8 @@ pub(super) fn silent_tile(ask: &Ask) -> Result<SilentTile, PageError> {
     let (scope, sites) = (ask.scope(), ask.app.sites());
     let sources = ask.app.db.read(|c| source_list(c, &scope, &sites))?;
     let silent: Vec<&Source> = sources.iter().filter(|source| source.is_silent(ask.now)).collect();
-    let named = silent.iter().take(NAMED_MAX).map(|source| format!("{} seit {}", name(source), show::duration(ask.now.since(source.last_seen))));
+    let named =
+        silent.iter().take(NAMED_MAX).map(|source| format!("{} seit {}", name(source), show::duration(ask.now.since(source.last_seen))));
     let why = match (sources.len(), silent.len()) {
         (0, _) => "Noch keine Quelle bekannt.".to_owned(),
         (_, 0) => "Alle Quellen melden sich.".to_owned(),
@@ -151,9 +152,18 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
     ordered.sort_by_key(|source| (!source.is_silent(ask.now), std::cmp::Reverse(source.last_seen)));
     let page = SourcesPage {
         frame: ask.frame(title, Place::Sources),
-        summary: format!("{} Quellen, {} verstummt · {} Standorte", show::num(count(sources.len())), show::num(count(silent)), show::num(count(rows.len()))),
+        summary: format!(
+            "{} Quellen, {} verstummt · {} Standorte",
+            show::num(count(sources.len())),
+            show::num(count(silent)),
+            show::num(count(rows.len()))
+        ),
         totals: if wide == ingest::scope::Scope::All { totals(ask) } else { vec![] },
-        sources: ordered.into_iter().take(ROWS_MAX).map(|source| source_row(ask, source, sites.name(source.site), body_name(source))).collect(),
+        sources: ordered
+            .into_iter()
+            .take(ROWS_MAX)
+            .map(|source| source_row(ask, source, sites.name(source.site), body_name(source)))
+            .collect(),
         sites: rows,
     };
     ask.page(&page)

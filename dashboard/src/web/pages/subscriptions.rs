@@ -79,7 +79,11 @@ fn count(n: usize) -> i64 {
 }
 
 fn what(one: &Subscription, own: bool) -> String {
-    let kinds = if one.kinds.is_empty() { "alle Arten".to_owned() } else { one.kinds.iter().map(|kind| kind.label()).collect::<Vec<_>>().join(", ") };
+    let kinds = if one.kinds.is_empty() {
+        "alle Arten".to_owned()
+    } else {
+        one.kinds.iter().map(|kind| kind.label()).collect::<Vec<_>>().join(", ")
+    };
     let state = match (own, one.enabled) {
         (false, _) => " (Vorgabe)",
         (true, false) => " (angehalten)",
@@ -105,7 +109,9 @@ pub(in crate::web) fn add(ask: &mut Ask) -> Reply {
     }
     match ask.app.db.write(move |tx| subscription_add(tx, &scope, &one, now))? {
         Some(_) => ask.redirect("/abos", "subscribed"),
-        None => Err(PageError::Refused("Diese Stelle hat schon so viele Abos, wie möglich sind. Halten Sie eines an oder ändern Sie es.".into())),
+        None => Err(PageError::Refused(
+            "Diese Stelle hat schon so viele Abos, wie möglich sind. Halten Sie eines an oder ändern Sie es.".into(),
+        )),
     }
 }
 
