@@ -1,6 +1,6 @@
 //! The incidents' tables. Reading demands a scope: a body never learns of a foreign case, not even by a count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ingest::body::SiteId;
 use ingest::db::{DbError, Migrations};
@@ -262,6 +262,34 @@ pub fn incident_by_number(connection: &Connection, scope: &Scope, number: &str) 
     condition.scope("body", scope)?;
     let mut statement = connection.prepare_cached(&format!("SELECT id FROM incident WHERE {}", condition.sql()))?;
     Ok(statement.query_row(condition.into_values(), |row| row.get(0)).optional()?)
+}
+
+/// What lists of other things say of a case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IncidentLabel {
+    pub number: String,
+    pub title: String,
+    pub tlp: Tlp,
+}
+
+/// The labels of those of `ids` that the caller may see.
+///
+/// # Errors
+/// The database's own.
+pub fn incident_labels(connection: &Connection, scope: &Scope, ids: &[IncidentId]) -> Result<HashMap<IncidentId, IncidentLabel>, DbError> {
+    let mut labels = HashMap::new();
+    for part in ids.chunks(ROWS_MAX) {
+        let mut condition = Where::default();
+        condition.any_of("id", part)?;
+        condition.scope("body", scope)?;
+        let mut statement = connection.prepare(&format!("SELECT id, number, title, tlp FROM incident WHERE {}", condition.sql()))?;
+        let mut rows = statement.query(condition.into_values())?;
+        while let Some(row) = rows.next()? {
+            let tlp = word_known(3, Tlp::parse(&row.get::<_, String>(3)?))?;
+            labels.insert(row.get(0)?, IncidentLabel { number: row.get(1)?, title: row.get(2)?, tlp });
+        }
+    }
+    Ok(labels)
 }
 
 /// # Errors
