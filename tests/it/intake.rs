@@ -22,7 +22,7 @@ fn every_transport_ends_in_the_store_with_its_defects() {
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     udp.send_to(b"<34>1 2026-11-21T10:00:00Z fw-udp app 7 ID1 - over udp", server.syslog_udp).unwrap();
     let mut tcp = TcpStream::connect(server.syslog_tcp).unwrap();
-    tcp.write_all(b"<13>Nov 21 10:00:00 fw-tcp app: newline framed\n48 <13>Nov 21 10:00:01 fw-tcp app: octets\nwith a break").unwrap();
+    tcp.write_all(b"<13>Nov 21 10:00:00 fw-tcp app: newline framed\n51 <13>Nov 21 10:00:01 fw-tcp app: octets\nwith a break").unwrap();
     drop(tcp);
     let body = "{\"message\":\"over http\",\"host\":{\"name\":\"fw-http\"}}\n{\"broken\":}\n";
     let mut answer = ureq::post(format!("http://{}/v1/ingest", server.http)).send(body).unwrap();

@@ -25,7 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::framing::{FrameBytes, Framer};
+use super::framing::Framer;
 use super::{Dropped, Intake, JOURNAL_RETRY, Limits, Listener, PeerCounts, Rejected, Stamp, tcp};
 use crate::frame::{FrameKind, NewFrame};
 
