@@ -56,6 +56,20 @@ pub fn viewer(user: &User) -> Viewer {
     Viewer { user: user.id, name: user.name.clone(), role: user.role, scope, tlp_max, body: user.body }
 }
 
+/// Over whose cases somebody's figures are made. The committee and the auditor get those of all bodies, though no case
+/// of any: their pages show counts only, and those by the rules for neighbours (`advisory::kpi::peers`).
+pub fn figures_scope(viewer: &Viewer) -> Scope {
+    match viewer.role {
+        Role::Analyst | Role::Lead | Role::Steering | Role::Auditor => Scope::All,
+        Role::Municipality | Role::Provider | Role::Admin => viewer.scope.clone(),
+    }
+}
+
+/// Whether somebody may see the single cases behind a figure.
+pub fn cases_visible(viewer: &Viewer) -> bool {
+    judge(CASES, Some(viewer.role)) == Verdict::Enter
+}
+
 /// Who is let in at a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
@@ -70,7 +84,8 @@ pub const CERT: Who = Who::Only(&[Role::Analyst, Role::Lead]);
 pub const CASES: Who = Who::Only(&[Role::Analyst, Role::Lead, Role::Municipality, Role::Provider]);
 /// Those who answer for a body.
 pub const BODIES: Who = Who::Only(&[Role::Municipality, Role::Provider]);
-pub const FIGURES: Who = Who::Only(&[Role::Analyst, Role::Lead, Role::Steering, Role::Auditor]);
+/// Figures: of all bodies for those whose work they are, of the own one for a body (`figures_scope`).
+pub const FIGURES: Who = Who::Only(&[Role::Analyst, Role::Lead, Role::Municipality, Role::Steering, Role::Auditor]);
 pub const SOURCES: Who = Who::Only(&[Role::Analyst, Role::Lead, Role::Municipality, Role::Provider, Role::Admin]);
 
 /// How a route answers somebody.
@@ -117,11 +132,13 @@ mod tests {
         for role in Role::ALL {
             let user = User { id: UserId::default(), login: "x".into(), name: "X".into(), role, body: Some(body), disabled: false };
             let viewer = viewer(&user);
-            let scope = match &viewer.scope {
+            let words = |scope: Scope| match scope {
                 Scope::All => "all".to_owned(),
                 Scope::Bodies(bodies) => format!("{} own", bodies.len()),
             };
-            table.push_str(&format!("{}: {scope}, up to {:?}\n", role.as_str(), viewer.tlp_max));
+            let (scope, figures) = (words(viewer.scope.clone()), words(figures_scope(&viewer)));
+            let cases = if cases_visible(&viewer) { "with their cases" } else { "without cases" };
+            table.push_str(&format!("{}: {scope}, up to {:?}; figures: {figures} {cases}\n", role.as_str(), viewer.tlp_max));
         }
         expect![[r#"
             analyst: all, up to Red

@@ -128,6 +128,48 @@ pub fn line(caption: Caption<'_>, unit: &str, points: &[(String, Option<f64>)], 
     figure(caption, &svg, Some(&format!("{} {unit}", show::decimal(top, 0))), &pick(&labels, 7), &["Zeitraum", unit], rows)
 }
 
+/// One column of a figure over a few periods.
+#[derive(Clone, Debug, Default)]
+pub struct Column {
+    pub label: String,
+    /// `None` leaves a gap.
+    pub value: Option<f64>,
+    /// What the table says.
+    pub text: String,
+    pub href: String,
+}
+
+/// A figure over a few periods, each column above its label, the target as a dashed line.
+pub fn columns(caption: Caption<'_>, head: &str, top_text: &str, columns: &[Column], target: f64) -> Markup {
+    let top = nice_top(columns.iter().filter_map(|column| column.value).chain([target]).map(positive).fold(0.0, f64::max));
+    let step = WIDTH / (columns.len().max(1) as f64);
+    let mut svg = svg_open(caption, "bars", WIDTH, HEIGHT, true);
+    grid(&mut svg);
+    for (n, column) in columns.iter().enumerate() {
+        let Some(value) = column.value else { continue };
+        let height = (positive(value) / top * HEIGHT).max(0.8);
+        let _ = write!(
+            svg,
+            "<g data-href=\"{}\"><title>{}: {}</title><rect class=\"f-act\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{height:.1}\"/></g>",
+            escape(&column.href),
+            escape(&column.label),
+            escape(&column.text),
+            step * n as f64 + step * 0.2,
+            HEIGHT - height,
+            step * 0.6
+        );
+    }
+    let y = HEIGHT - positive(target) / top * HEIGHT;
+    let _ = write!(svg, "<line class=\"f-target\" x1=\"0\" x2=\"{WIDTH}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/></svg>");
+    svg.push_str("<div class=\"axis-x even\" aria-hidden=\"true\">");
+    for column in columns {
+        let _ = write!(svg, "<span>{}</span>", escape(&column.label));
+    }
+    svg.push_str("</div>");
+    let rows = columns.iter().map(|column| (vec![column.label.clone(), column.text.clone()], column.href.as_str()));
+    figure(caption, &svg, Some(&format!("{}\u{a0}{top_text}", show::decimal(top, 0))), &[], &["Zeitraum", head], rows)
+}
+
 /// A small line without axes beside a figure that is written out; decoration, so hidden from readers.
 pub fn sparkline(values: &[f64]) -> Markup {
     let top = values.iter().copied().map(positive).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
@@ -413,6 +455,16 @@ mod tests {
                 stacked(CAPTION, &[Series { class: "f-act", name: "n" }], &bars),
                 ranked(CAPTION, "Bytes", &named),
                 line(CAPTION, "h", &points, Some(4.0)),
+                columns(
+                    CAPTION,
+                    "<Wert>",
+                    "h",
+                    &values
+                        .iter()
+                        .map(|value| Column { label: "<".into(), value: Some(*value), text: "&".into(), href: "/?a&b".into() })
+                        .collect::<Vec<_>>(),
+                    4.0,
+                ),
                 sparkline(&values),
                 kaplan_meier(CAPTION, "h", &steps, 72.0),
                 distribution(CAPTION, "Fälle", &[("< 1 h".into(), 3)]),

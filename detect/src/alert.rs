@@ -1,7 +1,7 @@
 //! Alerts: findings deduplicated by (rule, entity, site) within a day, so that an attack of a thousand lines is one
 //! line in the queue. Applying a finding twice changes nothing: evidence is keyed by the journal's sequence.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ingest::body::{BodyId, SiteId};
 use ingest::db::{DbError, Migrations};
@@ -503,6 +503,74 @@ pub fn alert_counts(connection: &Connection, scope: &Scope) -> Result<AlertCount
         }
     }
     Ok(counts)
+}
+
+/// What lists of other things say of an alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlertLabel {
+    pub title: String,
+    pub incident: Option<IncidentId>,
+}
+
+/// The labels of those of `ids` that the caller may see.
+///
+/// # Errors
+/// The database's own.
+pub fn alert_labels(connection: &Connection, scope: &Scope, ids: &[AlertId]) -> Result<HashMap<AlertId, AlertLabel>, DbError> {
+    let mut labels = HashMap::new();
+    for part in ids.chunks(ROWS_MAX) {
+        let mut condition = Where::default();
+        condition.any_of("id", part)?;
+        condition.scope("body", scope)?;
+        let mut statement = connection.prepare(&format!("SELECT id, title, incident FROM alert WHERE {}", condition.sql()))?;
+        let mut rows = statement.query(condition.into_values())?;
+        while let Some(row) = rows.next()? {
+            labels.insert(row.get(0)?, AlertLabel { title: row.get(1)?, incident: row.get(2)? });
+        }
+    }
+    Ok(labels)
+}
+
+/// How well a rule judges: its alerts of a stretch of time, and what people found them to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RuleQuality {
+    pub alerts: u64,
+    pub true_positive: u64,
+    pub benign: u64,
+    pub false_positive: u64,
+}
+
+impl RuleQuality {
+    /// Alerts with a verdict.
+    pub fn judged(&self) -> u64 {
+        self.true_positive + self.benign + self.false_positive
+    }
+}
+
+/// The quality of each rule by its short name, over the alerts detected since `since`.
+///
+/// # Errors
+/// The database's own.
+pub fn rule_quality(connection: &Connection, scope: &Scope, since: Timestamp) -> Result<BTreeMap<String, RuleQuality>, DbError> {
+    let mut condition = Where::default();
+    condition.and("detected_at >= ?", &[&since.0])?;
+    condition.scope("body", scope)?;
+    let sql = format!("SELECT rule_name, disposition, COUNT(*) FROM alert WHERE {} GROUP BY rule_name, disposition", condition.sql());
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(condition.into_values())?;
+    let mut all: BTreeMap<String, RuleQuality> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let count = u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0);
+        let quality = all.entry(row.get(0)?).or_default();
+        quality.alerts += count;
+        match row.get::<_, Option<String>>(1)?.as_deref().and_then(Disposition::parse) {
+            Some(Disposition::TruePositive) => quality.true_positive += count,
+            Some(Disposition::Benign) => quality.benign += count,
+            Some(Disposition::FalsePositive) => quality.false_positive += count,
+            None => {}
+        }
+    }
+    Ok(all)
 }
 
 /// The evidence of one alert, in journal order; empty where the caller may not see it.

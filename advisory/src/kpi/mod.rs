@@ -2,6 +2,7 @@
 //! read, so an old figure reproduces, and every figure comes with the rows that it was made of. Five of the 25 of
 //! DOMAIN.md so far; a new one is a row in `KPIS`, a function below, and hand-computed cases in the tests.
 
+pub mod peers;
 mod period;
 pub mod stats;
 
@@ -55,6 +56,8 @@ pub struct KpiDef {
     /// To which of the cases the target applies, where not to all.
     pub target_for: &'static str,
     pub pitfall: &'static str,
+    /// The kinds of history events that it is made of.
+    pub kinds: &'static [&'static str],
 }
 
 pub const KPIS: [KpiDef; 5] = [
@@ -68,6 +71,7 @@ pub const KPIS: [KpiDef; 5] = [
         target: 4.0,
         target_for: "kritische Vorfälle",
         pitfall: "Vorfälle ohne Empfehlung gehen nicht in den Median ein; ihre Zahl steht daneben.",
+        kinds: &["incident.opened", "incident.severity", "recommendation.sent"],
     },
     KpiDef {
         number: 4,
@@ -79,6 +83,7 @@ pub const KPIS: [KpiDef; 5] = [
         target: 24.0,
         target_for: "",
         pitfall: "Offene Fälle sind zensiert: Sie zählen so lange mit, wie sie beobachtet wurden. Als Fehlalarm geschlossene zählen nicht.",
+        kinds: &["incident.opened", "incident.contained", "incident.closed"],
     },
     KpiDef {
         number: 9,
@@ -90,6 +95,7 @@ pub const KPIS: [KpiDef; 5] = [
         target: 30.0,
         target_for: "",
         pitfall: "Erwünschtes Verhalten (gutartig) zählt nicht als Fehlalarm.",
+        kinds: &["alert.closed"],
     },
     KpiDef {
         number: 14,
@@ -101,6 +107,7 @@ pub const KPIS: [KpiDef; 5] = [
         target: 80.0,
         target_for: "",
         pitfall: "Keine Antwort zählt als nicht umgesetzt.",
+        kinds: &["recommendation.sent", "recommendation.done"],
     },
     KpiDef {
         number: 21,
@@ -112,6 +119,7 @@ pub const KPIS: [KpiDef; 5] = [
         target: 90.0,
         target_for: "rote Warnungen",
         pitfall: "Gezählt wird ein ausdrücklicher Klick, kein Zählpixel. Meldungen der letzten 24 Stunden zählen noch nicht.",
+        kinds: &["advisory.sent", "advisory.ack", "advisory.affected", "advisory.not_affected", "advisory.remediated"],
     },
 ];
 
@@ -185,12 +193,24 @@ pub struct KpiRow {
     pub note: &'static str,
 }
 
+/// How far the history behind a figure can be trusted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Quality {
+    /// Events of the period that it is made of.
+    pub events: usize,
+    /// Of these, written down more than a day after they happened.
+    pub late: usize,
+    /// Of these, corrections of earlier ones.
+    pub corrected: usize,
+}
+
 /// A KPI of one period.
 #[derive(Clone, Debug, Serialize)]
 pub struct KpiValue {
     pub def: KpiDef,
     pub figure: Figure,
     pub light: Light,
+    pub quality: Quality,
     pub rows: Vec<KpiRow>,
 }
 
@@ -199,13 +219,24 @@ pub struct KpiValue {
 /// # Errors
 /// The database's own.
 pub fn kpi_list(connection: &Connection, period: &Period, as_of: Timestamp, scope: &Scope) -> Result<Vec<KpiValue>, DbError> {
+    Ok(kpi_lists(connection, std::slice::from_ref(period), as_of, scope)?.pop().unwrap_or_default())
+}
+
+/// All KPIs of each of `periods`, in their order, from one reading of the history.
+///
+/// # Errors
+/// The database's own.
+pub fn kpi_lists(connection: &Connection, periods: &[Period], as_of: Timestamp, scope: &Scope) -> Result<Vec<Vec<KpiValue>>, DbError> {
+    let from = periods.iter().map(|period| period.from).min().unwrap_or(as_of);
+    let to = periods.iter().map(|period| period.to).max().unwrap_or(as_of);
     let mut events = Vec::new();
     for prefix in ["incident.", "recommendation.", "alert.", "advisory."] {
         // Cases of the period may end after it, up to the moment of the report.
-        events.extend(history_between(connection, prefix, period.from, as_of.plus(1).max(period.to), as_of)?);
+        events.extend(history_between(connection, prefix, from, as_of.plus(1).max(to), as_of)?);
     }
-    events.retain(|event| scope.body_allowed(event.body));
-    Ok(KPIS.iter().map(|def| kpi(def, &events, period, as_of)).collect())
+    // That a warning went out is no body's secret, and it says which of a body's answers were to red ones.
+    events.retain(|event| scope.body_allowed(event.body) || event.kind == "advisory.published");
+    Ok(periods.iter().map(|period| KPIS.iter().map(|def| kpi(def, &events, period, as_of)).collect()).collect())
 }
 
 /// One KPI from events that were known at `as_of`, corrections already applied. Pure.
@@ -220,10 +251,20 @@ pub fn kpi(def: &KpiDef, events: &[HistoryEvent], period: &Period, as_of: Timest
     let figure = figure(def, &rows);
     let rated: Vec<KpiRow> = rows.iter().filter(|row| row.rated).cloned().collect();
     let light = light(def, &self::figure(def, &rated));
-    KpiValue { def: *def, figure, light, rows }
+    KpiValue { def: *def, figure, light, quality: quality(def, events, period), rows }
 }
 
-fn figure(def: &KpiDef, rows: &[KpiRow]) -> Figure {
+fn quality(def: &KpiDef, events: &[HistoryEvent], period: &Period) -> Quality {
+    let counted = || events.iter().filter(|event| period.contains(event.event_time) && def.kinds.contains(&event.kind.as_str()));
+    Quality {
+        events: counted().count(),
+        late: counted().filter(|event| event.recorded_at.since(event.event_time) > Timestamp::DAY).count(),
+        corrected: counted().filter(|event| event.corrects.is_some()).count(),
+    }
+}
+
+/// The figure that these rows make, such as of those only that the target speaks of.
+pub fn figure(def: &KpiDef, rows: &[KpiRow]) -> Figure {
     let ended: Vec<f64> = rows.iter().filter(|row| row.to.is_some()).filter_map(|row| row.value).collect();
     match (def.number, def.unit) {
         (4, _) => {

@@ -26,7 +26,20 @@ impl Period {
         period_containing(self.length(), self.from.plus(-1))
     }
 
-    fn length(&self) -> char {
+    /// The other quarter of a quarter's half-year.
+    pub fn sibling(&self) -> Option<Self> {
+        let (year, quarter) = self.key.split_once("-Q")?;
+        let other = match quarter {
+            "1" => 2,
+            "2" => 1,
+            "3" => 4,
+            _ => 3,
+        };
+        period_parse(&format!("{year}-Q{other}"))
+    }
+
+    /// `H`, `Q` or `M`.
+    pub fn length(&self) -> char {
         self.key.chars().nth(5).filter(char::is_ascii_alphabetic).unwrap_or('M')
     }
 }
@@ -98,5 +111,15 @@ mod tests {
             assert_eq!(before.to, period.from);
             assert_eq!(before.length(), period.length());
         }
+    }
+
+    #[test]
+    fn a_quarter_and_its_sibling_make_a_half_year() {
+        for (key, sibling) in [("2026-Q1", "2026-Q2"), ("2026-Q2", "2026-Q1"), ("2026-Q3", "2026-Q4"), ("2026-Q4", "2026-Q3")] {
+            let (quarter, other) = (period_parse(key).unwrap(), period_parse(key).unwrap().sibling().unwrap());
+            let half = period_containing('H', quarter.from).unwrap();
+            assert_eq!((other.key.as_str(), half.from, half.to), (sibling, quarter.from.min(other.from), quarter.to.max(other.to)));
+        }
+        assert_eq!(period_parse("2026-H1").unwrap().sibling(), None);
     }
 }

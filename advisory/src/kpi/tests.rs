@@ -206,3 +206,48 @@ fn a_body_sees_only_its_own_cases() {
     let all = bench.db.read(|c| kpi_list(c, &bench.period, bench.start.plus(HOUR), &scope)).unwrap();
     assert!(all.iter().flat_map(|value| &value.rows).all(|row| row.subject == "a"));
 }
+
+#[test]
+fn a_body_learns_which_of_its_answers_were_to_red_warnings() {
+    let bench = Bench::new();
+    bench.add("advisory.published", "red", 0.0, json!({ "threat_level": ThreatLevel::Rot }));
+    for n in 1..=2 {
+        bench.add("advisory.sent", "red", 0.0, json!({ "body": n }));
+    }
+    let scope = Scope::Bodies(vec![body(1)]);
+    let all = bench.db.read(|c| kpi_list(c, &bench.period, bench.start.plus(48 * HOUR), &scope)).unwrap();
+    let rows: Vec<_> = all.iter().flat_map(|value| &value.rows).map(|row| (row.body, row.rated)).collect();
+    assert_eq!(rows, [(Some(body(1)), true)]);
+}
+
+#[test]
+fn several_periods_from_one_reading_are_the_same_figures() {
+    let bench = Bench::new();
+    for (name, hours) in [("a", 0.0), ("b", 24.0 * 100.0)] {
+        bench.add("incident.opened", name, hours, json!({}));
+        bench.add("incident.contained", name, hours + 5.0, json!({}));
+    }
+    let as_of = bench.start.plus(24 * 120 * HOUR);
+    let periods = ["2026-Q1", "2026-Q2", "2026-H1"].map(|key| period_parse(key).unwrap());
+    let lists = bench.db.read(|c| kpi_lists(c, &periods, as_of, &Scope::All)).unwrap();
+    let counts: Vec<usize> = lists.iter().map(|all| all[1].figure.n()).collect();
+    assert_eq!(counts, [1, 1, 2]);
+    for (period, together) in periods.iter().zip(&lists) {
+        let alone = bench.db.read(|c| kpi_list(c, period, as_of, &Scope::All)).unwrap();
+        assert_eq!(
+            alone.iter().map(|value| &value.figure).collect::<Vec<_>>(),
+            together.iter().map(|value| &value.figure).collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
+fn late_and_corrected_entries_are_counted() {
+    let bench = Bench::new();
+    bench.add("incident.opened", "a", 0.0, json!({}));
+    let first = bench.add("incident.contained", "a", 5.0, json!({}));
+    bench.add_known("incident.contained", "a", 9.0, 200.0, json!({}), Some(first));
+    bench.add("incident.noted", "a", 9.0, json!({}));
+    assert_eq!(bench.value(4, 100).quality, Quality { events: 2, late: 0, corrected: 0 });
+    assert_eq!(bench.value(4, 300).quality, Quality { events: 2, late: 1, corrected: 1 });
+}

@@ -2,6 +2,7 @@
 //! its own sockets. Nothing outside depends on it, and it opens no port beyond loopback.
 
 mod bodies;
+pub mod mime;
 mod past;
 pub mod sink;
 mod traffic;

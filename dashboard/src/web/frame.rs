@@ -164,6 +164,7 @@ fn renamed(role: Option<Role>, group: &'static str, place: Place, label: &'stati
     match (role, place) {
         (Some(Role::Municipality | Role::Provider), Place::Overview) => ("Ihre Stelle", "Start"),
         (Some(Role::Municipality | Role::Provider), Place::Incidents) => ("Ihre Stelle", "Ihre Vorfälle"),
+        (Some(Role::Municipality), Place::Kpis) => ("Ihre Stelle", "Ihre Kennzahlen"),
         (Some(Role::Municipality | Role::Provider), Place::Sources) => ("Ihre Stelle", "Ihre Quellen"),
         (Some(Role::Municipality | Role::Provider), Place::Advisories) => ("Warndienst", "Warnungen"),
         (Some(Role::Municipality | Role::Provider), Place::Subscriptions) => ("Warndienst", "Abos"),

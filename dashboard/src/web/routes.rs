@@ -68,7 +68,10 @@ pub const ROUTES: &[Route] = &[
     post("/abos", CASES, subscriptions::add),
     post("/abo/{id}/beenden", CASES, subscriptions::toggle),
     get("/kennzahlen", FIGURES, kpis::list),
+    // Also with `.csv` behind the name.
     get("/kennzahl/{name}", FIGURES, kpis::detail),
     get("/quellen", SOURCES, sources::list),
-    get("/postfach", CERT, mailbox::list),
+    // Only a program with a mail sink has these.
+    get("/postfach", Who::SignedIn, mailbox::list),
+    get("/postfach/{id}", Who::SignedIn, mailbox::detail),
 ];

@@ -156,3 +156,31 @@ proptest! {
         prop_assert_eq!(before, world.dump());
     }
 }
+
+#[test]
+fn a_rules_quality_counts_its_verdicts_since_a_moment() {
+    let world = World::new();
+    let verdicts = [Some(Disposition::TruePositive), Some(Disposition::FalsePositive), Some(Disposition::Benign), None];
+    for (n, verdict) in (1u64..).zip(verdicts) {
+        let Filed::Opened { alert, .. } = world.file(&spec(&format!("203.0.113.{n}"), 0, 0, [n])) else { panic!("not opened") };
+        if let Some(verdict) = verdict {
+            world.write(move |tx| alert_close(tx, alert, verdict, "anna", Role::Analyst, finding_time())).unwrap();
+        }
+    }
+    let quality = |scope: &Scope, since: Timestamp| world.db.read(|c| rule_quality(c, scope, since)).unwrap();
+    let expected = RuleQuality { alerts: 4, true_positive: 1, benign: 1, false_positive: 1 };
+    assert_eq!(quality(&Scope::All, Timestamp(0)), BTreeMap::from([("ssh_bruteforce".to_owned(), expected)]));
+    assert_eq!(expected.judged(), 3);
+    assert!(quality(&Scope::All, Timestamp(i64::MAX)).is_empty() && quality(&Scope::Bodies(vec![]), Timestamp(0)).is_empty());
+}
+
+#[test]
+fn labels_are_given_to_those_who_may_see_them() {
+    let world = World::new();
+    let Filed::Opened { alert, incident } = world.file(&spec("203.0.113.9", 0, 0, [1])) else { panic!("not opened") };
+    let labels = |scope: &Scope| world.db.read(|c| alert_labels(c, scope, &[alert])).unwrap();
+    assert_eq!(labels(&Scope::All)[&alert].incident, Some(incident));
+    assert!(labels(&Scope::Bodies(vec![])).is_empty());
+    let cases = |scope: &Scope| world.db.read(|c| crate::incident::incident_labels(c, scope, &[incident])).unwrap();
+    assert!(cases(&Scope::All)[&incident].number.starts_with("TC-") && cases(&Scope::Bodies(vec![])).is_empty());
+}

@@ -23,7 +23,8 @@ pub use change::{Change, incident_change};
 pub use intake::{Filed, NewIncident, finding_file, incident_open_manual};
 pub use json::{IncidentJson, incident_json};
 pub use store::{
-    IncidentCounts, IncidentFilter, IncidentView, MIGRATIONS, Note, incident_by_number, incident_counts, incident_get, incident_list,
+    IncidentCounts, IncidentFilter, IncidentLabel, IncidentView, MIGRATIONS, Note, incident_by_number, incident_counts, incident_get,
+    incident_labels, incident_list,
 };
 pub(crate) use store::{ROWS_MAX, Where, incident_find, word_known};
 pub(crate) use words::{line_clean, text_clean};

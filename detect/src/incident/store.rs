@@ -1,6 +1,6 @@
 //! The incidents' tables. Reading demands a scope: a body never learns of a foreign case, not even by a count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ingest::body::SiteId;
 use ingest::db::{DbError, Migrations};
@@ -247,6 +247,9 @@ pub fn incident_get(connection: &Connection, scope: &Scope, id: IncidentId) -> R
         recommendations.retain(|recommendation| recommendation.state != RecommendationState::Draft);
         history.retain(|event| !matches!(event.kind.as_str(), "incident.noted" | "recommendation.drafted" | "recommendation.edited"));
     }
+    // The gravest first: a taken account before the scan that led to it.
+    let gravity = |playbook: &str| alerts.iter().filter(|alert| alert.playbook.as_deref() == Some(playbook)).map(|alert| alert.level).max();
+    recommendations.sort_by_key(|recommendation| std::cmp::Reverse(gravity(&recommendation.playbook)));
     let summary = incident.summary.clone().unwrap_or_else(|| summary(&incident, &alerts, &observables));
     let evidence = alert::evidence_of_incident(connection, id, EVIDENCE_SHOWN_MAX)?;
     Ok(Some(IncidentView { incident, summary, alerts, evidence, observables, recommendations, notes, history }))
@@ -262,6 +265,34 @@ pub fn incident_by_number(connection: &Connection, scope: &Scope, number: &str) 
     condition.scope("body", scope)?;
     let mut statement = connection.prepare_cached(&format!("SELECT id FROM incident WHERE {}", condition.sql()))?;
     Ok(statement.query_row(condition.into_values(), |row| row.get(0)).optional()?)
+}
+
+/// What lists of other things say of a case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IncidentLabel {
+    pub number: String,
+    pub title: String,
+    pub tlp: Tlp,
+}
+
+/// The labels of those of `ids` that the caller may see.
+///
+/// # Errors
+/// The database's own.
+pub fn incident_labels(connection: &Connection, scope: &Scope, ids: &[IncidentId]) -> Result<HashMap<IncidentId, IncidentLabel>, DbError> {
+    let mut labels = HashMap::new();
+    for part in ids.chunks(ROWS_MAX) {
+        let mut condition = Where::default();
+        condition.any_of("id", part)?;
+        condition.scope("body", scope)?;
+        let mut statement = connection.prepare(&format!("SELECT id, number, title, tlp FROM incident WHERE {}", condition.sql()))?;
+        let mut rows = statement.query(condition.into_values())?;
+        while let Some(row) = rows.next()? {
+            let tlp = word_known(3, Tlp::parse(&row.get::<_, String>(3)?))?;
+            labels.insert(row.get(0)?, IncidentLabel { number: row.get(1)?, title: row.get(2)?, tlp });
+        }
+    }
+    Ok(labels)
 }
 
 /// # Errors

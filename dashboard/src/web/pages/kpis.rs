@@ -1,41 +1,144 @@
-//! Kennzahlen: five figures of a period with spread, number of cases and target, and the way down to the cases.
+//! Kennzahlen: the figures of a period beside those of the periods before, and the way down to definition, distribution
+//! and cases. Those who may see no case get counts only, and those by the rules for neighbours (`advisory::kpi::peers`).
+
+mod rows;
+mod written;
 
 use std::collections::HashMap;
 
-use advisory::advisory::AdvisoryId;
-use advisory::kpi::stats::Proportion;
-use advisory::kpi::{
-    CASES_MIN, Direction, Figure, KPIS, KpiDef, KpiValue, Light, Period, Unit, kpi, kpi_list, period_containing, period_parse,
-};
-use advisory::store::advisory_get;
+use advisory::kpi::{Figure, KPIS, KpiValue, Period, Unit, kpi_lists, peers, period_containing, period_parse};
 use askama::Template;
-use detect::incident::{IncidentFilter, incident_list};
-use ingest::body;
-use ingest::db::DbError;
-use ingest::history::history_between;
 use ingest::scope::Scope;
 use ingest::time::Timestamp;
 
-use crate::chart::{self, Caption, Step};
-use crate::show::{self, Markup, Tone, filters};
+use self::rows::Case;
+use crate::access;
+use crate::chart::{self, Caption, Column, Step};
+use crate::show::{self, Markup, filters, link};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
 
-/// Periods before the chosen one that a figure's line shows.
-const TREND_PERIODS: usize = 6;
-/// Cases listed behind a figure.
-const CASES_MAX: usize = 200;
+/// Quarters that a figure's columns show, the one of the chosen period last.
+const TREND_QUARTERS: usize = 8;
+/// Half-years and quarters to choose from: the running ones and those of two years before.
+const CHOICES: [(&str, char, usize); 2] = [("Halbjahre", 'H', 5), ("Quartale", 'Q', 9)];
+/// Cases on one page; the download has all.
+const PAGE_ROWS: usize = 100;
 
+/// What a request asks for, and what its viewer may see of it.
+struct Choice {
+    period: Period,
+    as_of: Timestamp,
+    /// The moment as the link carries it; empty for now.
+    stand: String,
+    scope: Scope,
+    /// Whether the single cases may be seen. Without them the rules for neighbours hold.
+    cases: bool,
+}
+
+impl Choice {
+    fn of(ask: &Ask) -> Result<Self, PageError> {
+        let viewer = ask.viewer()?;
+        let cases = access::cases_visible(viewer);
+        let period = match ask.query("zeitraum") {
+            "" => period_containing('H', ask.now),
+            key => period_parse(key),
+        };
+        let period = period.filter(|period| cases || peers::fixed(period)).ok_or(PageError::NotFound)?;
+        let stand = show::local_parse(ask.query("stand")).filter(|at| *at < ask.now);
+        Ok(Self {
+            period,
+            as_of: stand.unwrap_or(ask.now),
+            stand: stand.map(show::local_input).unwrap_or_default(),
+            scope: access::figures_scope(viewer),
+            cases,
+        })
+    }
+
+    /// A link to `path` about a period, as known at the same moment.
+    fn link(&self, path: &str, period: &Period) -> String {
+        link(path, &[("zeitraum", &period.key), ("stand", &self.stand)])
+    }
+
+    /// The figures of these periods.
+    fn load(&self, ask: &Ask, wanted: &[Period]) -> Result<Figures, PageError> {
+        let mut periods = wanted.to_vec();
+        if !self.cases {
+            // Whether a quarter may be shown depends on its half-year's other one.
+            periods.extend(wanted.iter().filter_map(Period::sibling));
+        }
+        periods.sort_by_key(|period| (period.from, period.to));
+        periods.dedup();
+        let values = ask.app.db.read(|c| kpi_lists(c, &periods, self.as_of, &self.scope))?;
+        Ok(Figures { by_period: periods.into_iter().map(|period| period.key).zip(values).collect(), cases: self.cases })
+    }
+}
+
+/// Figures by period, of which some may be withheld from this viewer.
+struct Figures {
+    by_period: HashMap<String, Vec<KpiValue>>,
+    cases: bool,
+}
+
+impl Figures {
+    fn value(&self, period: &Period, key: &str) -> Option<&KpiValue> {
+        self.by_period.get(&period.key)?.iter().find(|value| value.def.key == key)
+    }
+
+    /// The figure; `None` where it would give a body away.
+    fn shown(&self, period: &Period, key: &str) -> Option<&KpiValue> {
+        let publishable = |period: &Period| self.value(period, key).is_some_and(|value| peers::publishable(&value.rows));
+        let allowed = self.cases || (publishable(period) && period.sibling().is_none_or(|sibling| publishable(&sibling)));
+        self.value(period, key).filter(|_| allowed)
+    }
+}
+
+/// The quarters up to the one in which the period ends, or in which we are; the oldest first.
+fn quarters(period: &Period, now: Timestamp) -> Vec<Period> {
+    let mut next = period_containing('Q', period.to.plus(-1).min(now.max(period.from)));
+    let mut all = vec![];
+    while let Some(quarter) = next.filter(|_| all.len() < TREND_QUARTERS) {
+        next = quarter.previous();
+        all.push(quarter);
+    }
+    all.reverse();
+    all
+}
+
+/// (group, [(value, label, chosen)])
+type Choices = Vec<(&'static str, Vec<(String, String, bool)>)>;
+
+/// What can be chosen; a period that came by a link is among it.
+fn choices(now: Timestamp, chosen: &Period) -> Choices {
+    let option = |period: Period| {
+        let on = period.key == chosen.key;
+        (period.key, period.label, on)
+    };
+    let mut groups: Choices = vec![];
+    for (group, length, count) in CHOICES {
+        let periods = std::iter::successors(period_containing(length, now), Period::previous).take(count);
+        groups.push((group, periods.map(option).collect()));
+    }
+    if !groups.iter().flat_map(|group| &group.1).any(|choice| choice.2) {
+        groups.push(("Gewählt", vec![option(chosen.clone())]));
+    }
+    groups
+}
+
+/// A figure on its card.
 struct Tile {
-    key: &'static str,
     title: &'static str,
+    href: String,
     width: &'static str,
-    chart_width: &'static str,
     light: Markup,
     value: String,
-    spread: String,
+    facts: Vec<(&'static str, String)>,
     spark: Markup,
-    chart_title: String,
+}
+
+/// A drawing with its heading and the words below it.
+struct Drawing {
+    title: String,
     chart: Markup,
     note: String,
 }
@@ -45,285 +148,216 @@ struct Tile {
 struct KpisPage {
     frame: Frame,
     summary: String,
-    period: String,
-    periods: Vec<(String, String, bool)>,
-    kpis: Vec<Tile>,
+    whose: String,
+    periods: Choices,
+    stand: String,
+    tiles: Vec<Tile>,
+    drawings: Vec<Drawing>,
 }
 
 pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
-    let period = chosen(ask)?;
-    let mut periods = vec![period.clone()];
-    while let Some(before) = periods.last().and_then(Period::previous).filter(|_| periods.len() <= TREND_PERIODS) {
-        periods.push(before);
-    }
-    periods.reverse();
-    // Figures over all bodies are what this page is for; whoever may not see them does not get to it. The history is
-    // read once for all periods: each figure picks what belongs to its own.
-    let from = periods.first().map_or(period.from, |first| first.from);
-    let to = ask.now.plus(1).max(period.to);
-    let events = ask.app.db.read(|c| {
-        let mut events = vec![];
-        for prefix in ["incident.", "recommendation.", "alert.", "advisory."] {
-            events.extend(history_between(c, prefix, from, to, ask.now)?);
+    let choice = Choice::of(ask)?;
+    let quarters = quarters(&choice.period, ask.now);
+    let before = choice.period.previous();
+    let wanted: Vec<Period> = [choice.period.clone()].into_iter().chain(before.clone()).chain(quarters.iter().cloned()).collect();
+    let figures = choice.load(ask, &wanted)?;
+    let (mut tiles, mut drawings) = (vec![], vec![]);
+    for (place, def) in KPIS.iter().enumerate() {
+        let now = figures.shown(&choice.period, def.key);
+        let mut facts = now.map_or_else(|| vec![("Fälle", written::WITHHELD.into())], |value| written::facts(value, choice.cases));
+        if let Some(before) = &before {
+            let value = figures.shown(before, def.key).map_or_else(|| written::WITHHELD.into(), written::value);
+            facts.push(("Davor", format!("{value} ({})", before.label)));
         }
-        Ok::<_, DbError>(events)
-    })?;
-    let values: Vec<Vec<KpiValue>> = periods.iter().map(|one| KPIS.iter().map(|def| kpi(def, &events, one, ask.now)).collect()).collect();
-    let current = values.last().cloned().unwrap_or_default();
-    let kpis = current
-        .iter()
-        .enumerate()
-        .map(|(n, kpi)| {
-            let trend: Vec<(String, Option<f64>)> =
-                periods.iter().zip(&values).map(|(one, all)| (one.label.clone(), all.get(n).and_then(|kpi| kpi.figure.value()))).collect();
-            tile(kpi, &trend, if n < 3 { "c4" } else { "c6" })
-        })
-        .collect();
+        let trend: Vec<f64> = quarters.iter().filter_map(|quarter| figures.shown(quarter, def.key)?.figure.value()).collect();
+        tiles.push(Tile {
+            title: def.name,
+            href: choice.link(&format!("/kennzahl/{}", def.key), &choice.period),
+            width: if place < 3 { "c4" } else { "c6" },
+            light: now.map_or_else(written::light_withheld, written::light),
+            value: now.map_or_else(|| "–".into(), written::value),
+            facts,
+            spark: chart::sparkline(&trend),
+        });
+        drawings.push(columns(&choice, &figures, &quarters, def));
+        drawings.extend(now.and_then(|value| curve(value, choice.cases)));
+    }
     let page = KpisPage {
-        frame: ask.frame("Kennzahlen", Place::Kpis),
-        summary: format!("{}, Stand {}", period.label, show::stamp(ask.now)),
-        periods: choices(ask.now, &period),
-        period: period.key,
-        kpis,
+        frame: ask.frame(heading(&choice), Place::Kpis),
+        summary: summary(&choice, ask.now),
+        whose: whose(&choice).into(),
+        periods: choices(ask.now, &choice.period),
+        stand: choice.stand,
+        tiles,
+        drawings,
     };
     ask.page(&page)
 }
 
-fn chosen(ask: &Ask) -> Result<Period, PageError> {
-    match ask.query("zeitraum") {
-        "" => period_containing('H', ask.now).ok_or(PageError::NotFound),
-        key => period_parse(key).ok_or(PageError::NotFound),
-    }
+fn heading(choice: &Choice) -> &'static str {
+    if choice.scope == Scope::All { "Kennzahlen" } else { "Ihre Kennzahlen" }
 }
 
-/// Half-years and quarters back from now; the chosen one is among them.
-fn choices(now: Timestamp, chosen: &Period) -> Vec<(String, String, bool)> {
-    let mut all = vec![];
-    for (length, count) in [('H', 5), ('Q', 6)] {
-        let mut next = period_containing(length, now);
-        for _ in 0..count {
-            let Some(period) = next else { break };
-            next = period.previous();
-            all.push(period);
+fn whose(choice: &Choice) -> &'static str {
+    match (&choice.scope, choice.cases) {
+        (Scope::Bodies(_), _) => "Gezählt sind nur die Vorfälle, Alarme und Warnungen Ihrer Stelle.",
+        (Scope::All, true) => "Über alle Stellen.",
+        (Scope::All, false) => {
+            "Über alle Stellen. Was auf weniger als fünf Stellen beruht oder zur Hälfte aus einer, bleibt verborgen, damit niemand erkennbar wird."
         }
     }
-    if !all.iter().any(|period| period.key == chosen.key) {
-        all.push(chosen.clone());
-    }
-    all.into_iter().map(|period| (period.key.clone(), period.label, period.key == chosen.key)).collect()
 }
 
-fn hours(hours: f64) -> String {
-    show::duration((hours * Timestamp::HOUR as f64) as i64)
+fn summary(choice: &Choice, now: Timestamp) -> String {
+    let running = if choice.period.contains(now) { " (läuft noch)" } else { "" };
+    format!("{}{running}, wie bekannt am {}\u{a0}Uhr", choice.period.label, show::stamp(choice.as_of))
 }
 
-fn written(def: &KpiDef, value: Option<f64>) -> String {
-    match (def.unit, value) {
-        (_, None) => "–".into(),
-        (Unit::Hours, Some(value)) => hours(value),
-        (Unit::Percent, Some(value)) => format!("{}\u{a0}%", show::decimal(value, 0)),
-    }
-}
-
-fn target(def: &KpiDef) -> String {
-    let sign = match def.direction {
-        Direction::Lower => "≤",
-        Direction::Higher => "≥",
-    };
-    let scope = if def.target_for.is_empty() { String::new() } else { format!(" ({})", def.target_for) };
-    format!("{sign}\u{a0}{}{scope}", written(def, Some(def.target)))
-}
-
-fn light(kpi: &KpiValue) -> Markup {
-    match kpi.light {
-        Light::Good => show::badge(Tone::Good, "im Plan"),
-        Light::Endangered => show::badge(Tone::Mid, "gefährdet"),
-        Light::Missed => show::badge(Tone::Crit, "verfehlt"),
-        Light::Unrated => show::badge(Tone::Quiet, if kpi.figure.n() < CASES_MIN { "zu wenige Fälle" } else { "ohne Wertung" }),
-    }
-}
-
-fn spread(kpi: &KpiValue) -> String {
-    let def = &kpi.def;
-    match &kpi.figure {
-        Figure::Duration { p90, n, missing, .. } => {
-            let missing = if *missing > 0 { format!(", {missing} noch ohne") } else { String::new() };
-            format!("Median, P90 {}, n\u{a0}=\u{a0}{n}{missing} · Ziel {}", written(def, *p90), target(def))
+/// The figure over the quarters.
+fn columns(choice: &Choice, figures: &Figures, quarters: &[Period], def: &advisory::kpi::KpiDef) -> Drawing {
+    let column = |quarter: &Period| {
+        let value = figures.shown(quarter, def.key);
+        Column {
+            label: written::quarter(quarter),
+            value: value.and_then(|value| value.figure.value()),
+            text: value.map_or_else(|| written::WITHHELD.into(), written::value_with_n),
+            href: value.map(|_| choice.link(&format!("/kennzahl/{}", def.key), quarter)).unwrap_or_default(),
         }
-        Figure::Survival { p90, curve, .. } => {
-            format!(
-                "Median nach Kaplan-Meier, P90 {}, n\u{a0}=\u{a0}{}, {} offen · Ziel {}",
-                p90.map_or_else(|| "nicht erreicht".into(), hours),
-                curve.n,
-                curve.censored,
-                target(def)
-            )
-        }
-        Figure::Share { proportion: Some(Proportion { hits, of, low, high, .. }) } => {
-            format!(
-                "{} von {}, Wilson {} bis {} · Ziel {}",
-                show::num(*hits),
-                show::num(*of),
-                show::percent(*low),
-                show::percent(*high),
-                target(def)
-            )
-        }
-        Figure::Share { proportion: None } => format!("keine Fälle · Ziel {}", target(def)),
-    }
-}
-
-fn tile(kpi: &KpiValue, trend: &[(String, Option<f64>)], width: &'static str) -> Tile {
-    let def = &kpi.def;
-    let unit = match def.unit {
-        Unit::Hours => "Stunden",
-        Unit::Percent => "Prozent",
     };
     let id = format!("verlauf-{}", def.key);
-    let (chart_title, chart, note) = match &kpi.figure {
-        Figure::Survival { low, high, curve, .. } => {
-            let steps: Vec<Step> =
-                curve.steps.iter().map(|step| Step { at: step.time, share: step.survival, low: step.low, high: step.high }).collect();
-            // Three times the target shows what matters; the tail is in the table.
-            let caption = Caption {
-                id: &id,
-                title: "Anteil noch nicht eingedämmter Vorfälle",
-                desc: "Stufenkurve nach Kaplan-Meier mit 95-Prozent-Band über die Zeit seit der Eröffnung.",
-            };
-            let band = match (low, high) {
-                (Some(low), Some(high)) => format!(" (95\u{a0}%: {} bis {})", hours(*low), hours(*high)),
-                _ => String::new(),
-            };
-            let note = format!(
-                "n\u{a0}=\u{a0}{}, {} noch offen (zensiert). Median {}{band}",
-                curve.n,
-                curve.censored,
-                kpi.figure.value().map_or_else(|| "nicht erreicht".into(), hours)
-            );
-            (format!("{}: Anteil noch offener Vorfälle", def.name), chart::kaplan_meier(caption, "h", &steps, def.target * 3.0), note)
-        }
-        _ => {
-            let desc = format!("Linie über die letzten {} Zeiträume; gestrichelt das Ziel.", trend.len());
-            let caption = Caption { id: &id, title: def.name, desc: &desc };
-            (format!("{} im Verlauf", def.name), chart::line(caption, unit, trend, Some(def.target)), def.pitfall.to_owned())
-        }
-    };
-    Tile {
-        key: def.key,
-        title: def.name,
-        width,
-        chart_width: if matches!(kpi.figure, Figure::Survival { .. }) { "c12" } else { "c6" },
-        light: light(kpi),
-        value: match &kpi.figure {
-            Figure::Survival { median: None, curve, .. } if curve.n > 0 => "nicht erreicht".into(),
-            figure => written(def, figure.value()),
-        },
-        spread: spread(kpi),
-        spark: chart::sparkline(&trend.iter().map(|point| point.1.unwrap_or(0.0)).collect::<Vec<_>>()),
-        chart_title,
-        chart,
-        note,
+    let title = format!("{} je Quartal", def.name);
+    let desc = format!("Säulen über {} Quartale, gestrichelt das Ziel.", quarters.len());
+    let unit = if def.unit == Unit::Hours { "h" } else { "%" };
+    let columns: Vec<Column> = quarters.iter().map(column).collect();
+    Drawing {
+        chart: chart::columns(Caption { id: &id, title: &title, desc: &desc }, def.name, unit, &columns, def.target),
+        title,
+        note: format!("Gestrichelt: Ziel {}. Eine Lücke heißt: keine Fälle, oder die Zahl bleibt verborgen.", written::target(def)),
     }
 }
 
-struct Case {
-    href: String,
-    name: String,
-    body: String,
-    time: Markup,
-    value: String,
+/// The share that has not ended yet over time, for figures whose cases may still run.
+fn curve(value: &KpiValue, cases: bool) -> Option<Drawing> {
+    /// Ends of the time axis in hours: its quarters are round numbers as well.
+    const AXES: [f64; 7] = [24.0, 48.0, 72.0, 96.0, 168.0, 336.0, 720.0];
+    let Figure::Survival { p90, curve, .. } = &value.figure else { return None };
+    let steps: Vec<Step> = written::steps(curve, cases);
+    let end = p90.or(curve.steps.last().map(|step| step.time)).unwrap_or(0.0);
+    let until = AXES.into_iter().find(|axis| *axis >= end * 1.02).unwrap_or(720.0);
+    let caption = Caption {
+        id: "kaplan-meier",
+        title: "Anteil noch nicht eingedämmter Vorfälle",
+        desc: "Stufenkurve nach Kaplan-Meier über die Stunden seit der Eröffnung, als Fläche das 95-Prozent-Band.",
+    };
+    Some(Drawing {
+        title: "Wie lange Vorfälle offen bleiben".into(),
+        chart: chart::kaplan_meier(caption, "h", &steps, until),
+        note: format!(
+            "Anteil der Vorfälle, die so viele Stunden nach der Eröffnung noch nicht eingedämmt waren. {}",
+            written::survival(value)
+        ),
+    })
+}
+
+/// One class of the distribution: how many ended and how many did not, with the bars' widths in per cent.
+struct Class {
+    label: String,
+    count: String,
+    share: String,
+    ended: String,
+    width: String,
+    open: String,
 }
 
 #[derive(Template)]
 #[template(path = "kpi.html")]
 struct KpiPage {
     frame: Frame,
-    period: String,
-    period_label: String,
+    back: String,
+    heading: &'static str,
+    summary: String,
     light: Markup,
     value: String,
-    spread: String,
+    facts: Vec<(&'static str, String)>,
     definition: Vec<(&'static str, String)>,
+    withheld: bool,
+    classes: Vec<Class>,
+    classes_note: &'static str,
+    curve: Option<Drawing>,
+    csv: String,
+    may_cases: bool,
+    bodies: String,
     cases: Vec<Case>,
     cases_total: String,
+    newer: String,
+    older: String,
 }
 
 pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
-    let period = chosen(ask)?;
-    let key = ask.param("name");
-    let internal = ask.scope() == Scope::All;
-    let (values, numbers, bodies, titles) = ask.app.db.read(|c| {
-        let values = kpi_list(c, &period, ask.now, &Scope::All)?;
-        let numbers: HashMap<String, String> = if internal {
-            incident_list(c, &IncidentFilter { limit: 1_000, ..IncidentFilter::new(Scope::All) })?
-                .into_iter()
-                .map(|one| (one.id.to_string(), one.number))
-                .collect()
-        } else {
-            HashMap::new()
+    let choice = Choice::of(ask)?;
+    let name = ask.param("name").to_owned();
+    let (key, csv) = name.strip_suffix(".csv").map_or((name.as_str(), false), |key| (key, true));
+    let def = KPIS.iter().find(|def| def.key == key).ok_or(PageError::NotFound)?;
+    let figures = choice.load(ask, std::slice::from_ref(&choice.period))?;
+    let shown = figures.shown(&choice.period, def.key);
+    let distribution = shown.map(|value| rows::distribution(value, choice.cases)).unwrap_or_default();
+    let ordered = rows::newest_first(shown.filter(|_| choice.cases));
+    if csv {
+        let text = match choice.cases {
+            true => rows::csv(&rows::cases(ask, def, &ordered)?),
+            false => rows::csv_distribution(&distribution),
         };
-        let bodies: HashMap<_, _> = body::body_list(c)?.into_iter().map(|body| (body.id, body.name)).collect();
-        let mut titles = HashMap::new();
-        if let Some(kpi) = values.iter().find(|kpi| kpi.def.key == key && kpi.def.number == 21).filter(|_| internal) {
-            for row in kpi.rows.iter().take(CASES_MAX) {
-                if let Ok(id) = row.subject.parse::<AdvisoryId>()
-                    && !titles.contains_key(&row.subject)
-                    && let Some(advisory) = advisory_get(c, &Scope::All, id)?
-                {
-                    titles.insert(row.subject.clone(), advisory.number_label().to_owned());
-                }
-            }
-        }
-        Ok::<_, DbError>((values, numbers, bodies, titles))
-    })?;
-    let kpi = values.iter().find(|kpi| kpi.def.key == key).ok_or(PageError::NotFound)?;
-    let case = |row: &advisory::kpi::KpiRow| {
-        let (href, name) = match (numbers.get(&row.subject), titles.get(&row.subject)) {
-            (Some(number), _) => (format!("/vorfall/{number}"), number.clone()),
-            (None, Some(number)) => (format!("/meldung/{}", row.subject), number.clone()),
-            // An alert has no page of its own; its identity is enough to tell it from the others.
-            (None, None) => (String::new(), row.subject.chars().rev().take(8).collect::<Vec<_>>().into_iter().rev().collect()),
-        };
-        let value = match (kpi.def.unit, row.value) {
-            (_, None) => "–".into(),
-            (Unit::Hours, Some(value)) => hours(value),
-            (Unit::Percent, Some(value)) => {
-                if value > 0.0 {
-                    "ja".into()
-                } else {
-                    "nein".into()
-                }
-            }
-        };
-        let value = if row.note.is_empty() { value } else { format!("{value} ({})", row.note) };
-        Case {
-            href,
-            name,
-            body: row.body.and_then(|body| bodies.get(&body).cloned()).unwrap_or_default(),
-            time: show::time(row.from, ask.now),
-            value,
-        }
+        return ask.download(&format!("{}-{}.csv", def.key, choice.period.key), "text/csv; charset=utf-8", text.into_bytes());
+    }
+    let page: usize = ask.query("seite").parse().ok().filter(|page| *page > 0).unwrap_or(1);
+    let start = (page - 1).saturating_mul(PAGE_ROWS);
+    let on_page = ordered.get(start..).unwrap_or_default();
+    let on_page = on_page.get(..on_page.len().min(PAGE_ROWS)).unwrap_or_default();
+    let path = format!("/kennzahl/{}", def.key);
+    let turn = |page: usize| format!("{}&seite={page}", choice.link(&path, &choice.period));
+    let (total, last) = (ordered.len(), start + on_page.len());
+    let top = distribution.iter().map(rows::ClassCount::total).max().unwrap_or(0).max(1);
+    let all: u64 = distribution.iter().map(rows::ClassCount::total).sum();
+    let percent = |part: u64, of: u64| part as f64 / of.max(1) as f64;
+    let class = |class: &rows::ClassCount| Class {
+        label: class.label.clone(),
+        count: show::num(class.total()),
+        share: show::percent(percent(class.total(), all)),
+        ended: format!("{:.1}", percent(class.ended, top) * 100.0),
+        width: format!("{:.1}", percent(class.open, top) * 100.0),
+        open: if class.open > 0 { show::num(class.open) } else { String::new() },
     };
-    let page = KpiPage {
-        frame: ask.frame(kpi.def.name, Place::Kpis),
-        period: period.key.clone(),
-        period_label: period.label.clone(),
-        light: light(kpi),
-        value: written(&kpi.def, kpi.figure.value()),
-        spread: spread(kpi),
-        definition: vec![
-            ("Formel", kpi.def.formula.into()),
-            ("Ziel", format!("{}, Vorschlag", target(&kpi.def))),
-            ("Zu beachten", kpi.def.pitfall.into()),
-            ("Nummer", kpi.def.number.to_string()),
-        ],
-        // The committee's members are neighbours of those who had the incident: they get the figure, not the cases.
-        cases: if internal { kpi.rows.iter().rev().take(CASES_MAX).map(case).collect() } else { vec![] },
-        cases_total: if internal {
-            format!("{} Fälle", show::num(i64::try_from(kpi.rows.len()).unwrap_or(0)))
+    let view = KpiPage {
+        frame: ask.frame(def.name, Place::Kpis),
+        back: choice.link("/kennzahlen", &choice.period),
+        heading: heading(&choice),
+        summary: summary(&choice, ask.now),
+        light: shown.map_or_else(written::light_withheld, written::light),
+        value: shown.map_or_else(|| "–".into(), written::value),
+        facts: shown.map(|value| written::facts(value, choice.cases)).unwrap_or_default(),
+        definition: written::definition(def, shown),
+        withheld: shown.is_none(),
+        classes: distribution.iter().map(class).collect(),
+        classes_note: if distribution.iter().any(|class| class.open > 0) {
+            "Kräftig: beendet. Blass: läuft noch, gezählt nach der Zeit bis heute."
         } else {
-            "Einzelne Fälle sieht nur das ThüringenCERT.".into()
+            ""
         },
+        curve: shown.and_then(|value| curve(value, choice.cases)),
+        csv: choice.link(&format!("{path}.csv"), &choice.period),
+        may_cases: choice.cases,
+        bodies: shown.map(|value| show::num(peers::bodies(&value.rows) as i128)).unwrap_or_default(),
+        cases: rows::cases(ask, def, on_page)?,
+        cases_total: match (total, on_page.len()) {
+            (_, 0) => String::new(),
+            (total, _) if total <= PAGE_ROWS => show::num(total as i128),
+            _ => format!("{} bis {} von {}", show::num(start as i128 + 1), show::num(last as i128), show::num(total as i128)),
+        },
+        newer: if page > 1 { turn(page - 1) } else { String::new() },
+        older: if last < total { turn(page + 1) } else { String::new() },
     };
-    ask.page(&page)
+    ask.page(&view)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,18 @@
-//! Postfach: the demo's mails, so that a warning can be followed to its reader. Only the demo has it.
+//! Postfach: the demo's mails, so that a warning can be followed to its reader. Only a program with a sink has it. Mails
+//! are shown as text; nothing in them becomes markup, and only links to pages of this house can be clicked.
 
 use askama::Template;
 
+use crate::demo::mime;
+use crate::demo::sink::{Sink, SinkMail};
 use crate::show::{self, Markup, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
+
+/// Mails on the page; the sink keeps more.
+const ROWS_MAX: usize = 100;
+/// Characters shown of a mail: ours are a page or two.
+const TEXT_CHARS_MAX: usize = 50_000;
 
 struct Row {
     href: String,
@@ -14,7 +22,8 @@ struct Row {
     current: bool,
 }
 
-/// Text, or a link into these pages.
+/// Text, or where `href` is not empty a link.
+#[derive(Debug, PartialEq)]
 struct Part {
     text: String,
     href: String,
@@ -26,186 +35,182 @@ struct Open {
     to: String,
     time: Markup,
     parts: Vec<Part>,
+    headers: String,
 }
 
 #[derive(Template)]
 #[template(path = "mailbox.html")]
 struct MailboxPage {
     frame: Frame,
+    summary: String,
     rows: Vec<Row>,
     mail: Option<Open>,
 }
 
-/// Mails on the page; the sink keeps more.
-const ROWS_MAX: usize = 200;
-
 pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
-    let Some(sink) = ask.app.settings.sink.clone() else { return Err(PageError::NotFound) };
-    let wanted: Option<u64> = ask.query("mail").parse().ok();
-    let row = |mail: &crate::demo::sink::SinkMail| Row {
-        href: format!("/postfach?mail={}", mail.id),
-        subject: words_decode(&mail.header("subject")),
-        to: mail.to.join(", "),
-        time: show::time(mail.received_at, ask.now),
-        current: wanted == Some(mail.id),
-    };
-    let rows = sink.mails().iter().take(ROWS_MAX).map(row).collect();
-    let open = wanted.and_then(|id| sink.mail(id)).map(|mail| {
-        let text = body_decode(&mail.header("content-transfer-encoding"), mail.body());
-        Open {
-            subject: words_decode(&mail.header("subject")),
-            from: mail.from.clone(),
-            to: mail.to.join(", "),
-            time: show::time(mail.received_at, ask.now),
-            parts: parts(&text),
-        }
-    });
-    ask.page(&MailboxPage { frame: ask.frame("Postfach", Place::Mailbox), rows, mail: open })
+    let sink = sink(ask)?;
+    page(ask, &sink, None)
 }
 
-/// The text with its links to pages of ours made clickable, by their path: other links stay text.
-fn parts(text: &str) -> Vec<Part> {
+pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
+    let sink = sink(ask)?;
+    let mail = ask.param("id").parse().ok().and_then(|id| sink.mail(id)).ok_or(PageError::NotFound)?;
+    page(ask, &sink, Some(&mail))
+}
+
+fn sink(ask: &Ask) -> Result<Sink, PageError> {
+    ask.app.settings.sink.clone().filter(|_| ask.app.settings.demo).ok_or(PageError::NotFound)
+}
+
+fn page(ask: &Ask, sink: &Sink, open: Option<&SinkMail>) -> Reply {
+    let mails = sink.mails();
+    let row = |mail: &SinkMail| Row {
+        href: format!("/postfach/{}", mail.id),
+        subject: subject(mail),
+        to: mail.to.join(", "),
+        time: show::time(mail.received_at, ask.now),
+        current: open.is_some_and(|open| open.id == mail.id),
+    };
+    let mail = open.map(|mail| Open {
+        subject: subject(mail),
+        from: mime::words(&mail.header("from")),
+        to: mail.to.join(", "),
+        time: show::time(mail.received_at, ask.now),
+        parts: parts(&mime::text(&mail.header("content-transfer-encoding"), mail.body()), &ask.app.publisher.base_url),
+        headers: mail.raw.split("\r\n\r\n").next().unwrap_or_default().chars().take(TEXT_CHARS_MAX).collect(),
+    });
+    let title = mail.as_ref().map_or("Postfach", |mail| mail.subject.as_str());
+    let summary = match mails.len() {
+        0 => String::new(),
+        n if n > ROWS_MAX => format!("{} E-Mails, die neuesten {ROWS_MAX} stehen hier.", show::num(n as i128)),
+        1 => "Eine E-Mail.".into(),
+        n => format!("{n} E-Mails, die neuesten zuerst."),
+    };
+    ask.page(&MailboxPage { frame: ask.frame(title, Place::Mailbox), summary, rows: mails.iter().take(ROWS_MAX).map(row).collect(), mail })
+}
+
+fn subject(mail: &SinkMail) -> String {
+    match mime::words(&mail.header("subject")) {
+        none if none.trim().is_empty() => "(ohne Betreff)".into(),
+        subject => subject,
+    }
+}
+
+/// The text with the links into this house made clickable, by their path, so that they work under any name that the
+/// house is reached by. Other links stay text: nobody should learn to click them.
+fn parts(text: &str, base_url: &str) -> Vec<Part> {
+    let base = base_url.trim_end_matches('/');
+    let text: String = text.chars().take(TEXT_CHARS_MAX).collect();
     let mut parts = vec![];
     let mut plain = String::new();
-    for (n, word) in text.split_inclusive(char::is_whitespace).enumerate() {
-        let url = word.trim_end();
-        let path = url
-            .split_once("://")
-            .filter(|(scheme, _)| matches!(*scheme, "http" | "https"))
-            .and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
-        let ours = path.filter(|path| ["/w/", "/vorfall/", "/meldung/", "/vorfaelle"].iter().any(|start| path.starts_with(start)));
-        match ours {
+    for piece in text.split_inclusive(char::is_whitespace) {
+        // A link in angle brackets, or at a sentence's end.
+        let (before, word) = piece.strip_prefix('<').map_or(("", piece), |rest| ("<", rest));
+        let url = word.trim_end_matches(|ch: char| ch.is_whitespace() || matches!(ch, '>' | '.' | ',' | ')'));
+        let path = url.strip_prefix(base).filter(|path| !base.is_empty() && path.starts_with('/') && !path.starts_with("//"));
+        let strange = |ch: char| !ch.is_ascii_graphic() || matches!(ch, '\\' | '"' | '<');
+        match path.filter(|path| !path.contains(strange)) {
             Some(path) => {
+                plain.push_str(before);
                 parts.push(Part { text: std::mem::take(&mut plain), href: String::new() });
                 parts.push(Part { text: url.to_owned(), href: path.to_owned() });
                 plain.push_str(word.get(url.len()..).unwrap_or_default());
             }
-            None => plain.push_str(word),
-        }
-        // A mail of a warning is a page or two.
-        if n > 20_000 {
-            break;
+            None => plain.push_str(piece),
         }
     }
     parts.push(Part { text: plain, href: String::new() });
+    parts.retain(|part| !part.text.is_empty());
     parts
-}
-
-fn body_decode(encoding: &str, body: &str) -> String {
-    match encoding.to_ascii_lowercase().as_str() {
-        "quoted-printable" => {
-            String::from_utf8_lossy(&quoted_printable(&body.replace("=\r\n", "").replace("=\n", ""))).replace("\r\n", "\n")
-        }
-        "base64" => String::from_utf8_lossy(&base64(body)).replace("\r\n", "\n"),
-        _ => body.replace("\r\n", "\n"),
-    }
-}
-
-/// Encoded words (RFC 2047) of a header as text; what is none stays as it is.
-fn words_decode(text: &str) -> String {
-    let mut out = String::new();
-    let mut bytes: Vec<u8> = vec![];
-    for word in text.split_whitespace() {
-        let inner = word.strip_prefix("=?").and_then(|rest| rest.strip_suffix("?="));
-        let decoded = inner.and_then(|inner| {
-            let mut parts = inner.splitn(3, '?');
-            let (charset, coding, payload) = (parts.next()?, parts.next()?, parts.next()?);
-            match (charset.to_ascii_lowercase().as_str(), coding) {
-                ("utf-8", "b" | "B") => Some(base64(payload)),
-                ("utf-8", "q" | "Q") => Some(quoted_printable(&payload.replace('_', " "))),
-                _ => None,
-            }
-        });
-        match decoded {
-            // Neighbouring encoded words belong together, also where a letter is cut between them.
-            Some(part) => bytes.extend(part),
-            None => {
-                flush(&mut out, &mut bytes);
-                if !out.is_empty() {
-                    out.push(' ');
-                }
-                out.push_str(word);
-            }
-        }
-    }
-    flush(&mut out, &mut bytes);
-    out
-}
-
-fn flush(out: &mut String, bytes: &mut Vec<u8>) {
-    if !bytes.is_empty() {
-        if !out.is_empty() {
-            out.push(' ');
-        }
-        out.push_str(&String::from_utf8_lossy(bytes));
-        bytes.clear();
-    }
-}
-
-fn quoted_printable(text: &str) -> Vec<u8> {
-    let mut out = vec![];
-    let mut bytes = text.as_bytes().iter().copied();
-    while let Some(byte) = bytes.next() {
-        let rest = bytes.clone();
-        let pair: Option<String> = (byte == b'=').then(|| rest.take(2).map(char::from).collect());
-        match pair.filter(|pair| pair.len() == 2).and_then(|pair| u8::from_str_radix(&pair, 16).ok()) {
-            Some(value) => {
-                out.push(value);
-                let _ = bytes.nth(1);
-            }
-            None => out.push(byte),
-        }
-    }
-    out
-}
-
-fn base64(text: &str) -> Vec<u8> {
-    let value = |byte: u8| match byte {
-        b'A'..=b'Z' => Some(byte - b'A'),
-        b'a'..=b'z' => Some(byte - b'a' + 26),
-        b'0'..=b'9' => Some(byte - b'0' + 52),
-        b'+' => Some(62),
-        b'/' => Some(63),
-        _ => None,
-    };
-    let (mut out, mut bits, mut held) = (vec![], 0u32, 0u8);
-    for six in text.bytes().filter_map(value) {
-        bits = (bits << 6) | u32::from(six);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            out.push((bits >> held) as u8);
-            bits &= (1 << held) - 1;
-        }
-    }
-    out
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use advisory::delivery::{Delivery, SmtpConfig, Tls};
+    use advisory::mail::{Mail, SECRET_MARK, Topic};
+    use advisory::outbox::outbox_add;
+    use axum::http::StatusCode;
+    use detect::role::Role;
+
     use super::*;
+    use crate::web::Settings;
+    use crate::web::tests::{Front, now};
 
     #[test]
-    fn headers_and_bodies_are_decoded() {
-        for (raw, expected) in [
-            ("plain subject", "plain subject"),
-            ("=?utf-8?b?S3JpdGlzY2hlIEzDvA==?= =?utf-8?b?Y2tl?=", "Kritische Lücke"),
-            ("[TLP:GREEN] =?UTF-8?Q?L=C3=BCcke_hier?= 7", "[TLP:GREEN] Lücke hier 7"),
-            ("=?x-odd?b?AAAA?=", "=?x-odd?b?AAAA?="),
+    fn only_links_into_this_house_are_links() {
+        let base = "http://127.0.0.1:8080";
+        for (text, expected) in [
+            ("siehe http://127.0.0.1:8080/w/abc\nund", "/w/abc"),
+            ("<http://127.0.0.1:8080/meldung/1>.", "/meldung/1"),
+            ("Klick: http://127.0.0.1:8080/vorfall/TC-2026-000001, bitte", "/vorfall/TC-2026-000001"),
+            ("http://127.0.0.1:8080.evil.test/w/x", ""),
+            ("http://127.0.0.1:80800/w/x", ""),
+            ("http://127.0.0.1:8080//evil.test", ""),
+            ("http://127.0.0.1:8080/\\evil.test", ""),
+            ("https://evil.test/http://127.0.0.1:8080/w/x", ""),
+            ("javascript:alert(1) /w/x", ""),
         ] {
-            assert_eq!(words_decode(raw), expected);
+            let parts = parts(text, base);
+            let links: Vec<&str> = parts.iter().map(|part| part.href.as_str()).filter(|href| !href.is_empty()).collect();
+            assert_eq!(links.join(" "), expected, "{text}");
+            assert_eq!(parts.iter().map(|part| part.text.as_str()).collect::<String>(), text, "nothing is lost");
         }
-        assert_eq!(body_decode("quoted-printable", "Gr=C3=BC=\r\n=C3=9Fe =ZZ ="), "Grüße =ZZ =");
-        assert_eq!(body_decode("7bit", "a\r\nb"), "a\nb");
+        assert!(parts("/w/x http://a/w/x", "").iter().all(|part| part.href.is_empty()));
     }
 
-    #[test]
-    fn only_links_to_our_pages_are_links() {
-        let shown: Vec<String> = parts("siehe http://127.0.0.1:8080/w/abc\nund https://evil.test/x javascript:/w/x")
-            .into_iter()
-            .filter(|part| !part.href.is_empty())
-            .map(|part| part.href)
-            .collect();
-        assert_eq!(shown, ["/w/abc"]);
+    /// A real mail: out of the outbox, over SMTP, into the sink, onto the page.
+    #[tokio::test]
+    async fn a_mail_is_read_as_it_was_written() {
+        let sink = Sink::default();
+        let front = Front::with(Settings { demo: true, sink: Some(sink.clone()), ..Settings::default() });
+        let port = sink.start(front.app.clock.clone()).await.unwrap().port();
+        let base = front.app.publisher.base_url.clone();
+        let mail = Mail {
+            key: "k".into(),
+            recipient: "isb@soemmerda.example".into(),
+            subject: "[TLP:GREEN] Warnung: Kritische Lücke in der Öffentlichkeitsarbeit mit sehr langem Betreff, der gefaltet wird".into(),
+            text: format!("Guten Tag,\n\n{base}/w/{SECRET_MARK}\n<b>fett</b> für Grüße: {}", "ä".repeat(100)),
+            headers: vec![],
+            secret: Some("geheim".into()),
+            topic: Topic::Advisory,
+            about: "a".into(),
+            body: None,
+            contact: None,
+        };
+        let subject = mail.subject.clone();
+        front.app.db.write(move |tx| outbox_add(tx, &mail, now())).unwrap();
+        let smtp = SmtpConfig {
+            host: "127.0.0.1".into(),
+            port,
+            tls: Tls::None,
+            login: None,
+            from: "ThüringenCERT <wid@cert.example>".into(),
+            timeout: Duration::from_secs(10),
+        };
+        let pass = Delivery::new(front.app.db.clone(), smtp, front.app.clock.clone()).unwrap().pass().await.unwrap();
+        assert_eq!(pass.sent, 1);
+
+        // Everybody in the demo may look, even who sees no case.
+        let (cookie, _) = front.enter(Role::Steering);
+        let list = front.get("/postfach", &cookie).await;
+        assert!(list.text.contains(&subject) && list.text.contains("href=\"/postfach/1\""), "{}", list.text);
+        let open = front.get("/postfach/1", &cookie).await;
+        assert!(open.text.contains("<a href=\"/w/geheim\">"), "{}", open.text);
+        assert!(open.text.contains("&lt;b&gt;fett") || open.text.contains("&#60;b&#62;fett"), "{}", open.text);
+        assert!(open.text.contains(&"ä".repeat(100)) && open.text.contains("ThüringenCERT"), "{}", open.text);
+        assert_eq!(front.get("/postfach/2", &cookie).await.status, StatusCode::NOT_FOUND);
+        assert_eq!(front.get("/postfach/x", &cookie).await.status, StatusCode::NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn outside_the_demo_there_is_no_mailbox() {
+        let front = Front::new();
+        let (cookie, _) = front.enter(Role::Analyst);
+        for path in ["/postfach", "/postfach/1"] {
+            assert_eq!(front.get(path, &cookie).await.status, StatusCode::NOT_FOUND);
+        }
+        assert!(!front.get("/", &cookie).await.text.contains("/postfach"));
     }
 }

@@ -1,10 +1,16 @@
-//! Regeln: what is loaded, each with its wording and its latest alerts.
+//! Regeln: what is loaded, how well each judged in the last months, and each with its wording, its playbook and its
+//! latest alerts.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
+use advisory::kpi::CASES_MIN;
 use askama::Template;
-use detect::alert::{AlertFilter, alert_list};
-use detect::sigma::CompiledRule;
+use detect::alert::{Alert, AlertFilter, RuleQuality, alert_list, rule_quality};
+use detect::incident::{IncidentId, incident_labels};
+use detect::rsit::Rsit;
+use detect::sigma::{CompiledRule, shipped_text};
+use ingest::db::DbError;
 use ingest::time::Timestamp;
 
 use crate::show::{self, Markup, filters};
@@ -12,14 +18,59 @@ use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
 use crate::words;
 
+/// How far back a rule's quality looks.
+const QUALITY_DAYS: i64 = 90;
+/// Alerts listed on a rule's page.
+const ALERTS_SHOWN: usize = 20;
+
+/// A rule's verdicts, in words and as a bar.
+struct Quality {
+    alerts: String,
+    text: String,
+    /// Widths in per cent of those judged: true, harmless, false. Empty below the least number of cases.
+    bars: Vec<(&'static str, String, String)>,
+}
+
+impl Quality {
+    fn new(of: RuleQuality) -> Self {
+        let judged = of.judged();
+        let percent = |count: u64| count as f64 / judged.max(1) as f64;
+        let text = match judged {
+            0 => "noch keiner bewertet".to_owned(),
+            n if n < CASES_MIN as u64 => {
+                format!("{} von {n} bewerteten zutreffend, {} Fehlalarm; zu wenige Fälle für Anteile", of.true_positive, of.false_positive)
+            }
+            n => format!(
+                "{} zutreffend, {} erlaubt, {} Fehlalarm (n\u{a0}=\u{a0}{})",
+                show::percent(percent(of.true_positive)),
+                show::percent(percent(of.benign)),
+                show::percent(percent(of.false_positive)),
+                show::num(n)
+            ),
+        };
+        let mut bars = vec![];
+        let mut x = 0.0;
+        for (class, count) in [("f-act", of.true_positive), ("rest", of.benign), ("f-high", of.false_positive)] {
+            let width = percent(count) * 100.0;
+            bars.push((class, format!("{x:.1}"), format!("{width:.1}")));
+            x += width;
+        }
+        if judged < CASES_MIN as u64 {
+            bars.clear();
+        }
+        Self { alerts: show::num(of.alerts), text, bars }
+    }
+}
+
 struct Row {
     name: String,
     level: Markup,
     title: String,
     description: String,
     kind: &'static str,
+    rsit: String,
     attack: String,
-    alerts: String,
+    quality: Quality,
 }
 
 #[derive(Template)]
@@ -28,6 +79,7 @@ struct RulesPage {
     frame: Frame,
     summary: String,
     rows: Vec<Row>,
+    parts: Vec<Row>,
 }
 
 fn kind(rule: &CompiledRule) -> &'static str {
@@ -38,28 +90,35 @@ fn kind(rule: &CompiledRule) -> &'static str {
     }
 }
 
+fn rsit(rule: &CompiledRule) -> String {
+    rule.rule.rsit.parse().unwrap_or(Rsit::UNDETERMINED).label()
+}
+
 pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
-    let month = ask.now.plus(-30 * Timestamp::DAY);
-    let filter = AlertFilter { limit: 1_000, ..AlertFilter::new(ask.scope()) };
-    let mut counts: HashMap<String, u64> = HashMap::new();
-    for alert in ask.app.db.read(|c| alert_list(c, &filter))?.into_iter().filter(|alert| alert.detected_at >= month) {
-        *counts.entry(alert.rule_name).or_default() += 1;
-    }
+    let (scope, since) = (ask.scope(), ask.now.plus(-QUALITY_DAYS * Timestamp::DAY));
+    let quality = ask.app.db.read(|c| rule_quality(c, &scope, since))?;
     let mut rules: Vec<&CompiledRule> = ask.app.rules.rules().iter().collect();
-    rules.sort_by_key(|rule| (!rule.alerts, std::cmp::Reverse(rule.rule.level), rule.rule.title.clone()));
+    rules.sort_by(|a, b| Reverse(a.rule.level).cmp(&Reverse(b.rule.level)).then_with(|| a.rule.title.cmp(&b.rule.title)));
     let row = |rule: &&CompiledRule| Row {
         name: rule.rule.name.clone(),
         level: words::level_badge(rule.rule.level),
         title: rule.rule.title.clone(),
         description: rule.rule.description.clone(),
         kind: kind(rule),
-        attack: rule.rule.attack.join(" "),
-        alerts: show::num(counts.get(&rule.rule.name).copied().unwrap_or(0)),
+        rsit: rsit(rule),
+        attack: rule.rule.attack.join(", "),
+        quality: Quality::new(quality.get(&rule.rule.name).copied().unwrap_or_default()),
     };
+    let (alerting, parts): (Vec<&CompiledRule>, Vec<&CompiledRule>) = rules.into_iter().partition(|rule| rule.alerts);
     let page = RulesPage {
         frame: ask.frame("Regeln", Place::Rules),
-        summary: format!("{} geladen, die strengsten zuerst", show::num(i64::try_from(rules.len()).unwrap_or(0))),
-        rows: rules.iter().map(row).collect(),
+        summary: format!(
+            "{} Regeln, die schwersten zuerst, und {} Bausteine; Alarme der letzten {QUALITY_DAYS} Tage",
+            show::num(alerting.len() as i128),
+            show::num(parts.len() as i128)
+        ),
+        rows: alerting.iter().map(row).collect(),
+        parts: parts.iter().map(row).collect(),
     };
     ask.page(&page)
 }
@@ -67,15 +126,31 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
 /// The rule's wording: from the binary, else from the operator's folder as it is now.
 fn source(file: &str) -> String {
     let own = || std::fs::read_to_string(file).unwrap_or_else(|_| "Die Datei ist nicht mehr lesbar.".into());
-    detect::sigma::shipped_text(file).map_or_else(own, str::to_owned)
+    shipped_text(file).map_or_else(own, str::to_owned)
 }
 
 struct AlertLine {
+    severity: Markup,
     state: &'static str,
     time: Markup,
     href: String,
     entity: String,
-    body: String,
+    place: String,
+    incident: String,
+}
+
+struct Step {
+    text: String,
+    within: String,
+    confirm: String,
+}
+
+/// What people do when the rule fires.
+struct Plan {
+    title: String,
+    meaning: String,
+    check: Vec<String>,
+    steps: Vec<Step>,
 }
 
 #[derive(Template)]
@@ -83,45 +158,166 @@ struct AlertLine {
 struct RulePage<'a> {
     frame: Frame,
     name: &'a str,
-    id: &'a str,
     level: Markup,
     kind: &'static str,
+    rsit: String,
     attack: &'a [String],
     description: &'a str,
+    falsepositives: &'a [String],
+    quality: Quality,
+    days: i64,
+    plan: Option<Plan>,
+    file: &'a str,
+    line: u64,
+    id: &'a str,
     source: String,
     alerts: Vec<AlertLine>,
+    parts: bool,
 }
 
 pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
     let name = ask.param("name");
-    let rule = ask.app.rules.rules().iter().find(|rule| rule.rule.name == name).ok_or(PageError::NotFound)?;
-    let filter = AlertFilter { rule_name: Some(name.to_owned()), limit: 20, ..AlertFilter::new(ask.scope()) };
-    let alerts = ask.app.db.read(|c| alert_list(c, &filter))?;
-    let line = |alert: &detect::alert::Alert| {
-        let (field, value) = words::entity(&alert.entity);
-        let query = if field.is_empty() {
-            super::evidence::term("site", alert.site_name.as_deref().unwrap_or_default())
-        } else {
-            super::evidence::term(field, value)
-        };
-        AlertLine {
-            state: words::alert_state(alert.state),
-            time: show::time(alert.detected_at, ask.now),
-            href: super::evidence::href(&query, alert.first, alert.last),
-            entity: value.to_owned(),
-            body: alert.body_name.clone().or_else(|| alert.site_name.clone()).unwrap_or_default(),
-        }
-    };
+    let rules = ask.app.rules.clone();
+    let compiled = rules.rules().iter().find(|compiled| compiled.rule.name == name).ok_or(PageError::NotFound)?;
+    let (rule, scope) = (&compiled.rule, ask.scope());
+    let filter = AlertFilter { rule_name: Some(rule.name.clone()), limit: ALERTS_SHOWN, ..AlertFilter::new(scope.clone()) };
+    let since = ask.now.plus(-QUALITY_DAYS * Timestamp::DAY);
+    let (alerts, numbers, quality) = ask.app.db.read(|c| {
+        let alerts = alert_list(c, &filter)?;
+        let cases: Vec<IncidentId> = alerts.iter().filter_map(|alert| alert.incident).collect();
+        let numbers: HashMap<_, _> = incident_labels(c, &scope, &cases)?.into_iter().map(|(id, label)| (id, label.number)).collect();
+        Ok::<_, DbError>((alerts, numbers, rule_quality(c, &scope, since)?))
+    })?;
+    let plan = ask.app.playbooks.choose(&rule.name, rule.playbook.as_deref(), &rule.rsit).filter(|_| compiled.alerts);
     let page = RulePage {
-        frame: ask.frame(&rule.rule.title, Place::Rules),
-        name,
-        id: &rule.rule.id,
-        level: words::level_badge(rule.rule.level),
-        kind: kind(rule),
-        attack: &rule.rule.attack,
-        description: &rule.rule.description,
-        source: source(&rule.file),
-        alerts: alerts.iter().map(line).collect(),
+        frame: ask.frame(&rule.title, Place::Rules),
+        name: &rule.name,
+        level: words::level_badge(rule.level),
+        kind: kind(compiled),
+        rsit: rsit(compiled),
+        attack: &rule.attack,
+        description: &rule.description,
+        falsepositives: &compiled.falsepositives,
+        quality: Quality::new(quality.get(&rule.name).copied().unwrap_or_default()),
+        days: QUALITY_DAYS,
+        plan: plan.map(|playbook| Plan {
+            title: playbook.title.clone(),
+            meaning: playbook.meaning.clone(),
+            check: playbook.check.clone(),
+            steps: playbook
+                .steps
+                .iter()
+                .map(|step| Step {
+                    text: step.text.clone(),
+                    within: format!("binnen {}", show::duration(step.within_minutes.saturating_mul(Timestamp::MINUTE))),
+                    confirm: step.confirm.clone(),
+                })
+                .collect(),
+        }),
+        file: &compiled.file,
+        line: compiled.line,
+        id: &rule.id,
+        source: source(&compiled.file),
+        alerts: alerts.iter().map(|alert| line(ask, alert, &numbers)).collect(),
+        parts: !compiled.alerts,
     };
     ask.page(&page)
+}
+
+/// An alert leads to its case, or where it stands in none to its lines.
+fn line(ask: &Ask, alert: &Alert, numbers: &HashMap<IncidentId, String>) -> AlertLine {
+    let (field, value) = words::entity(&alert.entity);
+    let site = alert.site_name.clone().unwrap_or_default();
+    let (entity, query) = match field {
+        "" => (site.clone(), super::evidence::term("site", &site)),
+        field => (value.to_owned(), super::evidence::term(field, value)),
+    };
+    let number = alert.incident.and_then(|id| numbers.get(&id)).cloned();
+    AlertLine {
+        severity: words::level_badge(alert.level),
+        state: alert.disposition.map_or_else(|| words::alert_state(alert.state), words::disposition),
+        time: show::time(alert.detected_at, ask.now),
+        href: number.as_ref().map_or_else(|| super::evidence::href(&query, alert.first, alert.last), |number| format!("/vorfall/{number}")),
+        entity,
+        place: alert.body_name.clone().unwrap_or(site),
+        incident: number.unwrap_or_else(|| "Ereignisse in der Suche".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use detect::alert::{Disposition, alert_close};
+    use detect::finding::{Entity, Finding};
+    use detect::incident::{Filed, finding_file};
+    use detect::role::Role;
+    use expect_test::expect;
+    use ingest::body::{Site, SiteId, site_add};
+
+    use super::*;
+    use crate::web::tests::{Front, now};
+
+    #[test]
+    fn verdicts_in_words() {
+        let quality = |true_positive, benign, false_positive| {
+            let quality = Quality::new(RuleQuality { alerts: 50, true_positive, benign, false_positive });
+            format!("{} {:?}\n", quality.text.replace('\u{a0}', " "), quality.bars)
+        };
+        expect![[r#"
+            noch keiner bewertet []
+            4 von 9 bewerteten zutreffend, 3 Fehlalarm; zu wenige Fälle für Anteile []
+            75 % zutreffend, 5 % erlaubt, 20 % Fehlalarm (n = 20) [("f-act", "0.0", "75.0"), ("rest", "75.0", "5.0"), ("f-high", "80.0", "20.0")]
+        "#]]
+        .assert_eq(&[quality(0, 0, 0), quality(4, 2, 3), quality(15, 1, 4)].concat());
+    }
+
+    #[tokio::test]
+    async fn a_rule_shows_wording_playbook_and_its_alerts() {
+        let front = Front::new();
+        let (cookie, _) = front.enter(Role::Analyst);
+        let compiled = front.app.rules.rules().iter().find(|rule| rule.rule.name == "ssh_bruteforce").unwrap();
+        let site = Site { id: SiteId::new(now()), name: "rathaus".into(), body: Some(front.body), prefixes: vec![] };
+        let finding = Finding {
+            rule: compiled.rule.clone(),
+            site: site.id,
+            body: Some(front.body),
+            entity: Entity::Ip("203.0.113.9".parse().unwrap()),
+            observables: Default::default(),
+            first: now(),
+            last: now(),
+            detected_at: now(),
+            evidence: vec![],
+            records: 12,
+        };
+        let playbooks = front.app.playbooks.clone();
+        let filed = front.app.db.write(move |tx| {
+            site_add(tx, &site)?;
+            finding_file(tx, &playbooks, &finding, now())
+        });
+        let Filed::Opened { alert, .. } = filed.unwrap() else { panic!("not opened") };
+        front.app.db.write(move |tx| alert_close(tx, alert, Disposition::FalsePositive, "x", Role::Analyst, now())).unwrap();
+
+        let page = front.get("/regel/ssh_bruteforce", &cookie).await;
+        for part in [
+            "timespan: 5m",
+            "T1110",
+            "203.0.113.9",
+            "href=\"/vorfall/TC-2026-000001\"",
+            "Fehlalarm",
+            "0 von 1 bewerteten zutreffend, 1 Fehlalarm",
+            "Sperren Sie die angreifende Adresse",
+            "binnen 4\u{a0}h",
+            "alten Passwort oder Schlüssel",
+        ] {
+            assert!(page.text.contains(part), "{part} is missing in {}", page.text);
+        }
+        let list = front.get("/regeln", &cookie).await;
+        for rule in front.app.rules.rules() {
+            assert!(list.text.contains(&format!("/regel/{}\"", rule.rule.name)), "{}", rule.rule.name);
+            assert_eq!(front.get(&format!("/regel/{}", rule.rule.name), &cookie).await.status, StatusCode::OK);
+        }
+        for name in ["fehlt", "..%2F..%2Fetc%2Fpasswd"] {
+            assert_eq!(front.get(&format!("/regel/{name}"), &cookie).await.status, StatusCode::NOT_FOUND);
+        }
+    }
 }
