@@ -276,10 +276,11 @@ fn the_matrix_of_routes_and_roles() {
         Get /abos: - analyst lead municipality provider - - -
         Post /abos: - analyst lead municipality provider - - -
         Post /abo/{id}/beenden: - analyst lead municipality provider - - -
-        Get /kennzahlen: - analyst lead - - steering auditor -
-        Get /kennzahl/{name}: - analyst lead - - steering auditor -
+        Get /kennzahlen: - analyst lead municipality - steering auditor -
+        Get /kennzahl/{name}: - analyst lead municipality - steering auditor -
         Get /quellen: - analyst lead municipality provider - - admin
-        Get /postfach: - analyst lead - - - - -
+        Get /postfach: - analyst lead municipality provider steering auditor admin
+        Get /postfach/{id}: - analyst lead municipality provider steering auditor admin
     "#]]
     .assert_eq(&matrix);
 }
