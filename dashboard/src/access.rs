@@ -141,13 +141,13 @@ mod tests {
             table.push_str(&format!("{}: {scope}, up to {:?}; figures: {figures} {cases}\n", role.as_str(), viewer.tlp_max));
         }
         expect![[r#"
-            analyst: all, up to Red
-            lead: all, up to Red
-            municipality: 1 own, up to AmberStrict
-            provider: 1 own, up to Amber
-            steering: 0 own, up to Green
-            auditor: 0 own, up to Green
-            admin: 0 own, up to Green
+            analyst: all, up to Red; figures: all with their cases
+            lead: all, up to Red; figures: all with their cases
+            municipality: 1 own, up to AmberStrict; figures: 1 own with their cases
+            provider: 1 own, up to Amber; figures: 1 own with their cases
+            steering: 0 own, up to Green; figures: all without cases
+            auditor: 0 own, up to Green; figures: all without cases
+            admin: 0 own, up to Green; figures: 0 own without cases
         "#]]
         .assert_eq(&table);
     }

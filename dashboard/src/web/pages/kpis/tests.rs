@@ -1,5 +1,6 @@
 //! The figures' pages over a real history: who sees which case, what neighbours do not see, what a moment knew.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
@@ -34,8 +35,8 @@ fn bodies(front: &Front) -> Vec<BodyId> {
     all
 }
 
-/// One case of a body, opened some days ago and contained some hours later.
-fn case(front: &Front, body: BodyId, days: i64, hours: i64, title: &str) {
+/// The n-th case, of a body, opened some days ago and contained some hours later.
+fn case(front: &Front, n: u32, body: BodyId, (days, hours): (i64, i64), title: &str) {
     let rules = front.app.rules.clone();
     let base = rules.rules().iter().find(|rule| rule.rule.name == "ssh_bruteforce").unwrap();
     let rule = Arc::new(Rule { title: title.into(), ..(*base.rule).clone() });
@@ -45,7 +46,7 @@ fn case(front: &Front, body: BodyId, days: i64, hours: i64, title: &str) {
         rule,
         site: site.id,
         body: Some(body),
-        entity: Entity::Ip("203.0.113.9".parse().unwrap()),
+        entity: Entity::Ip(Ipv4Addr::from_bits(0xC612_0000 + n).into()),
         observables: Default::default(),
         first: at,
         last: at,
@@ -73,7 +74,7 @@ fn case(front: &Front, body: BodyId, days: i64, hours: i64, title: &str) {
 fn filled() -> Front {
     let front = Front::new();
     for (n, body) in (0..).zip(bodies(&front).into_iter().cycle().take(12)) {
-        case(&front, body, n + 1, n + 1, if n == 0 { FORMULA } else { "Anmeldeversuche" });
+        case(&front, n, body, (i64::from(n) + 1, i64::from(n) + 1), if n == 0 { FORMULA } else { "Anmeldeversuche" });
     }
     front
 }
@@ -99,7 +100,7 @@ async fn the_certs_people_get_from_a_figure_to_its_cases() {
     let csv = front.get("/kennzahl/eindaemmungszeit.csv", &cookie).await;
     assert_eq!(csv.header("content-disposition"), "attachment; filename=\"eindaemmungszeit-2026-H2.csv\"");
     assert_eq!(csv.text.lines().count(), 13, "{}", csv.text);
-    assert!(csv.text.contains(";\"'=HYPERLINK(\"\"http://evil.test\"\")\";"), "{}", csv.text);
+    assert!(csv.text.contains(";\"'=HYPERLINK(\"\"http://evil.test\"\"): 198.18.0.0"), "{}", csv.text);
     assert!(!page.contains("<script>") && page.contains("=HYPERLINK(&quot;"), "{page}");
 }
 
@@ -135,7 +136,10 @@ async fn the_committee_gets_figures_and_neither_case_nor_body() {
         let page = front.get(CONTAINMENT, &cookie).await.text;
         assert!(page.contains("Die Fälle stammen von 6 Stellen.") && page.contains("n\u{a0}=\u{a0}12"), "{page}");
         let csv = front.get("/kennzahl/eindaemmungszeit.csv", &cookie).await.text;
-        assert_eq!(csv, "\u{feff}Klasse;Anzahl\r\nunter 4\u{a0}h;3\r\n4\u{a0}h bis unter 8\u{a0}h;4\r\n8\u{a0}h bis unter 24\u{a0}h;5\r\n");
+        assert_eq!(
+            csv,
+            "\u{feff}Klasse;Anzahl\r\nunter 1\u{a0}h;0\r\n1\u{a0}h bis unter 4\u{a0}h;3\r\n4\u{a0}h bis unter 8\u{a0}h;4\r\n8\u{a0}h bis unter 24\u{a0}h;5\r\n"
+        );
         // Periods of any length could be cut so that two differ by one case.
         assert_eq!(front.get("/kennzahlen?zeitraum=2026-11", &cookie).await.status, StatusCode::NOT_FOUND);
     }
@@ -147,8 +151,8 @@ async fn a_figure_of_few_bodies_is_withheld_from_neighbours() {
     let bodies = bodies(&front);
     // Six bodies in the half-year, but only two of them in the running quarter: the third quarter's figure would say the
     // fourth's.
-    for (days, body) in [(60, 0), (61, 1), (62, 2), (63, 3), (64, 4), (65, 5), (2, 0), (3, 1)] {
-        case(&front, bodies[body], days, 2, "Anmeldeversuche");
+    for (n, (days, body)) in (0..).zip([(60, 0), (61, 1), (62, 2), (63, 3), (64, 4), (65, 5), (2, 0), (3, 1)]) {
+        case(&front, n, bodies[body], (days, 2), "Anmeldeversuche");
     }
     let (steering, _) = front.enter(Role::Steering);
     let (analyst, _) = front.enter(Role::Analyst);
@@ -187,8 +191,8 @@ async fn an_old_moment_knows_what_was_known_then() {
 async fn a_long_list_has_pages() {
     let front = Front::new();
     let body = front.body;
-    for n in 0..PAGE_ROWS + 1 {
-        case(&front, body, 1 + i64::try_from(n % 20).unwrap(), 1, "Anmeldeversuche");
+    for n in 0..=u32::try_from(PAGE_ROWS).unwrap() {
+        case(&front, n, body, (1 + i64::from(n % 20), 1), "Anmeldeversuche");
     }
     let (cookie, _) = front.enter(Role::Lead);
     let (first, second, none) = (
