@@ -202,7 +202,6 @@ struct DetailPage {
     observables: Vec<(&'static str, Vec<(String, String)>)>,
     chart: Markup,
     evidence: Vec<Evidence>,
-    evidence_total: String,
     evidence_href: String,
     evidence_none: &'static str,
     history: Vec<Entry>,
@@ -249,7 +248,6 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         story: view.summary.clone(),
         observables: observables(&view, internal),
         chart: Markup::default(),
-        evidence_total: format!("{} Ereignisse", show::num(incident.events)),
         evidence_href: if internal && !evidence_query.is_empty() {
             super::evidence::href(&evidence_query, incident.first_activity, incident.last_activity)
         } else {
