@@ -108,15 +108,14 @@ fn import(args: &ImportArgs, dir: &Path, config: &Config, clock: &Clock, out: &m
             path
         };
         let bar = progress(source);
+        marks_settle(&node, node.journal.last())?;
         let marks = node.db.read(import_list)?;
         let request = Request { path: source, site, content };
         let result = import_file(&request, &marks, &node.journal.writer(), &|| clock.now(), &mut |at| bar.set_position(at));
         bar.finish_and_clear();
         match result {
             Ok(imported) => {
-                // The marks of this file must be known before the next: it may be the same one again.
                 node.catch_up()?;
-                import_flush(&node, &imported)?;
                 lines += imported.lines;
                 known += imported.lines_known;
                 bytes += imported.bytes;
@@ -160,10 +159,10 @@ fn import(args: &ImportArgs, dir: &Path, config: &Config, clock: &Clock, out: &m
     Ok(ExitCode::from(SOME_FAILED))
 }
 
-/// Waits until the file's own mark is in the database, so that a second call knows it.
-fn import_flush(node: &Node, imported: &Imported) -> Result<()> {
-    let flushed = || node.db.read(ingest::source::source_cursor).map(|seq| seq.0 >= imported.last);
-    while !flushed()? {
+/// Waits until all marks up to `last` are in the database: from a crash before, or from the file just read.
+fn marks_settle(node: &Node, last: Seq) -> Result<()> {
+    while node.db.read(ingest::source::source_cursor)? < last {
+        node.catch_up()?;
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(())

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod demo;
+pub mod hasher;
 pub mod node;
 pub mod serve;
 pub mod session;

@@ -21,7 +21,7 @@ use ingest::flow::netflow::NetflowDecoder;
 use ingest::flows::{FlowConsumer, FlowStore};
 use ingest::frame::{Frame, FrameKind, Seq};
 use ingest::journal::Journal;
-use ingest::pipeline::{Batch, Decode, Pipeline};
+use ingest::pipeline::{Batch, Consumer, Decode, Pipeline};
 use ingest::source::SourceConsumer;
 use ingest::state::{state_load, state_save};
 use ingest::time::{Clock, Timestamp};
@@ -75,15 +75,6 @@ impl Node {
         let db = database(dir)?;
         sites_apply(&db, &config.sites, clock.now())?;
         let sites: SharedSites = Arc::new(RwLock::new(Arc::new(db.read(SiteTable::load)?)));
-        let quarantine = dir.join("quarantine");
-        let (journal, report) = Journal::open(&dir.join("journal"), &quarantine, clock.now()).context("Journal öffnen")?;
-        tracing::info!(
-            last = report.last.0,
-            segments = report.segments,
-            torn_bytes = report.torn_bytes,
-            damaged = report.damaged,
-            "journal opened"
-        );
         let options = Options { zone: config.zone };
         let (events, flows) = stores(dir, options.clone())?;
         let rules = Arc::new(rules(config)?);
@@ -91,18 +82,15 @@ impl Node {
         let engine = Engine::new(RuleSet::clone(&rules), indicators);
         let playbooks = playbooks()?;
         let decoder = NodeDecoder::new(db.clone(), options)?;
-        let pipeline = Pipeline::start(
-            &journal,
-            Box::new(decoder),
-            vec![
-                Box::new(EventConsumer::new(events.clone())?),
-                Box::new(FlowConsumer::new(flows.clone())),
-                Box::new(SourceConsumer::new(db.clone())?),
-                Box::new(DetectConsumer::new(db.clone(), engine, clock.clone(), playbooks.clone())?),
-            ],
-            sites.clone(),
-            clock,
-        )?;
+        let consumers: Vec<Box<dyn Consumer>> = vec![
+            Box::new(EventConsumer::new(events.clone())?),
+            Box::new(FlowConsumer::new(flows.clone())),
+            Box::new(SourceConsumer::new(db.clone())?),
+            Box::new(DetectConsumer::new(db.clone(), engine, clock.clone(), playbooks.clone())?),
+        ];
+        let seen = consumers.iter().map(|consumer| consumer.cursor()).max().unwrap_or_default();
+        let journal = open_journal(dir, clock.now(), seen)?;
+        let pipeline = Pipeline::start(&journal, Box::new(decoder), consumers, sites.clone(), clock)?;
         Ok(Self { dir: dir.to_owned(), clock: clock.clone(), db, sites, events, flows, rules, playbooks, journal, pipeline, _lock: lock })
     }
 
@@ -181,6 +169,19 @@ impl View {
             None => self.db.close(),
         }
     }
+}
+
+/// Opens the journal above everything that the stores have seen, and says what it found.
+fn open_journal(dir: &Path, now: Timestamp, seen: Seq) -> Result<Journal> {
+    let (journal, report) = Journal::open_above(&dir.join("journal"), &dir.join("quarantine"), now, seen).context("Journal öffnen")?;
+    tracing::info!(last = report.last.0, segments = report.segments, torn_bytes = report.torn_bytes, "journal opened");
+    if report.damaged > 0 {
+        tracing::error!(stretches = report.damaged, "the journal's last segment is damaged; readers set the stretches aside");
+    }
+    if report.lost > 0 {
+        tracing::error!(frames = report.lost, "the journal ends before what the stores have seen: its end was lost; going on behind it");
+    }
+    Ok(journal)
 }
 
 fn stores(dir: &Path, options: Options) -> Result<(Arc<EventStore>, Arc<FlowStore>)> {

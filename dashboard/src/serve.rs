@@ -9,7 +9,7 @@ use std::time::Duration;
 use advisory::csaf::Publisher;
 use advisory::delivery::{Delivery, Login, SmtpConfig, Tls};
 use anyhow::{Context as _, Result, bail};
-use ingest::listen::{self, Addresses, Counters, ListenConfig};
+use ingest::listen::{self, Addresses, Bounded, Counters, ListenConfig, Peer};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +19,12 @@ use crate::node::Node;
 use crate::web::{self, App, Settings};
 
 /// How long the pages' open requests may take to finish at the end.
-const GRACE: Duration = Duration::from_secs(10);
+pub const GRACE: Duration = Duration::from_secs(10);
+/// Connections to the pages at once: 300 portal users with a few each would be served within seconds all the same, and
+/// the intake keeps its descriptors whatever happens at the front.
+const PAGE_CONNECTIONS_MAX: usize = 400;
+/// How long a connection may say nothing, be it a header that does not end or one kept alive.
+const PAGE_IDLE: Duration = Duration::from_secs(30);
 const SMTP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running server.
@@ -77,8 +82,9 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
     };
     let stop = shutdown.clone();
     tasks.spawn(async move {
-        let service = web::router(app).into_make_service_with_connect_info::<SocketAddr>();
-        let graceful = axum::serve(pages, service).with_graceful_shutdown(stop.cancelled_owned());
+        let service = web::router(app).into_make_service_with_connect_info::<Peer>();
+        let graceful =
+            axum::serve(Bounded::new(pages, PAGE_CONNECTIONS_MAX, PAGE_IDLE), service).with_graceful_shutdown(stop.cancelled_owned());
         if let Err(error) = graceful.await {
             tracing::error!(%error, "the pages have stopped");
         }
@@ -113,6 +119,8 @@ pub fn serve(dir: &Path, config: &Config, clock: &ingest::time::Clock) -> Result
         server.stop().await;
         Ok(())
     });
+    // A search that still runs must not keep the program from ending.
+    runtime.shutdown_timeout(GRACE);
     node.close();
     result
 }

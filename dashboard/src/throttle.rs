@@ -36,7 +36,8 @@ impl Throttle {
         waits.into_iter().flatten().max()
     }
 
-    pub fn failed(&self, login: &str, address: &str, now: Timestamp) {
+    /// Counts a try as failed before it is judged, so that a hundred at once do not all slip through; `succeeded` takes it back.
+    pub fn tried(&self, login: &str, address: &str, now: Timestamp) {
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if map.len() >= KEYS_MAX {
             map.retain(|_, failures| now.since(failures.first) < WINDOW_MILLIS);
@@ -47,7 +48,7 @@ impl Throttle {
             let middle = times.get(times.len() / 2).copied().unwrap_or(i64::MAX);
             map.retain(|_, failures| failures.first.0 > middle);
         }
-        for key in [key_login(login), key_address(address)] {
+        for key in [key_login(login), key_address(address)].into_iter().filter(|key| key != NO_ADDRESS) {
             let failures = map.entry(key).or_insert(Failures { count: 0, first: now });
             if now.since(failures.first) >= WINDOW_MILLIS {
                 *failures = Failures { count: 0, first: now };
@@ -56,15 +57,23 @@ impl Throttle {
         }
     }
 
-    /// A success clears the account, not the address: who guesses ten accounts and owns one gets no fresh start.
-    pub fn succeeded(&self, login: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key_login(login));
+    /// A success clears the account and takes its own try back from the address, nothing more: who guesses ten
+    /// accounts and owns one gets no fresh start.
+    pub fn succeeded(&self, login: &str, address: &str) {
+        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        map.remove(&key_login(login));
+        if let Some(failures) = map.get_mut(&key_address(address)) {
+            failures.count = failures.count.saturating_sub(1);
+        }
     }
 }
 
 fn key_login(login: &str) -> String {
     format!("login:{login}")
 }
+
+/// The key of an address that is not to be counted.
+const NO_ADDRESS: &str = "address:";
 
 fn key_address(address: &str) -> String {
     format!("address:{address}")
@@ -80,12 +89,12 @@ mod tests {
         let now = Timestamp(1_000_000);
         for n in 0..5 {
             assert_eq!(throttle.wait("a", "10.0.0.1", now), None, "{n}");
-            throttle.failed("a", "10.0.0.1", now);
+            throttle.tried("a", "10.0.0.1", now);
         }
         assert_eq!(throttle.wait("a", "10.0.0.2", now), Some(WINDOW_MILLIS));
         assert_eq!(throttle.wait("b", "10.0.0.1", now), None);
         assert_eq!(throttle.wait("a", "10.0.0.2", now.plus(WINDOW_MILLIS)), None);
-        throttle.succeeded("a");
+        throttle.succeeded("a", "10.0.0.1");
         assert_eq!(throttle.wait("a", "10.0.0.1", now), None);
     }
 
@@ -93,9 +102,9 @@ mod tests {
     fn an_address_that_tries_many_accounts_waits_too() {
         let throttle = Throttle::default();
         for n in 0..30 {
-            throttle.failed(&format!("user{n}"), "10.0.0.1", Timestamp(5));
+            throttle.tried(&format!("user{n}"), "10.0.0.1", Timestamp(5));
         }
-        throttle.succeeded("user3");
+        throttle.succeeded("user3", "10.0.0.1");
         assert!(throttle.wait("new", "10.0.0.1", Timestamp(6)).is_some());
         assert!(throttle.wait("new", "10.0.0.2", Timestamp(6)).is_none());
     }
@@ -104,7 +113,7 @@ mod tests {
     fn invented_names_do_not_fill_the_memory() {
         let throttle = Throttle::default();
         for n in 0..50_000 {
-            throttle.failed(&format!("user{n}"), &format!("address{n}"), Timestamp(n));
+            throttle.tried(&format!("user{n}"), &format!("address{n}"), Timestamp(n));
         }
         assert!(throttle.0.lock().unwrap().len() <= KEYS_MAX + 2);
     }

@@ -102,6 +102,7 @@ pub fn run(args: &DemoArgs, data: Option<&Path>, clock: &Clock) -> Result<ExitCo
         server.stop().await;
         code
     });
+    runtime.shutdown_timeout(serve::GRACE);
     node.close();
     code
 }

@@ -1,7 +1,5 @@
 //! Signing in and out. Unknown account, wrong password and disabled account get the same answer after the same work.
 
-use std::sync::PoisonError;
-
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -39,23 +37,26 @@ fn login_page(ask: &Ask, status: StatusCode, login: &str, next: &str, error: Opt
 pub(super) fn login_do(ask: &mut Ask) -> Reply {
     let login = user::login_normal(ask.form("konto"));
     let next = ask.form("weiter").to_owned();
-    let address = ask.peer.map(|peer| peer.to_canonical().to_string()).unwrap_or_default();
+    // Behind a proxy on this machine everybody has its address: then only the account counts.
+    let peer = ask.peer.map(|peer| peer.to_canonical()).filter(|peer| !peer.is_loopback());
+    let address = peer.map(|peer| peer.to_string()).unwrap_or_default();
     let door = ask.app.door.clone();
     if let Some(wait) = door.throttle.wait(&login, &address, ask.now) {
         let text = format!("Zu viele Versuche. Bitte warten Sie {} und versuchen Sie es dann noch einmal.", show::duration(wait));
         return login_page(ask, StatusCode::TOO_MANY_REQUESTS, &login, &next, Some(text));
     }
     let found = ask.app.db.read(|c| user::user_by_login(c, &login))?;
-    let fits = {
-        let _one = door.hashing.lock().unwrap_or_else(PoisonError::into_inner);
-        user::password_verify(ask.form("kennwort"), found.as_ref().map(|(_, hash)| hash.as_str()))
+    door.throttle.tried(&login, &address, ask.now);
+    let Some(fits) = door.hasher.verify(ask.form("kennwort"), found.as_ref().map(|(_, hash)| hash.as_str())) else {
+        door.throttle.succeeded(&login, &address);
+        let text = "Gerade melden sich sehr viele an. Bitte versuchen Sie es in ein paar Sekunden noch einmal.";
+        return login_page(ask, StatusCode::SERVICE_UNAVAILABLE, &login, &next, Some(text.into()));
     };
     let Some((user, _)) = found.filter(|(user, _)| fits && !user.disabled) else {
-        door.throttle.failed(&login, &address, ask.now);
         let text = "Name oder Kennwort stimmt nicht. Bitte prüfen Sie beides, auch Groß- und Kleinschreibung des Kennworts.";
         return login_page(ask, StatusCode::UNPROCESSABLE_ENTITY, &login, &next, Some(text.into()));
     };
-    door.throttle.succeeded(&login);
+    door.throttle.succeeded(&login, &address);
     // A session that came with the request ends: it might have been planted.
     let (old, token, now) = (ask.token.take(), Token::new(), ask.now);
     let fresh = token.clone();

@@ -15,7 +15,7 @@ mod tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use advisory::csaf::Publisher;
 use axum::Router;
@@ -31,7 +31,7 @@ use ingest::body::SiteTable;
 use ingest::db::Db;
 use ingest::events::EventStore;
 use ingest::flows::FlowStore;
-use ingest::listen::Counters;
+use ingest::listen::{Counters, Peer};
 use ingest::time::Clock;
 
 pub use ask::{Ask, PageError, Pairs, Reply};
@@ -39,6 +39,7 @@ pub use routes::{ROUTES, Route, Verb};
 
 use crate::access::{self, Verdict, Who};
 use crate::demo::sink::Sink;
+use crate::hasher::Hasher;
 use crate::session::{self, Token};
 use crate::throttle::Throttle;
 
@@ -86,14 +87,13 @@ pub struct Settings {
 #[derive(Debug, Default)]
 pub struct Door {
     pub(crate) throttle: Throttle,
-    /// One password is hashed at a time: each takes 19 MiB and a core, and a flood of logins must not take both cores.
-    pub(crate) hashing: Mutex<()>,
+    pub(crate) hasher: Hasher,
 }
 
 /// Forms are small; the longest is an advisory's text.
 const FORM_BYTES_MAX: usize = 256 * 1024;
 
-/// All pages and assets. Serve it with `into_make_service_with_connect_info::<SocketAddr>()`, else the throttle
+/// All pages and assets. Serve it with `into_make_service_with_connect_info::<ingest::listen::Peer>()`, else the throttle
 /// knows no addresses.
 pub fn router(app: App) -> Router {
     let mut router = Router::new();
@@ -123,7 +123,7 @@ async fn fallback(State(app): State<App>, request: Request) -> Response {
 
 async fn enter(app: App, route: Option<&'static Route>, params: RawPathParams, request: Request) -> Response {
     let params = Pairs(params.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect());
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+    let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|info| info.0.0);
     let path = request.uri().path().to_owned();
     let query = Query::<Vec<(String, String)>>::try_from_uri(request.uri()).map(|query| Pairs(query.0)).unwrap_or_default();
     let headers = request.headers().clone();

@@ -139,7 +139,12 @@ impl<'a> Search<'a> {
     /// Events that are not yet on disk.
     fn memory(&mut self, from: i64, to: i64, page: &mut Option<&mut Page>, tally: &mut Option<&mut Tally>) {
         let sites = &*self.request.sites;
-        for pending in self.views.partitions.values().flat_map(|view| &view.memory).flat_map(|chunk| chunk.iter()) {
+        let all = self.views.partitions.values().flat_map(|view| &view.memory).flat_map(|chunk| chunk.iter());
+        for (n, pending) in all.enumerate() {
+            if n % 256 == 255 && self.watch.elapsed() > SEARCH_TIME_MAX {
+                self.partial = true;
+                return;
+            }
             let event = &pending.event;
             let seen = (from..to).contains(&event.timestamp.0) && self.request.scope.site_allowed(event.site, sites);
             if seen && self.request.query.matches(&EventRecord { event, sites }) {
@@ -254,9 +259,11 @@ impl<'a> Search<'a> {
         loop {
             let times = open.iter().map(|(strand, docs)| docs.as_slice().first().map(|doc| strand.time(*doc)));
             let Some((n, time)) = times.enumerate().filter_map(|(n, time)| Some((n, time?))).max_by_key(|(_, time)| *time) else { break };
-            let used_up = *verified >= self.verified_max || (*verified % 256 == 255 && self.watch.elapsed() > SEARCH_TIME_MAX);
+            let late = *verified % 32 == 31 && self.watch.elapsed() > SEARCH_TIME_MAX;
+            let used_up = *verified >= self.verified_max || late;
             // Ends between two moments, so that a next page can go on there; within one only far beyond the bound.
-            if used_up && (time < last || *verified >= 2 * self.verified_max) {
+            let far_beyond = *verified >= 2 * self.verified_max || (late && self.watch.elapsed() > SEARCH_TIME_MAX * 2);
+            if used_up && (time < last || far_beyond) {
                 return Some(last.min(time.saturating_add(1)));
             }
             if tally.is_none() && page.as_ref().is_some_and(|page| page.is_full_above(time.saturating_add(1))) {

@@ -42,6 +42,8 @@ pub struct OpenReport {
     pub torn_bytes: u64,
     /// Damaged stretches inside the last segment that have valid blocks behind them; left as they are for readers to set aside.
     pub damaged: usize,
+    /// Frames at the end that the stores have seen but the journal has not (any more).
+    pub lost: u64,
 }
 
 /// An open journal. Dropping it does not wait: call `close`.
@@ -59,12 +61,32 @@ impl Journal {
     /// # Errors
     /// Where the folder or the last segment cannot be read or written.
     pub fn open(dir: &Path, quarantine: &Path, now: Timestamp) -> Result<(Self, OpenReport), JournalError> {
-        Self::open_sized(dir, quarantine, now, segment::SEGMENT_BYTES_MAX)
+        Self::open_sized(dir, quarantine, now, segment::SEGMENT_BYTES_MAX, Seq(0))
     }
 
-    fn open_sized(dir: &Path, quarantine: &Path, now: Timestamp, segment_bytes_max: u64) -> Result<(Self, OpenReport), JournalError> {
+    /// As `open`, giving new frames only sequences above `floor`: what the stores have seen already. Where the journal
+    /// has lost its end (a restored backup, a bad disk), a sequence given twice would be taken for known and lost.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_above(dir: &Path, quarantine: &Path, now: Timestamp, floor: Seq) -> Result<(Self, OpenReport), JournalError> {
+        Self::open_sized(dir, quarantine, now, segment::SEGMENT_BYTES_MAX, floor)
+    }
+
+    fn open_sized(
+        dir: &Path,
+        quarantine: &Path,
+        now: Timestamp,
+        segment_bytes_max: u64,
+        floor: Seq,
+    ) -> Result<(Self, OpenReport), JournalError> {
         std::fs::create_dir_all(dir).map_err(io_error("create the journal's folder", dir))?;
-        let (file, report) = writer::Active::open(dir, now, segment_bytes_max)?;
+        let (mut file, mut report) = writer::Active::open(dir, now, segment_bytes_max)?;
+        if report.last < floor {
+            report.lost = floor.0 - report.last.0;
+            file.skip_to(floor.next(), now)?;
+            report.last = floor;
+        }
         let shared = writer::Shared::new(report.last);
         let (writer, thread) = writer::start(file, shared.clone())?;
         let journal = Self { dir: dir.to_owned(), quarantine: quarantine.to_owned(), shared, writer, thread: Some(thread) };
@@ -142,7 +164,7 @@ mod tests {
             self.0.path().join("journal")
         }
         fn open(&self) -> (Journal, OpenReport) {
-            Journal::open_sized(&self.journal(), &self.0.path().join("quarantine"), Timestamp(1), 2_000).unwrap()
+            Journal::open_sized(&self.journal(), &self.0.path().join("quarantine"), Timestamp(1), 2_000, Seq(0)).unwrap()
         }
         fn segments(&self) -> Vec<PathBuf> {
             segment_list(&self.journal()).unwrap().into_iter().map(|(_, path)| path).collect()
@@ -227,6 +249,22 @@ mod tests {
             assert_eq!(read_all(&journal, 3), [(4, "again".to_owned())]);
             journal.close();
         }
+    }
+
+    #[test]
+    fn a_journal_that_lost_its_end_gives_no_sequence_twice() {
+        let dir = Dir::new();
+        let (mut journal, _) = dir.open();
+        fill(&journal, 1, 5);
+        journal.close();
+        let quarantine = dir.0.path().join("quarantine");
+        let (mut journal, report) = Journal::open_above(&dir.journal(), &quarantine, Timestamp(1), Seq(9)).unwrap();
+        assert_eq!((report.last, report.lost), (Seq(9), 4));
+        assert_eq!(journal.writer().append_blocking(vec![line("new")]).unwrap(), 10..=10);
+        assert_eq!(read_all(&journal, 9), [(10, "new".to_owned())]);
+        assert_eq!(read_all(&journal, 3).len(), 3);
+        journal.close();
+        assert_eq!(dir.open().1.last, Seq(10));
     }
 
     #[test]

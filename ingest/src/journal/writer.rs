@@ -251,7 +251,12 @@ impl Active {
             _ if bytes.len() <= HEADER_BYTES && segment::next_valid_block(&bytes, 0).is_none() => {
                 drop(file);
                 let active = Self::create(dir, first, now, segment_bytes_max)?;
-                let report = OpenReport { segments: segments.len() + 1, last: Seq(first - 1), torn_bytes: bytes.len() as u64, damaged: 0 };
+                let report = OpenReport {
+                    segments: segments.len() + 1,
+                    last: Seq(first - 1),
+                    torn_bytes: bytes.len() as u64,
+                    ..OpenReport::default()
+                };
                 return Ok((active, report));
             }
             Ok(named) => return Err(JournalError::Format { path, reason: format!("it says it begins at {named}") }),
@@ -264,7 +269,7 @@ impl Active {
             file.sync_all().map_err(io_error("sync", &path))?;
         }
         file.seek(SeekFrom::End(0)).map_err(io_error("seek in", &path))?;
-        let report = OpenReport { segments: segments.len() + 1, last: Seq(tail.next - 1), torn_bytes, damaged: tail.damaged };
+        let report = OpenReport { segments: segments.len() + 1, last: Seq(tail.next - 1), torn_bytes, damaged: tail.damaged, lost: 0 };
         let durable = tail.end as u64;
         Ok((Self { dir: dir.to_owned(), path, file: Some(file), durable, next: tail.next, segment_bytes_max, created: now }, report))
     }
@@ -279,6 +284,12 @@ impl Active {
         File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error("sync", dir))?;
         let durable = HEADER_BYTES as u64;
         Ok(Self { dir: dir.to_owned(), path, file: Some(file), durable, next: first, segment_bytes_max, created: now })
+    }
+
+    /// Goes on with a later sequence, in a segment of its own: within one, sequences have no gaps.
+    pub(super) fn skip_to(&mut self, next: Seq, now: Timestamp) -> Result<(), JournalError> {
+        *self = Self::create(&self.dir, next.0, now, self.segment_bytes_max)?;
+        Ok(())
     }
 
     fn append(&mut self, frames: &[NewFrame]) -> Result<(), JournalError> {

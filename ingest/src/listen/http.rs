@@ -351,7 +351,45 @@ struct Accepting {
 
 /// A sender's address.
 #[derive(Clone, Copy, Debug)]
-struct Peer(IpAddr);
+pub struct Peer(pub IpAddr);
+
+/// A listener with a bound on its connections and on their silence, for whoever else serves HTTP in this process: a
+/// flood there must not take the descriptors that the intake needs. Connections beyond the bound are closed at once.
+pub struct Bounded {
+    listener: TcpListener,
+    room: Arc<Semaphore>,
+    idle: Duration,
+}
+
+impl Bounded {
+    pub fn new(listener: TcpListener, connections_max: usize, idle: Duration) -> Self {
+        Self { listener, room: Arc::new(Semaphore::new(connections_max)), idle }
+    }
+}
+
+impl axum::serve::Listener for Bounded {
+    type Io = IdleStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (IdleStream, SocketAddr) {
+        loop {
+            let (stream, peer) = tcp::accept(&self.listener, Listener::Http).await;
+            if let Ok(place) = Arc::clone(&self.room).try_acquire_owned() {
+                return (IdleStream::new(stream, self.idle, place), peer);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+impl Connected<IncomingStream<'_, Bounded>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
+        Self(stream.remote_addr().ip())
+    }
+}
 
 impl Connected<IncomingStream<'_, Accepting>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Accepting>) -> Self {
@@ -367,7 +405,7 @@ impl axum::serve::Listener for Accepting {
         loop {
             let (stream, peer) = tcp::accept(&self.listener, Listener::Http).await;
             if let Ok(place) = Arc::clone(&self.room).try_acquire_owned() {
-                return (IdleStream { stream, idle: self.idle, alarm: Box::pin(sleep(self.idle)), waiting: false, _place: place }, peer);
+                return (IdleStream::new(stream, self.idle, place), peer);
             }
             self.intake.counters.peer(peer.ip(), Listener::Http).rejected(Rejected::TooManyConnections);
         }
@@ -379,13 +417,19 @@ impl axum::serve::Listener for Accepting {
 }
 
 /// A connection whose reads fail when nothing comes for too long.
-struct IdleStream {
+pub struct IdleStream {
     stream: TcpStream,
     idle: Duration,
     alarm: Pin<Box<Sleep>>,
     /// The alarm counts from when reading began to wait.
     waiting: bool,
     _place: OwnedSemaphorePermit,
+}
+
+impl IdleStream {
+    fn new(stream: TcpStream, idle: Duration, place: OwnedSemaphorePermit) -> Self {
+        Self { stream, idle, alarm: Box::pin(sleep(idle)), waiting: false, _place: place }
+    }
 }
 
 impl AsyncRead for IdleStream {

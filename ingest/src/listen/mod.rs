@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 pub use tokio_util::sync::CancellationToken;
 
 pub use counters::{CounterRow, Counters, Dropped, Listener, PEERS_MAX, PeerCounts, Rejected};
+pub use http::{Bounded, IdleStream, Peer};
 
 use crate::body::{SiteId, SiteTable};
 use crate::frame::{FrameKind, NewFrame, Transport};

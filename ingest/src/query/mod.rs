@@ -27,6 +27,9 @@ pub const QUERY_TERMS_MAX: usize = 256;
 /// `*` in one pattern; matching backtracks over them.
 pub const QUERY_STARS_MAX: usize = 8;
 
+/// `*` in all patterns together: each such term is held against every candidate line.
+pub const QUERY_STARS_TOTAL_MAX: usize = 32;
+
 /// A query that cannot be understood: where, and in German what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message} (Stelle {at})")]

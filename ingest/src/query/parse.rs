@@ -11,7 +11,10 @@ use nom::multi::{many0, many1};
 use nom::sequence::{delimited, preceded, terminated};
 use nom::{IResult, Parser};
 
-use super::{Glob, Literal, Node, Pat, QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_STARS_MAX, QUERY_TERMS_MAX, QueryError, Test, TextPattern};
+use super::{
+    Glob, Literal, Node, Pat, QUERY_BYTES_MAX, QUERY_DEPTH_MAX, QUERY_STARS_MAX, QUERY_STARS_TOTAL_MAX, QUERY_TERMS_MAX, QueryError, Test,
+    TextPattern,
+};
 use crate::body::Prefix;
 use crate::event::Defect;
 use crate::fields::{self, FIELDS, FieldId, Kind};
@@ -354,7 +357,7 @@ enum Sign {
 
 fn lex(text: &str) -> Result<Vec<Token<'_>>, QueryError> {
     let mut tokens = Vec::new();
-    let mut terms = 0;
+    let (mut terms, mut stars) = (0, 0);
     let mut rest = text.trim_start();
     while !rest.is_empty() {
         let at = text.len() - rest.len();
@@ -367,6 +370,10 @@ fn lex(text: &str) -> Result<Vec<Token<'_>>, QueryError> {
                 at,
                 format!("Mehr als {QUERY_TERMS_MAX} Suchbegriffe. Bitte teilen Sie die Suche, oder nehmen Sie einen Bereich."),
             );
+        }
+        stars += rest.len().checked_sub(behind.len()).and_then(|len| rest.get(..len)).map_or(0, |used| used.matches('*').count());
+        if stars > QUERY_STARS_TOTAL_MAX {
+            return fail(at, format!("Mehr als {QUERY_STARS_TOTAL_MAX} Sternchen. Bitte suchen Sie mit ganzen Wörtern."));
         }
         tokens.push(Token { at, lexeme });
         rest = behind.trim_start();
