@@ -136,7 +136,10 @@ async fn the_committee_gets_figures_and_neither_case_nor_body() {
         let page = front.get(CONTAINMENT, &cookie).await.text;
         assert!(page.contains("Die Fälle stammen von 6 Stellen.") && page.contains("n\u{a0}=\u{a0}12"), "{page}");
         let csv = front.get("/kennzahl/eindaemmungszeit.csv", &cookie).await.text;
-        assert_eq!(csv, "\u{feff}Klasse;Anzahl\r\nunter 1\u{a0}h;0\r\n1\u{a0}h bis unter 4\u{a0}h;3\r\n4\u{a0}h bis unter 8\u{a0}h;4\r\n8\u{a0}h bis unter 24\u{a0}h;5\r\n");
+        assert_eq!(
+            csv,
+            "\u{feff}Klasse;Anzahl\r\nunter 1\u{a0}h;0\r\n1\u{a0}h bis unter 4\u{a0}h;3\r\n4\u{a0}h bis unter 8\u{a0}h;4\r\n8\u{a0}h bis unter 24\u{a0}h;5\r\n"
+        );
         // Periods of any length could be cut so that two differ by one case.
         assert_eq!(front.get("/kennzahlen?zeitraum=2026-11", &cookie).await.status, StatusCode::NOT_FOUND);
     }
