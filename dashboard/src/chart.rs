@@ -39,6 +39,11 @@ const HEIGHT: f64 = 100.0;
 
 /// A histogram of one or more stacked series over time, the series' order from the bottom up.
 pub fn stacked(caption: Caption<'_>, series: &[Series<'_>], bars: &[Bar]) -> Markup {
+    stacked_in(caption, series, bars, &|value| show::decimal(value, 0))
+}
+
+/// As `stacked`, with values written in their unit.
+pub fn stacked_in(caption: Caption<'_>, series: &[Series<'_>], bars: &[Bar], written: &dyn Fn(f64) -> String) -> Markup {
     let bars = bars.get(..bars.len().min(BARS_MAX)).unwrap_or_default();
     let sums: Vec<f64> = bars.iter().map(|bar| bar.values.iter().copied().map(positive).sum()).collect();
     let top = nice_top(sums.iter().copied().fold(0.0, f64::max));
@@ -78,10 +83,10 @@ pub fn stacked(caption: Caption<'_>, series: &[Series<'_>], bars: &[Bar]) -> Mar
     head.extend(series.iter().map(|one| one.name));
     let rows = bars.iter().map(|bar| {
         let mut row = vec![bar.label.clone()];
-        row.extend(bar.values.iter().map(|value| show::decimal(*value, 0)));
+        row.extend(bar.values.iter().map(|value| if value.is_finite() { written(*value) } else { "–".into() }));
         (row, bar.href.as_str())
     });
-    figure(caption, &svg, Some(&show::decimal(top, 0)), &pick(&labels, 7), &head, rows)
+    figure(caption, &svg, Some(&written(top)), &pick(&labels, 7), &head, rows)
 }
 
 /// Horizontal bars of named values, longest first as given: value, unit text and a link each.

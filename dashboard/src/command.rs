@@ -254,8 +254,7 @@ fn decode_lines(path: &Path, json: bool, options: &Options, now: Timestamp, seq:
             continue;
         }
         *seq += 1;
-        let kind = if text.first() == Some(&b'{') { FrameKind::Json } else { FrameKind::Line };
-        if let Some(event) = decode(&frame(*seq, kind, text, now), options) {
+        if let Some(event) = decode(&frame(*seq, FrameKind::of_line(text), text, now), options) {
             print_event(json, &event, "", out)?;
         }
     }

@@ -33,6 +33,13 @@ pub enum FrameKind {
 }
 
 impl FrameKind {
+    /// What a line of text is by its look: a JSON object from brace to brace, else a log line. Whether the JSON is
+    /// sound is the decoder's to say.
+    pub fn of_line(line: &[u8]) -> Self {
+        let text = line.trim_ascii();
+        if text.first() == Some(&b'{') && text.last() == Some(&b'}') { Self::Json } else { Self::Line }
+    }
+
     pub fn from_u8(number: u8) -> Option<Self> {
         [Self::Line, Self::Json, Self::Flow, Self::ImportMark].into_iter().find(|kind| *kind as u8 == number)
     }

@@ -96,7 +96,7 @@ pub fn import_file(
         if !text.is_empty() {
             chunk_bytes += text.len();
             imported.lines += 1;
-            chunk.push(frame(request, now(), kind_of(text), text));
+            chunk.push(frame(request, now(), FrameKind::of_line(text), text));
         }
         let full = chunk.len() >= CHUNK_LINES_MAX || chunk_bytes >= CHUNK_BYTES_MAX;
         if (full || read == 0) && !chunk.is_empty() {
@@ -206,10 +206,6 @@ pub fn unpacked(path: &Path) -> Result<Box<dyn BufRead>, ImportError> {
 
 fn frame(request: &Request<'_>, received_at: Timestamp, kind: FrameKind, payload: &[u8]) -> NewFrame {
     NewFrame { received_at, site: request.site, peer: PEER, transport: Transport::Import, kind, payload: payload.into() }
-}
-
-fn kind_of(line: &[u8]) -> FrameKind {
-    if line.first() == Some(&b'{') { FrameKind::Json } else { FrameKind::Line }
 }
 
 /// Reads to the next newline or the bound; what is longer comes as further lines. Returns the bytes taken.

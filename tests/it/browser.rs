@@ -52,6 +52,8 @@ fn every_page_works_for_every_role() {
     std::thread::spawn(move || lines.iter().count());
     // The first scripted attack has come by then, so that there is something fresh on every page.
     std::thread::sleep(std::time::Duration::from_secs(15));
+    // One login per role is enough; a second analyst sees the same.
+    logins.dedup_by_key(|(_, _, role)| role.split('(').next().unwrap_or_default().trim().to_owned());
     let mut failures = String::new();
     for (name, password, role) in logins {
         let mut command = Command::new("node");

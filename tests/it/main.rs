@@ -10,6 +10,7 @@
 mod browser;
 mod commands;
 mod demo;
+mod intake;
 mod kill;
 mod program;
 mod real_clients;

@@ -118,9 +118,10 @@ pub(crate) fn lines_of(stream: impl std::io::Read + Send + 'static) -> Receiver<
 
 /// The first line that contains `text`; what came before it is in the panic where it never comes.
 pub(crate) fn wait_for(lines: &Receiver<String>, text: &str) -> String {
+    let colours = Regex::new("\x1b\\[[0-9;]*m").unwrap();
     let mut seen = Vec::new();
     while let Ok(line) = lines.recv_timeout(PATIENCE) {
-        let plain = Regex::new("\x1b\\[[0-9;]*m").unwrap().replace_all(&line, "").into_owned();
+        let plain = colours.replace_all(&line, "").into_owned();
         if plain.contains(text) {
             return plain;
         }

@@ -76,12 +76,7 @@ pub fn run(args: &DemoArgs, data: Option<&Path>, clock: &Clock) -> Result<ExitCo
     let config = configuration(args, runtime.block_on(sink.start(clock.clone()))?.port())?;
     let bodies = prepare(&dir, &config, args.seed, clock.now())?;
     let node = Node::open(&dir, &config, clock)?;
-    let settings = Settings {
-        demo: true,
-        sink: Some(sink),
-        demo_logins: logins(),
-        ..Settings::default()
-    };
+    let settings = Settings { demo: true, sink: Some(sink), demo_logins: logins(), ..Settings::default() };
     let code = runtime.block_on(async {
         let server = serve::start(&node, &config, settings).await?;
         greet(&server, &dir, watch);
@@ -195,7 +190,8 @@ fn accounts(db: &Db, bodies: &[DemoBody], now: Timestamp) -> Result<Vec<(String,
 
 /// What the door shows: role, login, password.
 fn logins() -> Vec<(String, String, String)> {
-    let shown = |(login, _, role): &(&str, &str, Role)| (crate::access::role_label(*role).to_owned(), (*login).to_owned(), PASSWORD.to_owned());
+    let shown =
+        |(login, _, role): &(&str, &str, Role)| (crate::access::role_label(*role).to_owned(), (*login).to_owned(), PASSWORD.to_owned());
     LOGINS.iter().map(shown).collect()
 }
 

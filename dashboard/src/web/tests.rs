@@ -323,3 +323,177 @@ async fn the_router_lets_in_whom_the_table_names() {
         }
     }
 }
+
+/// Strings that have broken other people's pages: markup, attributes, templates, controls, direction, odd unicode.
+const HOSTILE: &[&str] = &[
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "' onmouseover='alert(1)",
+    "</title><svg/onload=alert(1)>",
+    "{{ 7 * 7 }}{% raw %}",
+    "javascript:alert(1)",
+    "&lt;b&gt; &amp; &#60;",
+    "a\u{202E}gpj.exe\u{2066}",
+    "\u{1b}[31mrot\u{7}\r\nset-cookie: x=1",
+    "null\u{0}byte\u{200B}\u{FEFF}",
+    "=cmd|' /C calc'!A0",
+    "]]>--><!--",
+];
+
+fn open_case(front: &Front, body: BodyId, title: &str) -> String {
+    use detect::incident::{IncidentFilter, NewIncident, Origin, Tlp, incident_list, incident_open_manual};
+    let new = NewIncident {
+        title: title.to_owned(),
+        summary: title.to_owned(),
+        severity: detect::rule::Level::High,
+        rsit: detect::rsit::Rsit::UNDETERMINED,
+        tlp: Tlp::Amber,
+        origin: Origin::Phone,
+        body: Some(body),
+        site: None,
+        first_activity: None,
+        aware_at: now(),
+        observables: [("host.name".to_owned(), vec![title.to_owned()])].into(),
+    };
+    let id =
+        front.app.db.write(move |tx| incident_open_manual(tx, &ingest::scope::Scope::All, &new, "system", Role::Analyst, now())).unwrap();
+    let all = front.app.db.read(|c| incident_list(c, &IncidentFilter::new(ingest::scope::Scope::All))).unwrap();
+    all.into_iter().find(|case| case.id == id).unwrap().number
+}
+
+/// Every tag of the page is one that our templates write, and no attribute is an event handler.
+fn assert_harmless(path: &str, page: &str) {
+    for (at, _) in page.match_indices('<') {
+        let tag = page[at..].split('>').next().unwrap();
+        let name: String = tag.trim_start_matches(['<', '/']).chars().take_while(|c| c.is_ascii_alphanumeric()).collect();
+        assert!(!["img", "iframe", "object", "base"].contains(&name.as_str()), "{path}: {tag}");
+        assert!(name != "script" || tag.contains("type=\"module\" src=\"/assets/") || tag == "</script", "{path}: {tag}");
+        // Attribute values are quoted; what stands outside of them must hold no handler.
+        let outside: String = tag.split('"').step_by(2).collect();
+        assert!(!outside.contains(" on") && !outside.contains("javascript:"), "{path}: {tag}");
+    }
+    // A field gives back what was typed, letter for letter; everything that is only read shows symbols.
+    let fields = regex::Regex::new(r#"(?s)value="[^"]*"|<textarea.*?</textarea>"#).unwrap();
+    let read = fields.replace_all(page, "");
+    assert!(!read.contains(['\u{202E}', '\u{2066}', '\u{1b}', '\u{0}', '\u{200B}']), "{path}");
+}
+
+#[tokio::test]
+async fn hostile_strings_stay_text_on_every_page() {
+    let front = Front::new();
+    let (cookie, csrf) = front.enter(Role::Analyst);
+    for hostile in HOSTILE {
+        let number = open_case(&front, front.body, hostile);
+        let case = format!("/vorfall/{number}");
+        front.post(&format!("{case}/notiz"), &cookie, &[("csrf", &csrf), ("text", hostile)]).await;
+        let query = crate::show::query_encode(hostile);
+        for path in [
+            case.clone(),
+            "/".into(),
+            "/lage/live".into(),
+            "/vorfaelle".into(),
+            format!("/vorfaelle?wort={query}"),
+            format!("/suche?q={query}&zeit={query}&vor={query}"),
+            format!("/fluesse?q={query}&feld={query}"),
+            format!("/alarme?stand={query}&vor={query}"),
+            format!("/kennzahlen?zeitraum={query}"),
+            format!("/meldungen?stand={query}&ab={query}"),
+            format!("/login?weiter={query}"),
+            format!("/regel/{query}"),
+            format!("/w/{query}"),
+            format!("/{query}"),
+        ] {
+            let answer = front.get(&path, &cookie).await;
+            assert!(!answer.status.is_server_error(), "{path}: {}", answer.status);
+            assert_harmless(&path, &answer.text);
+        }
+        let login = front.post("/login", "", &[("konto", hostile), ("kennwort", hostile), ("weiter", hostile)]).await;
+        assert_harmless("/login", &login.text);
+        let form = [("csrf", csrf.as_str()), ("title", hostile), ("situation", hostile), ("cves", hostile), ("sources", hostile)];
+        assert_harmless("/meldung/neu", &front.post("/meldung/neu", &cookie, &form).await.text);
+    }
+}
+
+#[tokio::test]
+async fn what_belongs_to_another_body_does_not_exist() {
+    let front = Front::new();
+    let (own, foreign) = (open_case(&front, front.body, "Eigener Fall"), open_case(&front, front.other, "Fremder Fall"));
+    for role in [Role::Municipality, Role::Provider] {
+        let (cookie, csrf) = front.enter(role);
+        assert_eq!(front.get(&format!("/vorfall/{own}"), &cookie).await.status, StatusCode::OK);
+        assert_eq!(front.get(&format!("/vorfall/{foreign}"), &cookie).await.status, StatusCode::NOT_FOUND);
+        let form = [("csrf", csrf.as_str()), ("wort", "erledigt"), ("empfehlung", "00000000000000000000000001")];
+        assert_eq!(front.post(&format!("/vorfall/{foreign}/antwort"), &cookie, &form).await.status, StatusCode::NOT_FOUND);
+        let other = front.other.to_string();
+        let form = [("csrf", csrf.as_str()), ("stelle", other.as_str()), ("schwere", "hoch")];
+        assert_eq!(front.post("/abos", &cookie, &form).await.status, StatusCode::NOT_FOUND);
+        for path in ["/", "/vorfaelle", "/vorfaelle?stand=alle", "/abos", "/quellen", "/meldungen"] {
+            let page = front.get(path, &cookie).await.text;
+            assert!(!page.contains("Fremder Fall") && !page.contains("Landratsamt Gotha"), "{path} as {role:?}");
+        }
+    }
+    let (cookie, _) = front.enter(Role::Analyst);
+    assert_eq!(front.get(&format!("/vorfall/{foreign}"), &cookie).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn nobody_approves_the_own_warning() {
+    let front = Front::new();
+    let ((author, csrf), (second, second_csrf)) = (front.enter(Role::Analyst), front.enter(Role::Lead));
+    let form = [
+        ("csrf", csrf.as_str()),
+        ("title", "Lücke in Beispiel-VPN"),
+        ("situation", "Angreifer kommen ohne Anmeldung hinein."),
+        ("assessment", "Wird ausgenutzt."),
+        ("check", "Version nachsehen."),
+        ("measures", "Version 7.2 einspielen."),
+        ("products", "Beispiel AG | Beispiel-VPN | < 7.2"),
+        ("cves", "CVE-2026-12345"),
+        ("cvss", "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"),
+        ("sources", "Hinweis | https://hersteller.example/hinweis"),
+    ];
+    let wrong = front
+        .post(
+            "/meldung/neu",
+            &author,
+            &[form.as_slice(), &[("cves", "CVE-1")]].concat().into_iter().filter(|pair| pair.1 != "CVE-2026-12345").collect::<Vec<_>>(),
+        )
+        .await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        wrong.text.contains("Angreifer kommen ohne Anmeldung hinein.") && wrong.text.contains("keine CVE-Nummer"),
+        "what was typed is kept"
+    );
+    let made = front.post("/meldung/neu", &author, &form).await;
+    let path = made.header("location").split('?').next().unwrap().to_owned();
+    let mut story = String::new();
+    for (who, cookie, token, word) in [
+        ("author", &author, &csrf, "pruefen"),
+        ("author", &author, &csrf, "freigeben"),
+        ("second", &second, &second_csrf, "freigeben"),
+        ("second", &second, &second_csrf, "veroeffentlichen"),
+    ] {
+        let answer = front.post(&format!("{path}/{word}"), cookie, &[("csrf", token)]).await;
+        story.push_str(&format!("{who} {word}: {}\n", answer.status.as_u16()));
+    }
+    expect![[r#"
+        author pruefen: 303
+        author freigeben: 409
+        second freigeben: 303
+        second veroeffentlichen: 303
+    "#]]
+    .assert_eq(&story);
+    let csaf = front.get(&format!("{path}/csaf"), &second).await;
+    assert_eq!((csaf.status, csaf.header("content-type")), (StatusCode::OK, "application/json"));
+    assert!(
+        csaf.header("content-disposition").starts_with("attachment; filename=\"wid-th-2026-0001"),
+        "{}",
+        csaf.header("content-disposition")
+    );
+    // The body's own user reads and answers it.
+    let (reader, reader_csrf) = front.enter(Role::Municipality);
+    assert!(front.get(&path, &reader).await.text.contains("Ihre Kenntnisnahme"));
+    let answered = front.post(&format!("{path}/kenntnis"), &reader, &[("csrf", &reader_csrf), ("antwort", "behoben")]).await;
+    assert_eq!(answered.status, StatusCode::SEE_OTHER);
+    assert!(front.get(&path, &reader).await.text.contains("Behoben am 21.11.2026"));
+}

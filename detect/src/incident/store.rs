@@ -247,6 +247,9 @@ pub fn incident_get(connection: &Connection, scope: &Scope, id: IncidentId) -> R
         recommendations.retain(|recommendation| recommendation.state != RecommendationState::Draft);
         history.retain(|event| !matches!(event.kind.as_str(), "incident.noted" | "recommendation.drafted" | "recommendation.edited"));
     }
+    // The gravest first: a taken account before the scan that led to it.
+    let gravity = |playbook: &str| alerts.iter().filter(|alert| alert.playbook.as_deref() == Some(playbook)).map(|alert| alert.level).max();
+    recommendations.sort_by_key(|recommendation| std::cmp::Reverse(gravity(&recommendation.playbook)));
     let summary = incident.summary.clone().unwrap_or_else(|| summary(&incident, &alerts, &observables));
     let evidence = alert::evidence_of_incident(connection, id, EVIDENCE_SHOWN_MAX)?;
     Ok(Some(IncidentView { incident, summary, alerts, evidence, observables, recommendations, notes, history }))

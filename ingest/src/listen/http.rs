@@ -25,7 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::framing::{FrameBytes, Framer};
+use super::framing::Framer;
 use super::{Dropped, Intake, JOURNAL_RETRY, Limits, Listener, PeerCounts, Rejected, Stamp, tcp};
 use crate::frame::{FrameKind, NewFrame};
 
@@ -278,17 +278,11 @@ impl Lines {
             if self.frames.len() == LINES_MAX {
                 return Err(too_large(format!("a body may have {LINES_MAX} lines: send smaller batches")));
             }
-            let kind = if !goes_on && is_object(&frame) { FrameKind::Json } else { FrameKind::Line };
+            let kind = if goes_on || frame.cut { FrameKind::Line } else { FrameKind::of_line(&frame.bytes) };
             self.frames.push(self.stamp.frame(kind, frame.bytes));
         }
         Ok(())
     }
-}
-
-/// Whether a line looks like a JSON object; whether it is one, the decoder finds out.
-fn is_object(frame: &FrameBytes) -> bool {
-    let text = frame.bytes.trim_ascii();
-    !frame.cut && text.first() == Some(&b'{') && text.last() == Some(&b'}')
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {

@@ -40,11 +40,12 @@ pub(super) fn href(query: &str, first: Timestamp, last: Timestamp) -> String {
     link("/suche", &[("q", query), ("von", &from), ("bis", &to)])
 }
 
+/// A scan is told by a few of its flows.
+const FLOWS_SHOWN: usize = 8;
+
 /// The lines and flows of these sequences that the viewer may see, in order of time, at most `limit`.
 pub(super) fn load(ask: &Ask, seqs: &[Seq], limit: usize) -> Result<Vec<Evidence>, PageError> {
     let (scope, sites) = (ask.scope(), ask.app.sites());
-    // The last ones complete the story: a guess that succeeded stands at the end.
-    let seqs = seqs.get(seqs.len().saturating_sub(limit)..).unwrap_or_default();
     let mut lines: Vec<(Timestamp, Evidence)> = vec![];
     if let Some(store) = &ask.app.events {
         for event in store.by_seq(seqs, &scope, &sites) {
@@ -53,13 +54,16 @@ pub(super) fn load(ask: &Ask, seqs: &[Seq], limit: usize) -> Result<Vec<Evidence
             lines.push((event.timestamp, Evidence { time: show::precise(event.timestamp), text: event.line().to_owned(), fields }));
         }
     }
-    if let Some(store) = &ask.app.flows {
-        for flow in store.by_seq(seqs, &scope, &sites).map_err(PageError::store)? {
-            lines.push((flow.start, Evidence { time: show::precise(flow.start), text: super::flows::sentence(&flow), fields: vec![] }));
+    // Lines say more than flows: those take the places that are left. The last ones complete the story.
+    lines.sort_by_key(|(at, _)| *at);
+    lines.drain(..lines.len().saturating_sub(limit));
+    if let (Some(store), left @ 1..) = (&ask.app.flows, limit - lines.len()) {
+        let flows = store.by_seq(seqs, &scope, &sites).map_err(PageError::store)?;
+        for flow in flows.iter().rev().take(left.min(FLOWS_SHOWN)) {
+            lines.push((flow.start, Evidence { time: show::precise(flow.start), text: super::flows::sentence(flow), fields: vec![] }));
         }
     }
     lines.sort_by_key(|(at, _)| *at);
-    lines.truncate(limit);
     Ok(lines.into_iter().map(|(_, line)| line).collect())
 }
 

@@ -34,6 +34,8 @@ const MEASURES: [(&str, &str, Measure); 3] =
 
 struct TopLine {
     value: String,
+    /// Width of the bar, the first row being 100.
+    width: String,
     href: String,
     share: String,
     bytes: String,
@@ -125,20 +127,24 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
                 Caption {
                     id: "fluss-zeit", title: "Datenverkehr über die Zeit", desc: "Balken je gleich langem Abschnitt des Zeitraums."
                 };
-            page.chart = chart::stacked(caption, &[Series { class: "f-act", name: measure_label }], &bars);
+            let written = |value: f64| if ranking == Measure::Bytes { show::bytes(value as u64) } else { show::decimal(value, 0) };
+            page.chart = chart::stacked_in(caption, &[Series { class: "f-act", name: measure_label }], &bars, &written);
+            let amount = |row: &ingest::flows::TopRow| match ranking {
+                Measure::Bytes => row.bytes,
+                Measure::Packets => row.packets,
+                Measure::Flows => row.flows,
+            };
+            let most = top.rows.first().map_or(0, amount);
             page.rows = top
                 .rows
                 .iter()
                 .map(|row| {
-                    let value = match ranking {
-                        Measure::Bytes => row.bytes,
-                        Measure::Packets => row.packets,
-                        Measure::Flows => row.flows,
-                    };
+                    let value = amount(row);
                     TopLine {
                         value: row.key.replace(" > ", " → "),
                         href: range.link("/fluesse", &[("q", &narrowed(text, field, &row.key)), ("feld", field), ("mass", measure)]),
-                        share: format!("{:.1}", value as f64 / (total.max(1) as f64) * 100.0),
+                        width: format!("{:.1}", value as f64 / (most.max(1) as f64) * 100.0),
+                        share: format!("{}\u{a0}%", show::decimal(value as f64 / (total.max(1) as f64) * 100.0, 1)),
                         bytes: show::bytes(row.bytes),
                         packets: show::num(row.packets),
                         flows: show::num(row.flows),

@@ -45,7 +45,7 @@ impl Row {
         Self {
             href: format!("/vorfall/{}", incident.number),
             number: incident.number.clone(),
-            title: incident.title.clone(),
+            title: short(&incident.title, &place(incident)),
             severity: words::level_badge(incident.severity),
             state: words::state_badge(incident.state),
             body: place(incident),
@@ -55,6 +55,11 @@ impl Row {
             last: show::time(at, now),
         }
     }
+}
+
+/// A title without the place that the list names beside it.
+fn short(title: &str, place: &str) -> String {
+    title.strip_suffix(&format!(" ({place})")).unwrap_or(title).to_owned()
 }
 
 fn place(incident: &Incident) -> String {
@@ -197,7 +202,6 @@ struct DetailPage {
     observables: Vec<(&'static str, Vec<(String, String)>)>,
     chart: Markup,
     evidence: Vec<Evidence>,
-    evidence_total: String,
     evidence_href: String,
     evidence_none: &'static str,
     history: Vec<Entry>,
@@ -244,7 +248,6 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         story: view.summary.clone(),
         observables: observables(&view, internal),
         chart: Markup::default(),
-        evidence_total: format!("{} Ereignisse", show::num(incident.events)),
         evidence_href: if internal && !evidence_query.is_empty() {
             super::evidence::href(&evidence_query, incident.first_activity, incident.last_activity)
         } else {
@@ -288,7 +291,8 @@ fn find(ask: &Ask) -> Result<(IncidentId, IncidentView), PageError> {
 fn observables(view: &IncidentView, internal: bool) -> Vec<(&'static str, Vec<(String, String)>)> {
     /// More say nothing on a page; the search shows all.
     const VALUES_MAX: usize = 12;
-    let known = view.observables.iter().filter_map(|(field, values)| {
+    let known = FIELDS_SHOWN.iter().filter_map(|field| {
+        let values = view.observables.get(*field)?;
         let label = ingest::fields::FieldId::find(field)?.label();
         let values = values.iter().take(VALUES_MAX).map(|value| {
             let href = if internal { link("/suche", &[("q", &super::evidence::term(field, value))]) } else { String::new() };
@@ -298,6 +302,19 @@ fn observables(view: &IncidentView, internal: bool) -> Vec<(&'static str, Vec<(S
     });
     known.filter(|(_, values)| !values.is_empty()).collect()
 }
+
+/// Who and what took part, in the order of the story; the rest is one click away in the evidence.
+const FIELDS_SHOWN: [&str; 9] = [
+    "source.ip",
+    "destination.ip",
+    "host.name",
+    "user.name",
+    "user.target.name",
+    "group.name",
+    "destination.port",
+    "threat.indicator.name",
+    "dns.question.name",
+];
 
 fn history(ask: &Ask, view: &IncidentView, names: &Names, internal: bool) -> Vec<Entry> {
     let notes: HashMap<String, &str> = view.notes.iter().map(|note| (note.id.to_string(), note.text.as_str())).collect();

@@ -205,9 +205,10 @@ const SERIES: [Level; 5] = [Level::Informational, Level::Low, Level::Medium, Lev
 
 /// The last 24 hours, each with its alerts by level as in `SERIES`.
 fn per_hour(alerts: &[(Timestamp, Level)], now: Timestamp) -> Vec<(Timestamp, [f64; 5])> {
-    let start = now.plus(-24 * Timestamp::HOUR);
+    // Whole hours, the one that runs among them.
+    let start = Timestamp(now.0.div_euclid(Timestamp::HOUR).saturating_mul(Timestamp::HOUR)).plus(-23 * Timestamp::HOUR);
     let mut hours: Vec<(Timestamp, [f64; 5])> = (0..24).map(|hour| (start.plus(hour * Timestamp::HOUR), [0.0; 5])).collect();
-    for (at, level) in alerts.iter().filter(|(at, _)| *at >= start && *at < now) {
+    for (at, level) in alerts.iter().filter(|(at, _)| *at >= start && *at <= now) {
         let hour = usize::try_from(at.since(start) / Timestamp::HOUR).unwrap_or(0);
         let place = SERIES.iter().position(|known| known == level).unwrap_or(0);
         if let Some(count) = hours.get_mut(hour).and_then(|hour| hour.1.get_mut(place)) {
@@ -347,12 +348,12 @@ mod tests {
         let now = Timestamp(100 * Timestamp::HOUR);
         let at = |hours: i64| now.plus(-hours * Timestamp::HOUR);
         let hours = per_hour(
-            &[(at(24), Level::Low), (at(1), Level::Critical), (now.plus(-1), Level::Critical), (at(25), Level::High), (now, Level::High)],
+            &[(at(23), Level::Low), (now, Level::Critical), (at(1), Level::Critical), (at(25), Level::High), (now.plus(1), Level::High)],
             now,
         );
         assert_eq!(hours.len(), 24);
         assert_eq!(hours[0].1, [0.0, 1.0, 0.0, 0.0, 0.0]);
-        assert_eq!(hours[23].1, [0.0, 0.0, 0.0, 0.0, 2.0]);
+        assert_eq!((hours[22].1, hours[23].1), ([0.0, 0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 0.0, 1.0]));
         assert_eq!(hours.iter().map(|hour| hour.1.iter().sum::<f64>()).sum::<f64>(), 3.0);
     }
 
