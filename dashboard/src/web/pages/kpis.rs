@@ -177,7 +177,8 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
             light: now.map_or_else(written::light_withheld, written::light),
             value: now.map_or_else(|| "–".into(), written::value),
             facts,
-            spark: chart::sparkline(&trend),
+            // Two points make no trend.
+            spark: if trend.len() > 2 { chart::sparkline(&trend) } else { Markup::default() },
         });
         drawings.push(columns(&choice, &figures, &quarters, def));
         drawings.extend(now.and_then(|value| curve(value, choice.cases)));
@@ -229,10 +230,15 @@ fn columns(choice: &Choice, figures: &Figures, quarters: &[Period], def: &adviso
     let desc = format!("Säulen über {} Quartale, gestrichelt das Ziel.", quarters.len());
     let unit = if def.unit == Unit::Hours { "h" } else { "%" };
     let columns: Vec<Column> = quarters.iter().map(column).collect();
+    let gap = match (columns.iter().any(|column| column.value.is_none()), choice.cases) {
+        (false, _) => "",
+        (true, true) => " Lücke: kein Wert, weil es keine Fälle gab oder noch keiner beendet ist.",
+        (true, false) => " Lücke: kein Wert, oder er bleibt verborgen.",
+    };
     Drawing {
         chart: chart::columns(Caption { id: &id, title: &title, desc: &desc }, def.name, unit, &columns, def.target),
         title,
-        note: format!("Gestrichelt: Ziel {}. Eine Lücke heißt: keine Fälle, oder die Zahl bleibt verborgen.", written::target(def)),
+        note: format!("Gestrichelt: Ziel {}.{gap}", written::target(def)),
     }
 }
 

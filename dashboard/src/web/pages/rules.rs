@@ -38,7 +38,7 @@ impl Quality {
         let text = match judged {
             0 => "noch keiner bewertet".to_owned(),
             n if n < CASES_MIN as u64 => {
-                format!("{} von {n} bewerteten zutreffend, {} Fehlalarm; zu wenige Fälle für Anteile", of.true_positive, of.false_positive)
+                format!("{} von {n} zutreffend, {} Fehlalarm; zu wenige Fälle für Anteile", of.true_positive, of.false_positive)
             }
             n => format!(
                 "{} zutreffend, {} erlaubt, {} Fehlalarm (n\u{a0}=\u{a0}{})",
@@ -207,11 +207,7 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
             steps: playbook
                 .steps
                 .iter()
-                .map(|step| Step {
-                    text: step.text.clone(),
-                    within: format!("binnen {}", show::duration(step.within_minutes.saturating_mul(Timestamp::MINUTE))),
-                    confirm: step.confirm.clone(),
-                })
+                .map(|step| Step { text: step.text.clone(), within: within(step.within_minutes), confirm: step.confirm.clone() })
                 .collect(),
         }),
         file: &compiled.file,
@@ -222,6 +218,15 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         parts: !compiled.alerts,
     };
     ask.page(&page)
+}
+
+fn within(minutes: i64) -> String {
+    const DAY_MINUTES: i64 = Timestamp::DAY / Timestamp::MINUTE;
+    match (minutes / DAY_MINUTES, minutes % DAY_MINUTES) {
+        (1, 0) => "binnen eines Tages".into(),
+        (days, 0) => format!("binnen {days}\u{a0}Tagen"),
+        _ => format!("binnen {}", show::duration(minutes.saturating_mul(Timestamp::MINUTE))),
+    }
 }
 
 /// An alert leads to its case, or where it stands in none to its lines.
@@ -265,7 +270,7 @@ mod tests {
         };
         expect![[r#"
             noch keiner bewertet []
-            4 von 9 bewerteten zutreffend, 3 Fehlalarm; zu wenige Fälle für Anteile []
+            4 von 9 zutreffend, 3 Fehlalarm; zu wenige Fälle für Anteile []
             75 % zutreffend, 5 % erlaubt, 20 % Fehlalarm (n = 20) [("f-act", "0.0", "75.0"), ("rest", "75.0", "5.0"), ("f-high", "80.0", "20.0")]
         "#]]
         .assert_eq(&[quality(0, 0, 0), quality(4, 2, 3), quality(15, 1, 4)].concat());
@@ -304,7 +309,7 @@ mod tests {
             "203.0.113.9",
             "href=\"/vorfall/TC-2026-000001\"",
             "Fehlalarm",
-            "0 von 1 bewerteten zutreffend, 1 Fehlalarm",
+            "0 von 1 zutreffend, 1 Fehlalarm",
             "Sperren Sie die angreifende Adresse",
             "binnen 4\u{a0}h",
             "alten Passwort oder Schlüssel",

@@ -12,11 +12,16 @@ use crate::show::{self, Markup, Tone};
 pub(super) const WITHHELD: &str = "verborgen, zu wenige Stellen";
 
 pub(super) fn light(value: &KpiValue) -> Markup {
-    match value.light {
-        Light::Good => show::badge(Tone::Good, "Ziel erreicht"),
-        Light::Endangered => show::badge(Tone::Mid, "Ziel knapp verfehlt"),
-        Light::Missed => show::badge(Tone::High, "Ziel verfehlt"),
-        Light::Unrated => show::badge(Tone::Quiet, "zu wenige Fälle"),
+    let (tone, word) = match value.light {
+        Light::Good => (Tone::Good, "Ziel erreicht"),
+        Light::Endangered => (Tone::Mid, "Ziel knapp verfehlt"),
+        Light::Missed => (Tone::High, "Ziel verfehlt"),
+        Light::Unrated => (Tone::Quiet, "zu wenige Fälle"),
+    };
+    // The value above is of all cases; where the light is of some only, it has to say so.
+    match value.def.target_for {
+        "" => show::badge(tone, word),
+        part => show::badge(tone, &format!("{word}: {part}")),
     }
 }
 
@@ -79,7 +84,9 @@ pub(super) fn facts(value: &KpiValue, cases: bool) -> Vec<(&'static str, String)
     let spread = match &value.figure {
         Figure::Duration { p90: Some(p90), .. } => format!("Median; neun von zehn binnen {} (P90)", hours(*p90)),
         Figure::Survival { curve, .. } if curve.n > 0 => survival(value),
-        Figure::Share { proportion: Some(p) } => format!("95-%-Intervall {} bis {}", show::percent(p.low), show::percent(p.high)),
+        Figure::Share { proportion: Some(p) } => {
+            format!("95\u{2011}%\u{2011}Intervall {} bis {}", show::percent(p.low), show::percent(p.high))
+        }
         _ => String::new(),
     };
     if !spread.is_empty() {
@@ -97,6 +104,7 @@ fn count(value: &KpiValue, cases: bool) -> String {
     let text = match &value.figure {
         Figure::Duration { missing: 0, .. } => format!("n\u{a0}=\u{a0}{n}"),
         Figure::Duration { missing, .. } => format!("n\u{a0}=\u{a0}{n}, {} noch ohne", show::num(*missing as i128)),
+        Figure::Survival { curve, .. } if curve.n > 0 && curve.censored == 0 => format!("n\u{a0}=\u{a0}{n}, alle eingedämmt"),
         Figure::Survival { curve, .. } => format!("n\u{a0}=\u{a0}{n}, {} noch nicht eingedämmt", show::num(curve.censored)),
         // One or two cases are nearly a name: without the right to see them only the rounded share is told.
         Figure::Share { proportion: Some(p) } if cases || (small(p.hits) && small(p.of - p.hits)) => {
@@ -128,8 +136,11 @@ fn rated(value: &KpiValue) -> String {
 /// Median, interval and P90 of a figure whose cases may still run.
 pub(super) fn survival(value: &KpiValue) -> String {
     let Figure::Survival { low, high, p90, .. } = &value.figure else { return String::new() };
+    if low.is_none() && value.figure.value().is_none() {
+        return "Median nach Kaplan-Meier; weniger als die Hälfte ist eingedämmt".into();
+    }
     let end = |end: &Option<f64>| end.map_or_else(|| "nicht erreicht".to_owned(), hours);
-    format!("Median nach Kaplan-Meier, 95-%-Intervall {} bis {}, P90 {}", end(low), end(high), end(p90))
+    format!("Median nach Kaplan-Meier, 95\u{2011}%\u{2011}Intervall {} bis {}, P90 {}", end(low), end(high), end(p90))
 }
 
 /// The curve's steps. Without the right to see cases each step stands for at least three of them.
@@ -190,7 +201,9 @@ mod tests {
         let def = *KPIS.iter().find(|def| def.number == number).unwrap();
         let value = KpiValue { def, figure, light: Light::Unrated, quality: Quality { events: 12, late: 1, corrected: 0 }, rows: vec![] };
         let facts: Vec<String> = facts(&value, cases).iter().map(|(label, text)| format!("{label}: {text}")).collect();
-        expected.assert_eq(&format!("{}\n{}\n{}", super::value(&value), facts.join("\n"), quality(&value)).replace('\u{a0}', " "));
+        expected.assert_eq(
+            &format!("{}\n{}\n{}", super::value(&value), facts.join("\n"), quality(&value)).replace('\u{a0}', " ").replace('\u{2011}', "-"),
+        );
     }
 
     #[test]
@@ -213,7 +226,7 @@ mod tests {
             true,
             expect![[r#"
                 nicht erreicht
-                Streuung: Median nach Kaplan-Meier, 95-%-Intervall nicht erreicht bis nicht erreicht, P90 nicht erreicht
+                Streuung: Median nach Kaplan-Meier; weniger als die Hälfte ist eingedämmt
                 Fälle: n = 1, 1 noch nicht eingedämmt, zu wenige für ein Urteil
                 Ziel: ≤ 24 h
                 Aus 12 Einträgen im Verlauf: einer erst mehr als einen Tag danach erfasst."#]],
