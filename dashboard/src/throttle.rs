@@ -104,6 +104,7 @@ mod tests {
         for n in 0..30 {
             throttle.tried(&format!("user{n}"), "10.0.0.1", Timestamp(5));
         }
+        throttle.tried("user3", "10.0.0.1", Timestamp(6));
         throttle.succeeded("user3", "10.0.0.1");
         assert!(throttle.wait("new", "10.0.0.1", Timestamp(6)).is_some());
         assert!(throttle.wait("new", "10.0.0.2", Timestamp(6)).is_none());

@@ -13,7 +13,7 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -150,10 +150,10 @@ async fn run(
     query: Pairs,
     form: Pairs,
     headers: HeaderMap,
-    peer: Option<SocketAddr>,
+    peer: Option<IpAddr>,
 ) -> Response {
     let work = move || {
-        let mut ask = Ask::new(app, path, params, query, form, headers, peer.map(|peer| peer.ip()));
+        let mut ask = Ask::new(app, path, params, query, form, headers, peer);
         let reply = admit(&mut ask, route);
         reply.unwrap_or_else(|error| pages::error::respond(&ask, error))
     };
