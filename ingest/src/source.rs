@@ -253,7 +253,8 @@ impl Consumer for SourceConsumer {
             delta.frames += 1;
             delta.bytes += i64::try_from(frame.payload.len()).unwrap_or(0);
             delta.records += records;
-            delta.defective += i64::from(!defects.is_empty());
+            // RFC 3164 has no year: that it had to be worked out is counted below, but it is no fault of the sender.
+            delta.defective += i64::from(defects.iter().any(|defect| defect != Defect::NoYear));
             for defect in defects.iter().map(Defect::name) {
                 *delta.defects.entry(defect).or_default() += 1;
             }

@@ -146,7 +146,9 @@ impl Frame {
 fn navigation(ask: &Ask, role: Option<Role>, place: Place) -> Vec<NavGroup> {
     let mut groups: Vec<NavGroup> = vec![];
     for (group, at, href, label) in NAVIGATION {
-        if !may(role, href) || (*at == Place::Mailbox && !ask.app.settings.demo) {
+        // Whose start page is another page needs no item for it.
+        let elsewhere = *at == Place::Overview && matches!(role, Some(Role::Steering | Role::Auditor | Role::Admin));
+        if elsewhere || !may(role, href) || (*at == Place::Mailbox && !ask.app.settings.demo) {
             continue;
         }
         let (group, label) = renamed(role, group, *at, label);
@@ -168,7 +170,6 @@ fn renamed(role: Option<Role>, group: &'static str, place: Place, label: &'stati
         (Some(Role::Municipality | Role::Provider), Place::Sources) => ("Ihre Stelle", "Ihre Quellen"),
         (Some(Role::Municipality | Role::Provider), Place::Advisories) => ("Warndienst", "Warnungen"),
         (Some(Role::Municipality | Role::Provider), Place::Subscriptions) => ("Warndienst", "Abos"),
-        (Some(Role::Steering | Role::Auditor | Role::Admin), Place::Overview) => ("Start", "Start"),
         _ => (group, label),
     }
 }

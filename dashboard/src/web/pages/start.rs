@@ -1,5 +1,5 @@
 //! The start page: where somebody lands after signing in. For the CERT the Lage, for a body what it is asked to do,
-//! for the others the doors that are open to them.
+//! for the others the page that is their work.
 
 use std::collections::HashMap;
 
@@ -16,9 +16,9 @@ use ingest::scope::Scope;
 use ingest::time::Timestamp;
 
 use super::incidents::{Row, visible};
-use crate::access::role_label;
 use crate::chart::{self, Bar, Caption, Series};
 use crate::show::{self, Markup, Tone, filters};
+use crate::web::ask::see_other;
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
 use crate::words::{self, Names};
@@ -27,21 +27,10 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
     match ask.viewer()?.role {
         Role::Analyst | Role::Lead => overview(ask),
         Role::Municipality | Role::Provider => portal(ask),
-        Role::Steering | Role::Auditor | Role::Admin => doors(ask),
+        // Their work is one page: nobody needs a page before it.
+        Role::Steering | Role::Auditor => Ok(see_other("/kennzahlen")),
+        Role::Admin => Ok(see_other("/quellen")),
     }
-}
-
-#[derive(Template)]
-#[template(path = "start.html")]
-struct StartPage {
-    frame: Frame,
-    role: &'static str,
-    today: String,
-}
-
-fn doors(ask: &Ask) -> Reply {
-    let role = role_label(ask.viewer()?.role);
-    ask.page(&StartPage { frame: ask.frame("Start", Place::Overview), role, today: show::date_long(ask.now) })
 }
 
 /// One figure of the Lage.
