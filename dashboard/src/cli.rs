@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueHint};
 
 /// Wartburg: die Sicherheitsplattform von ThüringenCERT.
 #[derive(Debug, Parser)]
@@ -17,6 +17,8 @@ use clap::{Args, Parser, Subcommand, ValueHint};
                   Im Betrieb:         wartburg serve --config wartburg.toml\n\
                   Eine Datei prüfen:  wartburg import auth.log && wartburg incidents",
     disable_help_subcommand = true,
+    disable_help_flag = true,
+    disable_version_flag = true,
     subcommand_required = true,
     arg_required_else_help = true
 )]
@@ -27,8 +29,33 @@ pub struct Cli {
     /// Konfigurationsdatei (TOML); `wartburg check-config --example` zeigt eine
     #[arg(long, global = true, value_name = "DATEI", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
+    /// Zeigt diese Hilfe; -h die kurze
+    #[arg(short, long, global = true, action = ArgAction::Help)]
+    help: Option<bool>,
+    /// Zeigt die Version
+    #[arg(short = 'V', long, action = ArgAction::Version)]
+    version: Option<bool>,
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Reads the command line; on `--help` or wrong usage it says so and ends the program.
+pub fn parse() -> Cli {
+    let matches = command().get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// The definition with its headings in German.
+pub fn command() -> clap::Command {
+    german(Cli::command())
+}
+
+fn german(command: clap::Command) -> clap::Command {
+    command
+        .help_template("{about-with-newline}\nAufruf: {usage}\n\n{all-args}{after-help}")
+        .subcommand_help_heading("Befehle")
+        .mut_args(|arg| arg.help_heading("Angaben"))
+        .mut_subcommands(german)
 }
 
 #[derive(Debug, Subcommand)]
@@ -231,18 +258,16 @@ pub enum UserCommand {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_definition_is_sound() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
     fn every_command_has_a_help_line() {
-        for command in Cli::command().get_subcommands() {
+        for command in command().get_subcommands() {
             assert!(command.get_about().is_some(), "{}", command.get_name());
         }
     }

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use clap::CommandFactory as _;
 use detect::alert::{AlertFilter, alert_list};
-use detect::incident::{IncidentFilter, incident_json};
+use detect::incident::{IncidentFilter, State, incident_json};
 use detect::intel::IndicatorSet;
 use detect::pack::{rules_check, rules_run, rules_test};
 use detect::role::Role;
+use detect::rule::Level;
 use detect::sigma::RuleSet;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ingest::body::{SITE_UNKNOWN, SiteTable, body_list};
@@ -40,6 +40,7 @@ use crate::config::{self, Config};
 use crate::node::{Node, View};
 use crate::show;
 use crate::user::{User, UserId, password_hash, user_add};
+use crate::words;
 
 /// Some input failed; the rest was done.
 const SOME_FAILED: u8 = 1;
@@ -72,7 +73,7 @@ pub fn run(cli: &Cli, config: &Config, clock: &Clock) -> Result<ExitCode> {
             ExitCode::SUCCESS
         }
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "wartburg", &mut out);
+            clap_complete::generate(*shell, &mut crate::cli::command(), "wartburg", &mut out);
             ExitCode::SUCCESS
         }
     };
@@ -359,8 +360,8 @@ fn incidents(json: bool, view: &View, out: &mut dyn Write) -> Result<ExitCode> {
                 out,
                 "{}  {:<13} {:<10} {}  ({place}, {} Ereignisse)",
                 incident.number,
-                incident.severity,
-                incident.state,
+                Level::parse(incident.severity).map_or(incident.severity, words::level),
+                State::parse(incident.state).map_or(incident.state, words::state),
                 show::safe(&incident.title),
                 incident.events
             )?;
@@ -378,8 +379,8 @@ fn alerts(json: bool, view: &View, out: &mut dyn Write) -> Result<ExitCode> {
                 out,
                 "{}  {:<13} {:<12} {}  {}",
                 alert.first.rfc3339(),
-                alert.level.as_str(),
-                alert.state.as_str(),
+                words::level(alert.level),
+                words::alert_state(alert.state),
                 show::safe(&alert.title),
                 show::safe(&alert.entity)
             )?;

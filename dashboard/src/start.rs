@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use ingest::time::Clock;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{self, Cli, Command};
 use crate::command;
 use crate::config::{self, Config};
 use crate::{demo, serve};
@@ -16,7 +15,7 @@ const WRONG_USAGE: u8 = 2;
 
 /// Runs the program and says how it ended.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = cli::parse();
     log_start(&cli.command);
     let config = match configuration(&cli) {
         Ok(config) => config,
