@@ -191,7 +191,10 @@ fn pick(candidates: &[(Alert, bool)], finding: &Finding) -> Option<Alert> {
     // Judged true and closed, and it goes on: that must come up again. Judged harmless, it stays quiet for the day.
     let silent = |alert: &Alert| alert.disposition == Some(Disposition::TruePositive) && alert.seq_last < seq;
     let eligible = || candidates.iter().filter(|(alert, _)| !silent(alert)).map(|(alert, _)| alert);
-    let holding = candidates.iter().find(|(_, holds)| *holds).map(|(alert, _)| alert);
+    // Two may hold it, where an engine's reports overlap over a window's end: then the one whose stretch it lies in.
+    let covers = |alert: &Alert| alert.first <= finding.first && finding.last <= alert.last;
+    let holders = || candidates.iter().filter(|(_, holds)| *holds).map(|(alert, _)| alert);
+    let holding = holders().find(|alert| covers(alert)).or_else(|| holders().next());
     let before = || eligible().filter(|alert| alert.anchor <= finding.first).max_by_key(|alert| alert.anchor);
     let after = || eligible().filter(|alert| alert.anchor > finding.first).min_by_key(|alert| alert.anchor);
     holding.or_else(before).or_else(after).cloned()

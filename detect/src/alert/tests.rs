@@ -158,6 +158,20 @@ proptest! {
 }
 
 #[test]
+fn a_record_that_two_alerts_hold_is_known_to_the_earlier() {
+    let world = World::new();
+    let findings = [spec("203.0.113.10", 1, 1_840, [1]), spec("203.0.113.10", 1, 2_338, [2]), spec("203.0.113.10", 1, 3_280, [2, 3])];
+    for finding in &findings {
+        world.file(finding);
+    }
+    let before = world.dump();
+    for finding in &findings {
+        assert!(matches!(world.file(finding), Filed::Known { .. }));
+    }
+    assert_eq!(before, world.dump());
+}
+
+#[test]
 fn a_rules_quality_counts_its_verdicts_since_a_moment() {
     let world = World::new();
     let verdicts = [Some(Disposition::TruePositive), Some(Disposition::FalsePositive), Some(Disposition::Benign), None];
