@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ingest::body::SITE_UNKNOWN;
 use ingest::decode::{Options, decode};
-use ingest::frame::{Frame, FrameKind, NewFrame, Seq, Transport};
+use ingest::frame::{Frame, FrameKind, Marks, NewFrame, Seq, Transport};
 use ingest::time::Timestamp;
 
 /// Three firewall lines to two of sshd and one of each other kind.
@@ -31,6 +31,7 @@ fn frame(line: &str) -> Frame {
         peer: Ipv4Addr::LOCALHOST.into(),
         transport: Transport::Tcp,
         kind: FrameKind::Line,
+        marks: Marks::default(),
         payload: line.as_bytes().into(),
     };
     Frame { seq: Seq(1), frame }

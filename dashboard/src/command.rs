@@ -26,7 +26,7 @@ use ingest::events::SearchRequest;
 use ingest::fields::FieldId;
 use ingest::flow::netflow::NetflowDecoder;
 use ingest::flows::{FlowRange, GroupBy, Measure, TopRequest};
-use ingest::frame::{Frame, FrameKind, NewFrame, PAYLOAD_BYTES_MAX, Seq, Transport};
+use ingest::frame::{Frame, FrameKind, Marks, NewFrame, PAYLOAD_BYTES_MAX, Seq, Transport};
 use ingest::import::{Content, Imported, Request, import_file, unpacked};
 use ingest::query::Query;
 use ingest::record::{FlowView, Record};
@@ -284,7 +284,15 @@ fn frame(seq: u64, kind: FrameKind, payload: &[u8], now: Timestamp) -> Frame {
     let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
     Frame {
         seq: Seq(seq),
-        frame: NewFrame { received_at: now, site: SITE_UNKNOWN, peer, transport: Transport::Import, kind, payload: payload.into() },
+        frame: NewFrame {
+            received_at: now,
+            site: SITE_UNKNOWN,
+            peer,
+            transport: Transport::Import,
+            kind,
+            marks: Marks::default(),
+            payload: payload.into(),
+        },
     }
 }
 

@@ -2,11 +2,12 @@
 //! default, example and German help; the checks, the messages and the commented example are made from that table.
 //! An error names file, line, key, value and an accepted example; an unknown key names the nearest known one.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ingest::body::Prefix;
+use ingest::listen::{Addresses, Listener};
 use toml::de::{DeTable, DeValue};
 
 /// One thing that is wrong, for people.
@@ -31,11 +32,8 @@ pub struct Config {
 
 #[derive(Clone, Debug, Default)]
 pub struct Intake {
-    pub syslog_udp: Option<SocketAddr>,
-    pub syslog_tcp: Option<SocketAddr>,
-    pub http: Option<SocketAddr>,
+    pub addresses: Addresses,
     pub http_token: Option<String>,
-    pub netflow_udp: Option<SocketAddr>,
     pub udp_receive_buffer_bytes: usize,
 }
 
@@ -56,11 +54,23 @@ pub struct Mail {
     pub from: String,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct SiteConfig {
     pub name: String,
     pub body: Option<String>,
     pub prefixes: Vec<Prefix>,
+    /// Names in client certificates, or their fingerprints.
+    pub certificates: Vec<String>,
+    /// What its HTTP senders authenticate with.
+    pub tokens: Vec<String>,
+}
+
+impl fmt::Debug for SiteConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The tokens stay out of every log.
+        let Self { name, body, prefixes, certificates, tokens } = self;
+        write!(f, "SiteConfig({name:?}, {body:?}, {prefixes:?}, {certificates:?}, {} tokens)", tokens.len())
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,6 +86,9 @@ enum Kind {
     Zone,
     Url,
     Prefixes,
+    Texts,
+    /// Files whose first lines are the secrets.
+    Secrets,
 }
 
 struct Key {
@@ -115,6 +128,12 @@ const KEYS: &[Key] = &[
         "\"/etc/wartburg/intake.token\"",
         "Datei mit dem Bearer-Token, das Absender nennen müssen",
     ),
+    key("intake.syslog_tls", Kind::Address, "\"aus\"", "\"0.0.0.0:6514\"", "Syslog über TLS (RFC 5425); \"aus\" schaltet ab"),
+    key("intake.relp", Kind::Address, "\"aus\"", "\"0.0.0.0:2514\"", "RELP, jede Zeile nach fsync bestätigt; \"aus\" schaltet ab"),
+    key("intake.relp_tls", Kind::Address, "\"aus\"", "\"0.0.0.0:2515\"", "RELP über TLS; \"aus\" schaltet ab"),
+    key("intake.gelf_udp", Kind::Address, "\"aus\"", "\"0.0.0.0:12201\"", "GELF über UDP, auch in Teilen; \"aus\" schaltet ab"),
+    key("intake.gelf_tcp", Kind::Address, "\"aus\"", "\"0.0.0.0:12201\"", "GELF über TCP; \"aus\" schaltet ab"),
+    key("intake.https", Kind::Address, "\"aus\"", "\"0.0.0.0:8515\"", "wie intake.http, über TLS; \"aus\" schaltet ab"),
     key("intake.netflow_udp", Kind::Address, "\"0.0.0.0:2055\"", "\"0.0.0.0:2055\"", "NetFlow v5 und v9 über UDP; \"aus\" schaltet ab"),
     key(
         "intake.udp_receive_buffer_bytes",
@@ -162,6 +181,20 @@ const KEYS: &[Key] = &[
     key("sites[].name", Kind::Text, "", "\"rathaus-soemmerda\"", "Kurzname des Standorts; ändert sich nie"),
     key("sites[].body", Kind::Text, "", "\"Stadtverwaltung Sömmerda\"", "Stelle, zu der er gehört"),
     key("sites[].prefixes", Kind::Prefixes, "", "[\"10.20.0.0/16\"]", "Netze, aus denen er sendet"),
+    key(
+        "sites[].certificates",
+        Kind::Texts,
+        "",
+        "[\"collector.soemmerda.example\"]",
+        "Namen in den Client-Zertifikaten seiner Absender, oder \"sha256:…\" (geht vor dem Netz)",
+    ),
+    key(
+        "sites[].token_files",
+        Kind::Secrets,
+        "",
+        "[\"/etc/wartburg/soemmerda.token\"]",
+        "Dateien mit den Tokens seiner HTTP-Absender (gehen vor dem Netz)",
+    ),
 ];
 
 /// Reads and checks a file.
@@ -227,6 +260,7 @@ enum Checked {
     Integer(i64),
     Paths(Vec<PathBuf>),
     Prefixes(Vec<Prefix>),
+    Texts(Vec<String>),
     Zone(chrono_tz::Tz),
 }
 
@@ -243,7 +277,7 @@ impl Reader<'_> {
                 DeValue::Table(inner) if KEYS.iter().any(|key| key.path.starts_with(&format!("{path}."))) => self.table(&path, inner),
                 DeValue::Array(items) if KEYS.iter().any(|key| key.path.starts_with(&format!("{path}[]."))) => {
                     for item in items {
-                        self.config.sites.push(SiteConfig { name: String::new(), body: None, prefixes: Vec::new() });
+                        self.config.sites.push(SiteConfig::default());
                         if let DeValue::Table(inner) = item.get_ref() {
                             self.table(&format!("{path}[]"), inner);
                         }
@@ -292,15 +326,17 @@ impl Reader<'_> {
         let config = &mut self.config;
         match (path, value) {
             ("data", Checked::Text(path)) => config.data = Some(path.into()),
-            ("intake.syslog_udp", Checked::Address(address)) => config.intake.syslog_udp = address,
-            ("intake.syslog_tcp", Checked::Address(address)) => config.intake.syslog_tcp = address,
-            ("intake.http", Checked::Address(address)) => config.intake.http = address,
             ("intake.http_token_file", Checked::Text(token)) => config.intake.http_token = Some(token),
-            ("intake.netflow_udp", Checked::Address(address)) => config.intake.netflow_udp = address,
             ("intake.udp_receive_buffer_bytes", Checked::Integer(bytes)) => {
                 config.intake.udp_receive_buffer_bytes = usize::try_from(bytes).unwrap_or_default();
             }
             ("web.listen", Checked::Address(address)) => config.web.listen = address,
+            (listener, Checked::Address(address)) => {
+                let named = |known: &Listener| listener.strip_prefix("intake.") == Some(known.as_str());
+                if let Some(listener) = Listener::ALL.into_iter().find(named) {
+                    config.intake.addresses[listener] = address;
+                }
+            }
             ("web.base_url", Checked::Text(url)) => config.web.base_url = url.trim_end_matches('/').to_owned(),
             ("mail.host", Checked::Text(host)) => config.mail.host = host,
             ("mail.port", Checked::Integer(port)) => config.mail.port = u16::try_from(port).unwrap_or_default(),
@@ -318,6 +354,8 @@ impl Reader<'_> {
                         ("sites[].name", Checked::Text(name)) => last.name = name,
                         ("sites[].body", Checked::Text(body)) => last.body = Some(body),
                         ("sites[].prefixes", Checked::Prefixes(prefixes)) => last.prefixes = prefixes,
+                        ("sites[].certificates", Checked::Texts(names)) => last.certificates = names,
+                        ("sites[].token_files", Checked::Texts(tokens)) => last.tokens = tokens,
                         _ => {}
                     }
                 }
@@ -347,12 +385,12 @@ fn check(key: &Key, value: &DeValue<'_>) -> Result<Checked, String> {
             text => text.parse().map(|address| Checked::Address(Some(address))).map_err(|_| "ist keine Adresse mit Port".to_owned()),
         },
         Kind::Text | Kind::Path => text().map(Checked::Text),
-        Kind::Secret => {
-            let path = text()?;
-            let secret = std::fs::read_to_string(&path).map_err(|error| format!("kann nicht gelesen werden ({error})"))?;
-            let secret = secret.lines().next().unwrap_or_default().trim().to_owned();
-            if secret.is_empty() { Err("ist eine leere Datei".to_owned()) } else { Ok(Checked::Text(secret)) }
+        Kind::Secret => secret(&text()?).map(Checked::Text),
+        Kind::Secrets => {
+            let read = |path: String| secret(&path).map_err(|problem| format!("enthält „{path}“: {problem}"));
+            list(value)?.into_iter().map(read).collect::<Result<_, _>>().map(Checked::Texts)
         }
+        Kind::Texts => list(value).map(Checked::Texts),
         Kind::Url => {
             let url = text()?;
             let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
@@ -378,6 +416,13 @@ fn check(key: &Key, value: &DeValue<'_>) -> Result<Checked, String> {
             list(value)?.into_iter().map(parse).collect::<Result<_, _>>().map(Checked::Prefixes)
         }
     }
+}
+
+/// The first line of a file.
+fn secret(path: &str) -> Result<String, String> {
+    let secret = std::fs::read_to_string(path).map_err(|error| format!("kann nicht gelesen werden ({error})"))?;
+    let secret = secret.lines().next().unwrap_or_default().trim().to_owned();
+    if secret.is_empty() { Err("ist eine leere Datei".to_owned()) } else { Ok(secret) }
 }
 
 fn list(value: &DeValue<'_>) -> Result<Vec<String>, String> {
@@ -495,12 +540,14 @@ mod tests {
                 name: "rathaus-soemmerda".into(),
                 body: Some("Stadtverwaltung Sömmerda".into()),
                 prefixes: vec!["10.20.0.0/16".parse().unwrap()],
+                certificates: vec!["collector.soemmerda.example".into()],
+                tokens: vec![],
             }]
         );
     }
 
     #[test]
     fn a_listener_can_be_switched_off() {
-        assert_eq!(parse("", "[intake]\nsyslog_udp = \"aus\"").unwrap().intake.syslog_udp, None);
+        assert_eq!(parse("", "[intake]\nsyslog_udp = \"aus\"").unwrap().intake.addresses[Listener::SyslogUdp], None);
     }
 }

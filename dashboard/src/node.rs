@@ -12,7 +12,7 @@ use detect::consumer::DetectConsumer;
 use detect::engine::Engine;
 use detect::playbook::Playbooks;
 use detect::sigma::RuleSet;
-use ingest::body::{SharedSites, Site, SiteId, SiteTable, body_list, site_add};
+use ingest::body::{SharedSites, Site, SiteId, SiteTable, body_list, site_add, site_put};
 use ingest::db::{Db, DbError, Migrations};
 use ingest::decode::{Options, decode};
 use ingest::event::Event;
@@ -217,15 +217,25 @@ pub fn database(dir: &Path) -> Result<Db> {
     Db::open(&dir.join("wartburg.db"), MIGRATIONS).context("Datenbank öffnen")
 }
 
-/// Brings the sites of the configuration into the database; sites that are there keep their identity.
+/// Brings the sites of the configuration into the database; sites that are there keep their identity, and are known by
+/// what the configuration says now.
 pub(crate) fn sites_apply(db: &Db, sites: &[SiteConfig], now: Timestamp) -> Result<()> {
     let sites = sites.to_vec();
     db.write(move |tx| {
         let known = SiteTable::load(tx)?;
         let bodies = body_list(tx)?;
-        for site in sites.iter().filter(|site| known.by_name(&site.name).is_none()) {
+        for site in &sites {
             let body = bodies.iter().find(|body| Some(&body.name) == site.body.as_ref()).map(|body| body.id);
-            site_add(tx, &Site { id: SiteId::new(now), name: site.name.clone(), body, prefixes: site.prefixes.clone() })?;
+            let known = known.by_name(&site.name);
+            let site = Site {
+                id: known.map_or_else(|| SiteId::new(now), |known| known.id),
+                name: site.name.clone(),
+                body,
+                prefixes: site.prefixes.clone(),
+                certificates: site.certificates.iter().map(|name| name.to_lowercase()).collect(),
+                tokens: site.tokens.iter().map(|token| ingest::listen::token_hash(token)).collect(),
+            };
+            if known.is_some() { site_put(tx, &site)? } else { site_add(tx, &site)? }
         }
         Ok::<_, DbError>(())
     })

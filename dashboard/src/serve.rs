@@ -42,10 +42,7 @@ pub struct Server {
 pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<Server> {
     let intake = &config.intake;
     let listen = ListenConfig {
-        syslog_udp: intake.syslog_udp,
-        syslog_tcp: intake.syslog_tcp,
-        http: intake.http,
-        netflow_udp: intake.netflow_udp,
+        addresses: intake.addresses,
         http_token: intake.http_token.clone(),
         udp_receive_buffer_bytes: intake.udp_receive_buffer_bytes,
     };

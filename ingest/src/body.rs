@@ -31,7 +31,8 @@ pub const SITE_UNKNOWN_NAME: &str = "unbekannt";
 
 pub const MIGRATIONS: Migrations = Migrations {
     owner: "body",
-    steps: &["
+    steps: &[
+        "
         CREATE TABLE body (
             id TEXT PRIMARY KEY,
             name TEXT NOT NULL UNIQUE,
@@ -60,7 +61,16 @@ pub const MIGRATIONS: Migrations = Migrations {
             site TEXT NOT NULL REFERENCES site (id)
         );
         INSERT INTO site (id, name, body) VALUES ('00000000000000000000000000', 'unbekannt', NULL);
-    "],
+    ",
+        "
+        CREATE TABLE site_credential (
+            kind TEXT NOT NULL,
+            value TEXT NOT NULL,
+            site TEXT NOT NULL REFERENCES site (id),
+            PRIMARY KEY (kind, value)
+        );
+    ",
+    ],
 };
 
 /// Amtlicher Gemeindeschlüssel: eight digits, the first two the Land (16 Thuringia), the first five the Kreis.
@@ -332,7 +342,24 @@ fn masked(address: IpAddr, bits: u8) -> IpAddr {
     }
 }
 
-/// A site with its prefixes.
+/// Who sent something, as far as the network and the transport prove it; never what a line says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sender {
+    pub peer: IpAddr,
+    /// The names of the verified client certificate: `sha256:` and its fingerprint in hex, and its DNS names in lower case.
+    pub certificate: Vec<String>,
+    /// SHA-256 of the token in hex.
+    pub token: Option<String>,
+}
+
+impl Sender {
+    /// A sender of whom only the address is known.
+    pub fn of(peer: IpAddr) -> Self {
+        Self { peer, certificate: Vec::new(), token: None }
+    }
+}
+
+/// A site with what its senders are known by.
 #[derive(Clone, Debug)]
 pub struct Site {
     pub id: SiteId,
@@ -340,14 +367,41 @@ pub struct Site {
     pub name: String,
     pub body: Option<BodyId>,
     pub prefixes: Vec<Prefix>,
+    /// Names of client certificates, as in `Sender`.
+    pub certificates: Vec<String>,
+    /// Tokens, as in `Sender`: their SHA-256 in hex.
+    pub tokens: Vec<String>,
 }
 
 /// # Errors
 /// The database's own, such as a name or a prefix that is taken.
 pub fn site_add(tx: &Transaction<'_>, site: &Site) -> Result<(), DbError> {
     tx.execute("INSERT INTO site (id, name, body) VALUES (?1, ?2, ?3)", params![site.id, site.name, site.body])?;
+    known_by_put(tx, site)
+}
+
+/// Changes what a site's senders are known by, and whose it is where that is said. Its identity and name stay.
+///
+/// # Errors
+/// The database's own, such as a prefix that is another site's.
+pub fn site_put(tx: &Transaction<'_>, site: &Site) -> Result<(), DbError> {
+    tx.execute("UPDATE site SET body = COALESCE(?2, body) WHERE id = ?1", params![site.id, site.body])?;
+    tx.execute("DELETE FROM site_prefix WHERE site = ?1", params![site.id])?;
+    tx.execute("DELETE FROM site_credential WHERE site = ?1", params![site.id])?;
+    known_by_put(tx, site)
+}
+
+fn known_by_put(tx: &Transaction<'_>, site: &Site) -> Result<(), DbError> {
     for prefix in &site.prefixes {
         tx.execute("INSERT INTO site_prefix (prefix, site) VALUES (?1, ?2)", params![prefix.to_string(), site.id])?;
+    }
+    for (kind, values) in [("certificate", &site.certificates), ("token", &site.tokens)] {
+        for value in values {
+            tx.execute(
+                "INSERT INTO site_credential (kind, value, site) VALUES (?1, ?2, ?3)",
+                params![kind, value.to_lowercase(), site.id],
+            )?;
+        }
     }
     Ok(())
 }
@@ -365,10 +419,19 @@ pub fn site_list(connection: &Connection) -> Result<Vec<Site>, DbError> {
             prefixes.entry(site).or_default().push(prefix);
         }
     }
+    let mut credentials: BTreeMap<SiteId, (Vec<String>, Vec<String>)> = BTreeMap::new();
+    let mut statement = connection.prepare_cached("SELECT site, kind, value FROM site_credential ORDER BY kind, value")?;
+    for row in statement.query_map([], |row| Ok((row.get::<_, SiteId>(0)?, row.get::<_, String>(1)?, row.get(2)?)))? {
+        let (site, kind, value) = row?;
+        let (certificates, tokens) = credentials.entry(site).or_default();
+        if kind == "token" { tokens.push(value) } else { certificates.push(value) }
+    }
     let mut statement = connection.prepare_cached("SELECT id, name, body FROM site ORDER BY name")?;
     let rows = statement.query_map([], |row| {
         let id: SiteId = row.get(0)?;
-        Ok(Site { id, name: row.get(1)?, body: row.get(2)?, prefixes: prefixes.get(&id).cloned().unwrap_or_default() })
+        let prefixes = prefixes.get(&id).cloned().unwrap_or_default();
+        let (certificates, tokens) = credentials.get(&id).cloned().unwrap_or_default();
+        Ok(Site { id, name: row.get(1)?, body: row.get(2)?, prefixes, certificates, tokens })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -376,10 +439,12 @@ pub fn site_list(connection: &Connection) -> Result<Vec<Site>, DbError> {
 /// The current `SiteTable`, replaced as a whole when an operator changes the sites.
 pub type SharedSites = std::sync::Arc<std::sync::RwLock<std::sync::Arc<SiteTable>>>;
 
-/// Which site an address belongs to, and what a site is called: a snapshot for the hot path.
+/// Which site a sender belongs to, and what a site is called: a snapshot for the hot path.
 #[derive(Clone, Debug, Default)]
 pub struct SiteTable {
     sites: HashMap<SiteId, Site>,
+    by_certificate: HashMap<String, SiteId>,
+    by_token: HashMap<String, SiteId>,
     by_prefix: HashMap<Prefix, SiteId>,
     /// The prefix lengths in use, longest first.
     lengths: Vec<u8>,
@@ -391,7 +456,9 @@ impl SiteTable {
         let mut lengths: Vec<u8> = by_prefix.keys().map(|prefix| prefix.bits).collect();
         lengths.sort_unstable_by(|a, b| b.cmp(a));
         lengths.dedup();
-        Self { sites: sites.into_iter().map(|site| (site.id, site)).collect(), by_prefix, lengths }
+        let by_certificate = sites.iter().flat_map(|site| site.certificates.iter().map(|name| (name.clone(), site.id))).collect();
+        let by_token = sites.iter().flat_map(|site| site.tokens.iter().map(|hash| (hash.clone(), site.id))).collect();
+        Self { by_certificate, by_token, sites: sites.into_iter().map(|site| (site.id, site)).collect(), by_prefix, lengths }
     }
 
     /// # Errors
@@ -400,8 +467,20 @@ impl SiteTable {
         site_list(connection).map(Self::new)
     }
 
-    /// The site with the longest prefix that holds `address`, else "unbekannt".
-    pub fn attribute(&self, address: IpAddr) -> SiteId {
+    /// The site that knows the sender's certificate, else its token, else the site with the longest prefix that holds
+    /// its address, else "unbekannt".
+    pub fn attribute(&self, sender: &Sender) -> SiteId {
+        let by_certificate = sender.certificate.iter().find_map(|name| self.by_certificate.get(name));
+        let by_token = || sender.token.as_ref().and_then(|hash| self.by_token.get(hash));
+        by_certificate.or_else(by_token).copied().unwrap_or_else(|| self.by_address(sender.peer))
+    }
+
+    /// Whether a token is a site's.
+    pub fn knows_token(&self, hash: &str) -> bool {
+        self.by_token.contains_key(hash)
+    }
+
+    fn by_address(&self, address: IpAddr) -> SiteId {
         let address = address.to_canonical();
         let family = family_bits(address);
         let find = |bits: &u8| self.by_prefix.get(&Prefix { base: masked(address, *bits), bits: *bits });
@@ -436,6 +515,8 @@ mod tests {
             name: format!("s{n}"),
             body: None,
             prefixes: prefixes.iter().map(|text| text.parse().unwrap()).collect(),
+            certificates: vec![format!("collector-{n}.example")],
+            tokens: vec![format!("hash-{n}")],
         };
         let table = SiteTable::new(vec![site(1, &["10.0.0.0/8", "fd00::/16"]), site(2, &["10.20.0.0/16"]), site(3, &["10.20.30.40"])]);
         for (address, expected) in [
@@ -447,8 +528,14 @@ mod tests {
             ("192.0.2.1", "unbekannt"),
             ("2001:db8::1", "unbekannt"),
         ] {
-            assert_eq!(table.name(table.attribute(address.parse().unwrap())), expected, "{address}");
+            assert_eq!(table.name(table.attribute(&Sender::of(address.parse().unwrap()))), expected, "{address}");
         }
+        let mut sender = Sender { token: Some("hash-2".into()), ..Sender::of("10.1.2.3".parse().unwrap()) };
+        assert_eq!(table.name(table.attribute(&sender)), "s2", "the token before the address");
+        sender.certificate = vec!["sha256:00".into(), "collector-3.example".into()];
+        assert_eq!(table.name(table.attribute(&sender)), "s3", "the certificate before the token");
+        sender = Sender { token: Some("other".into()), certificate: vec!["other".into()], ..sender };
+        assert_eq!(table.name(table.attribute(&sender)), "s1", "what nobody knows says nothing");
     }
 
     #[test]

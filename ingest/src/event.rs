@@ -283,10 +283,15 @@ pub enum Defect {
     BadField,
     TooManyFields,
     Truncated,
+    /// The rest of a message that was too long for one frame.
+    Continuation,
+    BadOctetCount,
+    /// The connection ended within the line.
+    Torn,
 }
 
 impl Defect {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::NotUtf8,
         Self::NoHeader,
         Self::BadPriority,
@@ -300,6 +305,9 @@ impl Defect {
         Self::BadField,
         Self::TooManyFields,
         Self::Truncated,
+        Self::Continuation,
+        Self::BadOctetCount,
+        Self::Torn,
     ];
 
     /// The name in `_defects` and in queries (`_defect:no_header`); stable.
@@ -318,6 +326,9 @@ impl Defect {
             Self::BadField => "bad_field",
             Self::TooManyFields => "too_many_fields",
             Self::Truncated => "truncated",
+            Self::Continuation => "continuation",
+            Self::BadOctetCount => "bad_octet_count",
+            Self::Torn => "torn",
         }
     }
 }

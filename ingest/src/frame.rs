@@ -45,6 +45,44 @@ impl FrameKind {
     }
 }
 
+/// What the receiver noticed while it framed a message; the decoder names it as a defect. The bits are the journal's
+/// format (the upper half of the kind's byte) and never change their meaning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks(u8);
+
+impl Marks {
+    /// The message was longer than a frame: it goes on in the sender's next frame.
+    pub const CUT: Self = Self(0x10);
+    /// The rest of a message that was cut.
+    pub const REST: Self = Self(0x20);
+    /// An octet count did not fit its message.
+    pub const COUNT: Self = Self(0x40);
+    /// The connection ended within the message.
+    pub const TORN: Self = Self(0x80);
+
+    const ALL: u8 = 0xF0;
+
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub fn has(self, mark: Self) -> bool {
+        self.0 & mark.0 == mark.0
+    }
+}
+
+impl FrameKind {
+    /// The journal's byte for a kind with its marks.
+    pub(crate) fn to_byte(self, marks: Marks) -> u8 {
+        self as u8 | marks.0
+    }
+
+    pub(crate) fn from_byte(byte: u8) -> Option<(Self, Marks)> {
+        Some((Self::from_u8(byte & !Marks::ALL)?, Marks(byte & Marks::ALL)))
+    }
+}
+
 /// Which way a frame came. The numbers are the journal's format and never change their meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -53,11 +91,19 @@ pub enum Transport {
     Tcp = 2,
     Http = 3,
     Import = 4,
+    /// Syslog over TLS (RFC 5425).
+    Tls = 5,
+    /// RELP, with or without TLS.
+    Relp = 6,
+    /// GELF, over UDP or TCP.
+    Gelf = 7,
 }
 
 impl Transport {
+    const ALL: [Self; 7] = [Self::Udp, Self::Tcp, Self::Http, Self::Import, Self::Tls, Self::Relp, Self::Gelf];
+
     pub fn from_u8(number: u8) -> Option<Self> {
-        [Self::Udp, Self::Tcp, Self::Http, Self::Import].into_iter().find(|transport| *transport as u8 == number)
+        Self::ALL.into_iter().find(|transport| *transport as u8 == number)
     }
 
     pub fn as_str(self) -> &'static str {
@@ -66,6 +112,9 @@ impl Transport {
             Self::Tcp => "tcp",
             Self::Http => "http",
             Self::Import => "import",
+            Self::Tls => "tls",
+            Self::Relp => "relp",
+            Self::Gelf => "gelf",
         }
     }
 }
@@ -79,6 +128,7 @@ pub struct NewFrame {
     pub peer: IpAddr,
     pub transport: Transport,
     pub kind: FrameKind,
+    pub marks: Marks,
     pub payload: Box<[u8]>,
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::body::SiteId;
-use crate::frame::{FrameKind, NewFrame, PAYLOAD_BYTES_MAX, Transport};
+use crate::frame::{FrameKind, Marks, NewFrame, PAYLOAD_BYTES_MAX, Transport};
 use crate::id::ulid_new;
 use crate::journal::{JournalError, JournalWriter};
 use crate::source::ImportMark;
@@ -81,7 +81,8 @@ pub fn import_file(
         return import_datagram(request, state, writer, now, progress);
     }
     let mut input = unpacked(path)?;
-    skip(&mut input, state.mark.bytes).map_err(|source| ImportError::Read { path: path.into(), at: state.mark.bytes, source })?;
+    let mut in_line =
+        skip(&mut input, state.mark.bytes).map_err(|source| ImportError::Read { path: path.into(), at: state.mark.bytes, source })?;
     let mut imported = Imported { lines_known: state.mark.lines, ..Imported::default() };
     progress(state.mark.bytes);
     let mut chunk = Vec::new();
@@ -92,17 +93,22 @@ pub fn import_file(
         let at = state.mark.bytes;
         let read = read_line(&mut input, &mut line).map_err(|source| ImportError::Read { path: path.into(), at, source })?;
         state.take(line.get(..read).unwrap_or_default());
+        // A line longer than a frame comes in parts, and so does one that was half written when the file was last read.
+        let cut = read == PAYLOAD_BYTES_MAX && !line.ends_with(b"\n");
+        let marks = [(in_line, Marks::REST), (cut, Marks::CUT)].into_iter().filter(|(is, _)| *is);
+        let marks = marks.fold(Marks::default(), |all, (_, mark)| all.and(mark));
+        in_line = cut;
         let text = trim_end(&line);
         if !text.is_empty() {
             chunk_bytes += text.len();
             imported.lines += 1;
-            chunk.push(frame(request, now(), FrameKind::of_line(text), text));
+            chunk.push(NewFrame { marks, ..frame(request, now(), FrameKind::of_line(text), text) });
         }
         let full = chunk.len() >= CHUNK_LINES_MAX || chunk_bytes >= CHUNK_BYTES_MAX;
         if (full || read == 0) && !chunk.is_empty() {
             state.mark.lines = imported.lines_known + imported.lines;
             chunk.push(frame(request, now(), FrameKind::ImportMark, &state.mark_json()));
-            imported.last = *writer.append_blocking(std::mem::take(&mut chunk))?.end();
+            imported.last = *writer.append_blocking(std::mem::take(&mut chunk)).map_err(JournalError::from)?.end();
             chunk_bytes = 0;
             progress(state.mark.bytes);
         }
@@ -135,7 +141,7 @@ fn import_datagram(
     state.take(&bytes);
     state.mark.lines = 1;
     let frames = vec![frame(request, now(), FrameKind::Flow, &bytes), frame(request, now(), FrameKind::ImportMark, &state.mark_json())];
-    let last = *writer.append_blocking(frames)?.end();
+    let last = *writer.append_blocking(frames).map_err(JournalError::from)?.end();
     Ok(Imported { lines: 1, lines_known: 0, bytes: state.mark.bytes, last })
 }
 
@@ -205,7 +211,15 @@ pub fn unpacked(path: &Path) -> Result<Box<dyn BufRead>, ImportError> {
 }
 
 fn frame(request: &Request<'_>, received_at: Timestamp, kind: FrameKind, payload: &[u8]) -> NewFrame {
-    NewFrame { received_at, site: request.site, peer: PEER, transport: Transport::Import, kind, payload: payload.into() }
+    NewFrame {
+        received_at,
+        site: request.site,
+        peer: PEER,
+        transport: Transport::Import,
+        kind,
+        marks: Marks::default(),
+        payload: payload.into(),
+    }
 }
 
 /// Reads to the next newline or the bound; what is longer comes as further lines. Returns the bytes taken.
@@ -218,8 +232,13 @@ fn trim_end(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-fn skip(input: &mut dyn BufRead, bytes: u64) -> std::io::Result<u64> {
-    std::io::copy(&mut input.take(bytes), &mut std::io::sink())
+/// Passes over what is known; says whether it ends within a line.
+fn skip(input: &mut dyn BufRead, bytes: u64) -> std::io::Result<bool> {
+    let Some(before_last) = bytes.checked_sub(1) else { return Ok(false) };
+    std::io::copy(&mut input.take(before_last), &mut std::io::sink())?;
+    let mut last = Vec::new();
+    input.take(1).read_to_end(&mut last)?;
+    Ok(last != b"\n")
 }
 
 fn hash_through(input: &mut dyn BufRead, hash: &mut Sha256, bytes: u64) -> std::io::Result<u64> {
@@ -279,6 +298,13 @@ mod tests {
             (marks.into_values().collect(), lines)
         }
 
+        /// The lines' marks, in order.
+        fn marks(&self) -> Vec<Marks> {
+            let mut reader = self.journal.reader(Seq(0));
+            let blocks = std::iter::from_fn(|| reader.next(Duration::ZERO).unwrap());
+            blocks.flatten().filter(|frame| frame.frame.kind != FrameKind::ImportMark).map(|frame| frame.frame.marks).collect()
+        }
+
         fn import(&self, name: &str, bytes: &[u8], content: Content) -> Result<Imported, ImportError> {
             let path = self.dir.path().join(name);
             std::fs::write(&path, bytes).unwrap();
@@ -327,6 +353,17 @@ mod tests {
         bench.import("x.log", text.as_bytes(), Content::Lines).unwrap();
         assert_eq!(bench.import("x.log", long.as_bytes(), Content::Lines).unwrap().lines, 3);
         assert_eq!(bench.journaled().1.concat(), long.replace('\n', ""));
+    }
+
+    #[test]
+    fn parts_of_a_line_say_so() {
+        let bench = Bench::new();
+        bench.import("x.log", b"whole\nhalf wri", Content::Lines).unwrap();
+        let long = format!("whole\nhalf written\n{}\nend", "y".repeat(PAYLOAD_BYTES_MAX + 10));
+        bench.import("x.log", long.as_bytes(), Content::Lines).unwrap();
+        let marks: Vec<_> = bench.marks().into_iter().map(|marks| (marks.has(Marks::CUT), marks.has(Marks::REST))).collect();
+        let (whole, rest, cut) = ((false, false), (false, true), (true, false));
+        assert_eq!(marks, [whole, whole, rest, cut, rest, whole]);
     }
 
     #[test]

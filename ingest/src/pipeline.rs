@@ -224,7 +224,7 @@ mod tests {
 
     use super::*;
     use crate::body::SITE_UNKNOWN;
-    use crate::frame::{FrameKind, NewFrame, Transport};
+    use crate::frame::{FrameKind, Marks, NewFrame, Transport};
 
     struct Lines;
 
@@ -275,6 +275,7 @@ mod tests {
                 peer: Ipv4Addr::LOCALHOST.into(),
                 transport: Transport::Tcp,
                 kind: FrameKind::Line,
+                marks: Marks::default(),
                 payload: Box::from(&b"x"[..]),
             };
             journal.writer().append_blocking(vec![frame]).unwrap();

@@ -344,7 +344,7 @@ mod tests {
     use super::*;
     use crate::body::{SITE_UNKNOWN, SiteTable};
     use crate::event::Event;
-    use crate::frame::{Frame, NewFrame};
+    use crate::frame::{Frame, Marks, NewFrame};
 
     fn batch(seqs: std::ops::RangeInclusive<u64>) -> Batch {
         let peer: IpAddr = "192.0.2.1".parse().unwrap();
@@ -353,8 +353,15 @@ mod tests {
             .map(|seq| {
                 let at = Timestamp(i64::try_from(seq).unwrap() * 1_000);
                 let payload = Box::from(&b"line"[..]);
-                let frame =
-                    NewFrame { received_at: at, site: SITE_UNKNOWN, peer, transport: Transport::Udp, kind: FrameKind::Line, payload };
+                let frame = NewFrame {
+                    received_at: at,
+                    site: SITE_UNKNOWN,
+                    peer,
+                    transport: Transport::Udp,
+                    kind: FrameKind::Line,
+                    marks: Marks::default(),
+                    payload,
+                };
                 Frame { seq: Seq(seq), frame }
             })
             .collect();

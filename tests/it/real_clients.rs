@@ -14,7 +14,7 @@ use ingest::body::SiteTable;
 use ingest::flow::netflow::NetflowDecoder;
 use ingest::frame::{Frame, FrameKind, Seq};
 use ingest::journal::{Journal, JournalReader};
-use ingest::listen::{self, Addresses, CancellationToken, Counters, ListenConfig};
+use ingest::listen::{self, Addresses, CancellationToken, Counters, ListenConfig, Listener};
 use ingest::time::{Clock, Timestamp};
 
 /// Long enough for a loaded machine; a test waits this long only when it fails.
@@ -25,7 +25,7 @@ const LINES: usize = 500;
 fn logger_speaks_every_dialect() {
     let Some(logger) = program("logger", None) else { return };
     let mut receiver = Receiver::start();
-    let (udp, tcp) = (receiver.at.syslog_udp.unwrap(), receiver.at.syslog_tcp.unwrap());
+    let (udp, tcp) = (receiver.at[Listener::SyslogUdp].unwrap(), receiver.at[Listener::SyslogTcp].unwrap());
     for (number, (at, flags)) in [
         (udp, &["--udp", "--rfc3164"][..]),
         (udp, &["--udp", "--rfc5424"]),
@@ -55,7 +55,7 @@ fn rsyslog_forwards_in_both_framings() {
     for framing in ["traditional", "octet-counted"] {
         let mut receiver = Receiver::start();
         let dir = tempfile::tempdir().unwrap();
-        let (dir, port) = (dir.path(), receiver.at.syslog_tcp.unwrap().port());
+        let (dir, port) = (dir.path(), receiver.at[Listener::SyslogTcp].unwrap().port());
         let config = format!(
             r#"global(workDirectory="{dir}")
                module(load="imuxsock" SysSock.Use="off")
@@ -82,7 +82,7 @@ fn syslog_ng_forwards_in_both_framings() {
     for driver in ["network", "syslog"] {
         let mut receiver = Receiver::start();
         let dir = tempfile::tempdir().unwrap();
-        let (dir, port) = (dir.path(), receiver.at.syslog_tcp.unwrap().port());
+        let (dir, port) = (dir.path(), receiver.at[Listener::SyslogTcp].unwrap().port());
         // The newline-framed driver sends RFC 3164, the counted one RFC 5424.
         let config = format!(
             r#"@version: current
@@ -129,7 +129,7 @@ fn softflowd_exports_what_a_capture_holds() {
         let dir = tempfile::tempdir().unwrap();
         let capture = dir.path().join("capture.pcap");
         std::fs::write(&capture, capture_of(&CONVERSATIONS)).unwrap();
-        let exporter = receiver.at.netflow_udp.unwrap().to_string();
+        let exporter = receiver.at[Listener::NetflowUdp].unwrap().to_string();
         let mut command = Command::new(&softflowd);
         command.arg("-r").arg(&capture).args(["-n", &exporter, "-v", version, "-d"]);
         // Without a control socket: reading a capture, softflowd sometimes waits for somebody to connect to it.
@@ -213,7 +213,10 @@ struct Receiver {
 impl Receiver {
     fn start() -> Self {
         let anywhere = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        let config = ListenConfig { syslog_udp: anywhere, syslog_tcp: anywhere, netflow_udp: anywhere, ..ListenConfig::default() };
+        let mut config = ListenConfig::default();
+        for listener in [Listener::SyslogUdp, Listener::SyslogTcp, Listener::NetflowUdp] {
+            config.addresses[listener] = anywhere;
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let bound = runtime.block_on(listen::bind(&config)).unwrap();
         let dir = tempfile::tempdir().unwrap();

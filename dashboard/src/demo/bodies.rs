@@ -151,7 +151,14 @@ fn demo_body(name: &str, kind: BodyKind, ags: &str, kreis: &str, n: u8, now: Tim
     };
     let age = i64::from(n) * 7 % 240;
     let network = Ipv4Addr::new(127, 16, n, 0);
-    let site = Site { id: SiteId::new(now), name: slug, body: Some(id), prefixes: format!("{network}/24").parse().into_iter().collect() };
+    let site = Site {
+        id: SiteId::new(now),
+        name: slug,
+        body: Some(id),
+        prefixes: format!("{network}/24").parse().into_iter().collect(),
+        certificates: vec![],
+        tokens: vec![],
+    };
     DemoBody {
         body: Body { id, name: name.to_owned(), kind, ags: ags.parse::<Ags>().ok(), kreis: kreis.to_owned(), population: 0 },
         contacts: vec![contact("isb", 0, age), contact("deputy", 1, age + 20)],

@@ -21,6 +21,7 @@ use detect::role::Role;
 use detect::sigma::RuleSet;
 use ingest::body::{body_add, contact_add, site_add};
 use ingest::db::Db;
+use ingest::listen::Listener;
 use ingest::scope::Scope;
 use ingest::time::{Clock, Stopwatch, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -80,7 +81,9 @@ pub fn run(args: &DemoArgs, data: Option<&Path>, clock: &Clock) -> Result<ExitCo
     let code = runtime.block_on(async {
         let server = serve::start(&node, &config, settings).await?;
         greet(&server, &dir, watch);
-        let (Some(syslog), Some(netflow)) = (server.intake.syslog_udp, server.intake.netflow_udp) else { bail!("kein Empfang") };
+        let (Some(syslog), Some(netflow)) = (server.intake[Listener::SyslogUdp], server.intake[Listener::NetflowUdp]) else {
+            bail!("kein Empfang")
+        };
         let stop = CancellationToken::new();
         let attacks: Arc<Mutex<Vec<(IpAddr, Timestamp)>>> = Arc::default();
         let play = {
@@ -131,10 +134,9 @@ async fn once(node: &Node, attacks: &Mutex<Vec<(IpAddr, Timestamp)>>) -> Result<
 fn configuration(args: &DemoArgs, smtp_port: u16) -> Result<Config> {
     let mut config = config::defaults();
     let free = Some("127.0.0.1:0".parse()?);
-    config.intake.syslog_udp = free;
-    config.intake.syslog_tcp = free;
-    config.intake.http = free;
-    config.intake.netflow_udp = free;
+    for listener in [Listener::SyslogUdp, Listener::SyslogTcp, Listener::Http, Listener::NetflowUdp] {
+        config.intake.addresses[listener] = free;
+    }
     config.web.listen = Some(format!("127.0.0.1:{}", if args.once { 0 } else { args.port }).parse()?);
     config.web.base_url = format!("http://127.0.0.1:{}", args.port);
     config.mail.host = "127.0.0.1".to_owned();
@@ -210,8 +212,9 @@ fn greet(server: &serve::Server, dir: &Path, watch: Stopwatch) {
     for (login, name, role) in LOGINS {
         say(&format!("               {login:<12} {PASSWORD}   {} ({name})", crate::access::role_label(role)));
     }
+    let intake = server.intake;
     if let (Some(udp), Some(tcp), Some(http), Some(netflow)) =
-        (server.intake.syslog_udp, server.intake.syslog_tcp, server.intake.http, server.intake.netflow_udp)
+        (intake[Listener::SyslogUdp], intake[Listener::SyslogTcp], intake[Listener::Http], intake[Listener::NetflowUdp])
     {
         say(&format!("  Empfang      Syslog UDP {udp}, TCP {tcp}, NDJSON http://{http}/v1/ingest, NetFlow {netflow}"));
     }

@@ -70,7 +70,17 @@ impl World {
                 body_add(tx, &body, START)?;
             }
             for ((site, name), body) in sites.iter().zip(["rathaus-a", "bauhof-a", "landratsamt-b"]).zip([0, 0, 1]) {
-                site_add(tx, &Site { id: *site, name: name.into(), body: Some(bodies[body]), prefixes: Vec::new() })?;
+                site_add(
+                    tx,
+                    &Site {
+                        id: *site,
+                        name: name.into(),
+                        body: Some(bodies[body]),
+                        prefixes: vec![],
+                        certificates: vec![],
+                        tokens: vec![],
+                    },
+                )?;
             }
             Ok::<_, DbError>(())
         })

@@ -9,7 +9,7 @@ use super::{Options, decode};
 use crate::body::SITE_UNKNOWN;
 use crate::event::{Event, ValueRef};
 use crate::fields::{self, FieldId};
-use crate::frame::{Frame, FrameKind, NewFrame, Seq, Transport};
+use crate::frame::{Frame, FrameKind, Marks, NewFrame, Seq, Transport};
 use crate::time::Timestamp;
 
 /// Of the lines, this share must agree with the corpus' own reading.
@@ -30,7 +30,15 @@ fn event(line: &str) -> Event {
     let received_at = Timestamp::parse_rfc3339("2026-03-14T08:00:00+01:00").unwrap();
     let peer = std::net::Ipv4Addr::LOCALHOST.into();
     let payload = line.as_bytes().into();
-    let frame = NewFrame { received_at, site: SITE_UNKNOWN, peer, transport: Transport::Import, kind: FrameKind::Line, payload };
+    let frame = NewFrame {
+        received_at,
+        site: SITE_UNKNOWN,
+        peer,
+        transport: Transport::Import,
+        kind: FrameKind::Line,
+        marks: Marks::default(),
+        payload,
+    };
     decode(&Frame { seq: Seq(1), frame }, &Options::default()).unwrap()
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{Options, decode};
 use crate::body::SITE_UNKNOWN;
 use crate::event::{Defect, Event, ValueRef};
-use crate::frame::{Frame, FrameKind, NewFrame, PAYLOAD_BYTES_MAX, Seq, Transport};
+use crate::frame::{Frame, FrameKind, Marks, NewFrame, Seq, Transport};
 use crate::time::Timestamp;
 
 /// 2026-03-14T08:00:00 in Germany.
@@ -15,7 +15,15 @@ const RECEIVED: Timestamp = Timestamp(1_773_471_600_000);
 
 fn frame(kind: FrameKind, payload: &[u8]) -> Frame {
     let peer = std::net::Ipv4Addr::LOCALHOST.into();
-    let frame = NewFrame { received_at: RECEIVED, site: SITE_UNKNOWN, peer, transport: Transport::Tcp, kind, payload: payload.into() };
+    let frame = NewFrame {
+        received_at: RECEIVED,
+        site: SITE_UNKNOWN,
+        peer,
+        transport: Transport::Tcp,
+        kind,
+        marks: Marks::default(),
+        payload: payload.into(),
+    };
     Frame { seq: Seq(1), frame }
 }
 
@@ -787,9 +795,13 @@ fn a_flood_of_fields_stops_at_the_bound() {
 }
 
 #[test]
-fn a_line_of_the_longest_length_was_cut() {
-    let event = event_of(FrameKind::Line, &vec![b'a'; PAYLOAD_BYTES_MAX]);
-    assert!(event.defects.contains(Defect::Truncated));
+fn what_the_receiver_noticed_is_a_defect() {
+    for (mark, defect) in super::MARKS {
+        let mut frame = frame(FrameKind::Line, b"<13>Nov 21 10:00:00 h a: x");
+        frame.frame.marks = mark;
+        let event = decode(&frame, &Options::default()).unwrap();
+        assert_eq!(event.defects.iter().filter(|defect| *defect != Defect::NoYear).collect::<Vec<_>>(), [defect]);
+    }
 }
 
 #[test]

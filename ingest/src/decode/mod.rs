@@ -22,7 +22,7 @@ use draft::Draft;
 
 use crate::event::{Defect, Event};
 use crate::fields;
-use crate::frame::{Frame, FrameKind, PAYLOAD_BYTES_MAX};
+use crate::frame::{Frame, FrameKind, Marks};
 use crate::syslog::{self, Header};
 
 /// What a decoder must be told and no line says.
@@ -70,6 +70,14 @@ const DECODERS: &[Decoder] = &[
     Decoder { first_look: kv::first_look, decode: kv::decode },
 ];
 
+/// What the receiver noticed, as the defect it is.
+const MARKS: [(Marks, Defect); 4] = [
+    (Marks::CUT, Defect::Truncated),
+    (Marks::REST, Defect::Continuation),
+    (Marks::COUNT, Defect::BadOctetCount),
+    (Marks::TORN, Defect::Torn),
+];
+
 /// Line and Json frames become an event; Flow and ImportMark frames give `None`.
 pub fn decode(frame: &Frame, options: &Options) -> Option<Event> {
     let received = &frame.frame;
@@ -77,8 +85,10 @@ pub fn decode(frame: &Frame, options: &Options) -> Option<Event> {
         return None;
     }
     let mut event = Event::new(frame.seq, received.received_at, received.site, received.peer, received.transport, &received.payload);
-    if received.payload.len() >= PAYLOAD_BYTES_MAX {
-        event.defects.add(Defect::Truncated);
+    for (mark, defect) in MARKS {
+        if received.marks.has(mark) {
+            event.defects.add(defect);
+        }
     }
     let mut draft = Draft::new(event.line());
     match received.kind {

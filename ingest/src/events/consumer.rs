@@ -95,7 +95,10 @@ impl EventConsumer {
         let mut frames = batch.frames.iter().peekable();
         for event in batch.events.iter().filter(|event| event.seq > self.applied) {
             while frames.next_if(|frame| frame.seq < event.seq).is_some() {}
-            let kind = frames.peek().filter(|frame| frame.seq == event.seq).map_or(FrameKind::Line, |frame| frame.frame.kind);
+            let kind = frames
+                .peek()
+                .filter(|frame| frame.seq == event.seq)
+                .map_or(FrameKind::Line as u8, |frame| frame.frame.kind.to_byte(frame.frame.marks));
             by_partition.entry(partition_of(event)).or_default().push(Pending { event: event.clone(), kind });
         }
         for (day, mut events) in by_partition {

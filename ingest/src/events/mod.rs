@@ -23,7 +23,7 @@ use tantivy::{Index, IndexReader, ReloadPolicy, Searcher};
 use crate::body::SiteTable;
 use crate::event::Event;
 use crate::fields::{self, FieldId};
-use crate::frame::{Frame, FrameKind, Seq};
+use crate::frame::{Frame, Seq};
 use crate::query::Query;
 use crate::scope::Scope;
 use crate::time::Timestamp;
@@ -192,7 +192,8 @@ struct View {
 /// An event that waits for its commit.
 struct Pending {
     event: Event,
-    kind: FrameKind,
+    /// The frame's byte for its kind and marks.
+    kind: u8,
 }
 
 /// What a partition's commit carries.

@@ -115,9 +115,11 @@ impl Documents {
         Self { schema, known }
     }
 
+    /// `kind` is the frame's byte for its kind and marks.
+    ///
     /// # Errors
     /// Where the partition's index is of another form.
-    pub(super) fn document(&self, event: &Event, kind: FrameKind) -> tantivy::Result<TantivyDocument> {
+    pub(super) fn document(&self, event: &Event, kind: u8) -> tantivy::Result<TantivyDocument> {
         let mut document = TantivyDocument::default();
         let mut odd = BTreeSet::new();
         document.add_i64(self.schema.get_field(TIME)?, event.timestamp.0);
@@ -221,12 +223,12 @@ pub(super) fn mapped(address: IpAddr) -> Ipv6Addr {
 const FRAME_VERSION: u8 = 1;
 const FRAME_HEAD: usize = 1 + 8 + 8 + 16 + 16 + 1 + 1;
 
-fn frame_bytes(event: &Event, kind: FrameKind) -> Vec<u8> {
+fn frame_bytes(event: &Event, kind: u8) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(FRAME_HEAD + event.raw().len());
     // Fields that seldom change stand together at the front, for the compression's sake.
     bytes.push(FRAME_VERSION);
     bytes.push(event.transport as u8);
-    bytes.push(kind as u8);
+    bytes.push(kind);
     bytes.extend(u128::from(event.site.0).to_be_bytes());
     bytes.extend(mapped(event.peer).octets());
     bytes.extend(event.received_at.0.to_be_bytes());
@@ -245,6 +247,7 @@ pub(super) fn frame_of(document: &TantivyDocument, schema: &Schema) -> Option<Fr
     let (peer, rest) = rest.split_first_chunk::<16>()?;
     let (received_at, rest) = rest.split_first_chunk()?;
     let (seq, payload) = rest.split_first_chunk()?;
+    let (kind, marks) = FrameKind::from_byte(kind)?;
     Some(Frame {
         seq: Seq(u64::from_be_bytes(*seq)),
         frame: NewFrame {
@@ -252,7 +255,8 @@ pub(super) fn frame_of(document: &TantivyDocument, schema: &Schema) -> Option<Fr
             site: SiteId(u128::from_be_bytes(*site).into()),
             peer: IpAddr::V6(Ipv6Addr::from(*peer)).to_canonical(),
             transport: Transport::from_u8(transport)?,
-            kind: FrameKind::from_u8(kind)?,
+            kind,
+            marks,
             payload: payload.into(),
         },
     })

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::body::{BodyId, Site, SiteId};
 use crate::event::Defect;
-use crate::frame::{NewFrame, Transport};
+use crate::frame::{FrameKind, Marks, NewFrame, Transport};
 use crate::pipeline::{Batch, Consumer};
 use crate::record::{EventRecord, Record};
 
@@ -49,7 +49,14 @@ fn body(n: u128) -> BodyId {
 
 /// Sites 1 and 2 belong to bodies 1 and 2; 9 is in no table.
 fn sites() -> Arc<SiteTable> {
-    let one = |n: u128| Site { id: site(n), name: format!("Rathaus-{n}"), body: Some(body(n)), prefixes: vec![] };
+    let one = |n: u128| Site {
+        id: site(n),
+        name: format!("Rathaus-{n}"),
+        body: Some(body(n)),
+        prefixes: vec![],
+        certificates: vec![],
+        tokens: vec![],
+    };
     Arc::new(SiteTable::new(vec![one(1), one(2)]))
 }
 
@@ -58,7 +65,15 @@ fn frame(seq: u64, of: u128, line: &str) -> Frame {
     let received_at = Timestamp(DAY0 + 3 * Timestamp::DAY);
     Frame {
         seq: Seq(seq),
-        frame: NewFrame { received_at, site: site(of), peer, transport: Transport::Udp, kind: FrameKind::Line, payload },
+        frame: NewFrame {
+            received_at,
+            site: site(of),
+            peer,
+            transport: Transport::Udp,
+            kind: FrameKind::Line,
+            marks: Marks::default(),
+            payload,
+        },
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::FlowRecord;
 use super::netflow::{FlowReport, NetflowDecoder};
 use crate::body::SITE_UNKNOWN;
-use crate::frame::{Frame, FrameKind, NewFrame, Seq, Transport};
+use crate::frame::{Frame, FrameKind, Marks, NewFrame, Seq, Transport};
 use crate::time::Timestamp;
 
 fn corpora() -> Option<PathBuf> {
@@ -35,6 +35,7 @@ fn decode(files: impl Iterator<Item = PathBuf>) -> (Vec<FlowRecord>, FlowReport)
             peer: "192.0.2.1".parse().unwrap(),
             transport: Transport::Udp,
             kind: FrameKind::Flow,
+            marks: Marks::default(),
             payload: std::fs::read(file).unwrap().into(),
         };
         let report = decoder.decode(&Frame { seq: Seq(seq), frame }, &mut out);

@@ -28,7 +28,14 @@ fn body(n: u64) -> BodyId {
 
 /// Sites 1 to 4; 1 and 2 are body 1's, 3 is body 2's, 4 is nobody's.
 fn sites() -> SiteTable {
-    let one = |n: u64, owner: Option<u64>| Site { id: site(n), name: format!("s{n}"), body: owner.map(body), prefixes: vec![] };
+    let one = |n: u64, owner: Option<u64>| Site {
+        id: site(n),
+        name: format!("s{n}"),
+        body: owner.map(body),
+        prefixes: vec![],
+        certificates: vec![],
+        tokens: vec![],
+    };
     SiteTable::new(vec![one(1, Some(1)), one(2, Some(1)), one(3, Some(2)), one(4, None)])
 }
 

@@ -9,7 +9,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 
 pub use reader::JournalReader;
-pub use writer::JournalWriter;
+pub use writer::{JournalWriter, Receipt, Refused};
 
 use crate::frame::Seq;
 use crate::time::Timestamp;
@@ -141,7 +141,7 @@ mod tests {
 
     use super::*;
     use crate::body::SITE_UNKNOWN;
-    use crate::frame::{FrameKind, NewFrame, Transport};
+    use crate::frame::{FrameKind, Marks, NewFrame, Transport};
 
     fn line(text: &str) -> NewFrame {
         NewFrame {
@@ -150,6 +150,7 @@ mod tests {
             peer: Ipv4Addr::LOCALHOST.into(),
             transport: Transport::Tcp,
             kind: FrameKind::Line,
+            marks: Marks::default(),
             payload: text.as_bytes().into(),
         }
     }
@@ -198,7 +199,7 @@ mod tests {
         assert_eq!(report, OpenReport { segments: 1, ..OpenReport::default() });
         fill(&journal, 1, 60);
         journal.close();
-        assert!(matches!(journal.writer().append_blocking(vec![line("late")]), Err(JournalError::Stopped)));
+        assert!(matches!(journal.writer().append_blocking(vec![line("late")]), Err(Refused { error: JournalError::Stopped, .. })));
         let (journal, report) = dir.open();
         assert_eq!(report.last, Seq(60));
         assert!(report.segments > 2, "{report:?}");
@@ -220,6 +221,7 @@ mod tests {
             peer: "2001:db8::7".parse().unwrap(),
             transport: Transport::Udp,
             kind: FrameKind::Flow,
+            marks: Marks::REST.and(Marks::TORN),
             payload: vec![0, 255, 10, 13].into(),
         };
         let v4 = NewFrame { peer: "192.0.2.1".parse().unwrap(), payload: Box::default(), ..frame.clone() };
@@ -321,8 +323,10 @@ mod tests {
     fn offers_are_written_with_the_next_commit() {
         let dir = Dir::new();
         let (mut journal, _) = dir.open();
-        journal.writer().offer(vec![line("a"), line("b")]).unwrap();
+        let (told, receipt) = std::sync::mpsc::channel();
+        journal.writer().offer(vec![line("a"), line("b")], Box::new(move |answer| told.send(answer.unwrap()).unwrap())).unwrap();
         journal.close();
+        assert_eq!(receipt.recv().unwrap(), 1..=2);
         assert_eq!(read_all(&dir.open().0, 0).len(), 2);
     }
 
@@ -333,7 +337,7 @@ mod tests {
             let dir = Dir::new();
             let (mut journal, _) = dir.open();
             for payload in &payloads {
-                journal.writer().offer(vec![NewFrame { payload: payload.clone().into(), ..line("") }]).unwrap();
+                journal.writer().offer(vec![NewFrame { payload: payload.clone().into(), ..line("") }], Box::new(drop)).unwrap();
             }
             journal.close();
             let (journal, _) = dir.open();

@@ -5,7 +5,7 @@
 //! segment  "WBJRNL01" · first seq u64 · created ms i64 · 0 u32 · crc32c u32 of the 28 bytes before
 //! block    "WBLK" · crc32c u32 of all that follows · payload length u32 · unpacked length u32 ·
 //!          first seq u64 · frames u32 · codec u8 (0 plain, 1 zstd) · 0 0 0 · payload
-//! frame    kind u8 · transport u8 · site 16 · peer 16 (IPv4 mapped) · received ms i64 · length u32 · bytes
+//! frame    kind and marks u8 · transport u8 · site 16 · peer 16 (IPv4 mapped) · received ms i64 · length u32 · bytes
 //! ```
 //! All numbers little-endian. The version is the magic's last two digits; an unknown one is refused, never guessed.
 
@@ -64,12 +64,15 @@ pub(super) fn segment_header_read(bytes: &[u8]) -> Result<u64, &'static str> {
     Ok(first)
 }
 
-/// A block of frames, ready to be written. `frames` must not be empty and stay below the bounds of `u32`.
-pub(super) fn block(first: u64, frames: &[NewFrame]) -> std::io::Result<Vec<u8>> {
-    let mut plain = Vec::with_capacity(frames.iter().map(frame_bytes).sum());
+/// A block of frames, ready to be written. There must be at least one, and they stay below the bounds of `u32`;
+/// `bytes` is what they take before compression.
+pub(super) fn block<'f>(first: u64, frames: impl Iterator<Item = &'f NewFrame>, bytes: usize) -> std::io::Result<Vec<u8>> {
+    let mut plain = Vec::with_capacity(bytes);
+    let mut count = 0;
     for frame in frames {
+        count += 1;
         let payload = frame.payload.get(..PAYLOAD_BYTES_MAX).unwrap_or(&frame.payload);
-        plain.push(frame.kind as u8);
+        plain.push(frame.kind.to_byte(frame.marks));
         plain.push(frame.transport as u8);
         plain.extend_from_slice(&frame.site.0.0.to_le_bytes());
         plain.extend_from_slice(&mapped(frame.peer).octets());
@@ -85,7 +88,7 @@ pub(super) fn block(first: u64, frames: &[NewFrame]) -> std::io::Result<Vec<u8>>
     block.extend_from_slice(&len_u32(payload.len()).to_le_bytes());
     block.extend_from_slice(&len_u32(plain.len()).to_le_bytes());
     block.extend_from_slice(&first.to_le_bytes());
-    block.extend_from_slice(&len_u32(frames.len()).to_le_bytes());
+    block.extend_from_slice(&len_u32(count).to_le_bytes());
     block.extend_from_slice(&[codec, 0, 0, 0]);
     block.extend_from_slice(payload);
     let crc = block.get(8..).map_or(0, crc32c::crc32c);
@@ -149,7 +152,7 @@ impl BlockHeader {
         let mut input = Input(plain);
         let mut frames = Vec::with_capacity(self.count.min(100_000) as usize);
         for seq in self.first..=self.last() {
-            let kind = FrameKind::from_u8(*input.take(1)?.first()?)?;
+            let (kind, marks) = FrameKind::from_byte(*input.take(1)?.first()?)?;
             let transport = Transport::from_u8(*input.take(1)?.first()?)?;
             let site = SiteId(Ulid(u128::from_le_bytes(input.take(16)?.try_into().ok()?)));
             let peer = Ipv6Addr::from(<[u8; 16]>::try_from(input.take(16)?).ok()?);
@@ -157,7 +160,7 @@ impl BlockHeader {
             let len = input.u32()? as usize;
             let payload = Box::from(input.take(len)?);
             let peer = IpAddr::V6(peer).to_canonical();
-            frames.push(Frame { seq: Seq(seq), frame: NewFrame { received_at, site, peer, transport, kind, payload } });
+            frames.push(Frame { seq: Seq(seq), frame: NewFrame { received_at, site, peer, transport, kind, marks, payload } });
         }
         input.0.is_empty().then_some(frames)
     }

@@ -61,12 +61,45 @@ impl Shared {
     }
 }
 
+/// What became of frames that nobody waited for; told when their commit has ended.
+pub type Receipt = Box<dyn FnOnce(Result<RangeInclusive<u64>, Refused>) + Send>;
+
+/// The journal did not take these frames: nothing of them is on disk, and they may be given to it again.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Refused {
+    pub error: JournalError,
+    pub frames: Vec<NewFrame>,
+}
+
+impl From<Refused> for JournalError {
+    fn from(refused: Refused) -> Self {
+        refused.error
+    }
+}
+
 struct Append {
     frames: Vec<NewFrame>,
     bytes: usize,
-    /// Nobody waits where there is none.
-    reply: Option<oneshot::Sender<Result<RangeInclusive<u64>, JournalError>>>,
+    reply: Reply,
     _room: OwnedSemaphorePermit,
+}
+
+enum Reply {
+    /// A sender waits: the commit does not linger.
+    Waiting(oneshot::Sender<Result<RangeInclusive<u64>, Refused>>),
+    /// A sender that cannot wait; its counts are told.
+    Told(Receipt),
+}
+
+impl Reply {
+    fn give(self, answer: Result<RangeInclusive<u64>, Refused>) {
+        match self {
+            // The sender may have gone; its frames are safe all the same.
+            Self::Waiting(reply) => drop(reply.send(answer)),
+            Self::Told(receipt) => receipt(answer),
+        }
+    }
 }
 
 /// Appends frames; clones share the one writer.
@@ -87,32 +120,35 @@ impl JournalWriter {
     /// Appends frames and returns when they are on disk, with the sequences they got. Waits while the queue is full.
     ///
     /// # Errors
-    /// Where the disk did not take them; then they may be sent again.
-    pub async fn append(&self, frames: Vec<NewFrame>) -> Result<RangeInclusive<u64>, JournalError> {
-        let room = self.room.clone().acquire_many_owned(units(&frames)).await.map_err(|_| JournalError::Stopped)?;
-        self.queue(frames, room)?.await.map_err(|_| JournalError::Stopped)?
+    /// The frames, where the disk did not take them; then they may be given again.
+    pub async fn append(&self, frames: Vec<NewFrame>) -> Result<RangeInclusive<u64>, Refused> {
+        let Ok(room) = self.room.clone().acquire_many_owned(units(&frames)).await else {
+            return Err(Refused { error: JournalError::Stopped, frames });
+        };
+        self.queue(frames, room)?.await.unwrap_or_else(|_| Err(stopped(Vec::new())))
     }
 
     /// As `append`, for threads. Not to be called from async code.
     ///
     /// # Errors
     /// As `append`.
-    pub fn append_blocking(&self, frames: Vec<NewFrame>) -> Result<RangeInclusive<u64>, JournalError> {
+    pub fn append_blocking(&self, frames: Vec<NewFrame>) -> Result<RangeInclusive<u64>, Refused> {
         let room = loop {
             match self.room.clone().try_acquire_many_owned(units(&frames)) {
                 Ok(room) => break room,
-                Err(tokio::sync::TryAcquireError::Closed) => return Err(JournalError::Stopped),
+                Err(tokio::sync::TryAcquireError::Closed) => return Err(stopped(frames)),
                 Err(tokio::sync::TryAcquireError::NoPermits) => std::thread::sleep(Duration::from_millis(1)),
             }
         };
-        self.queue(frames, room)?.blocking_recv().map_err(|_| JournalError::Stopped)?
+        self.queue(frames, room)?.blocking_recv().unwrap_or_else(|_| Err(stopped(Vec::new())))
     }
 
-    /// For senders that cannot wait: written with the next commit.
+    /// For senders that cannot wait: written with the next commit, whose end `receipt` is told.
     ///
     /// # Errors
-    /// The frames themselves where the queue is full or the journal has stopped: to be counted as dropped.
-    pub fn offer(&self, frames: Vec<NewFrame>) -> Result<(), Vec<NewFrame>> {
+    /// The frames themselves where the queue is full or the journal has stopped: to be counted as dropped. Then the
+    /// receipt is not used.
+    pub fn offer(&self, frames: Vec<NewFrame>, receipt: Receipt) -> Result<(), Vec<NewFrame>> {
         let Ok(room) = self.room.clone().try_acquire_many_owned(units(&frames)) else {
             return Err(frames);
         };
@@ -121,7 +157,8 @@ impl JournalWriter {
         match queue.as_ref() {
             None => Err(frames),
             Some(queue) => {
-                queue.send(Append { frames, bytes, reply: None, _room: room }).map_err(|std::sync::mpsc::SendError(append)| append.frames)
+                let append = Append { frames, bytes, reply: Reply::Told(receipt), _room: room };
+                queue.send(append).map_err(|std::sync::mpsc::SendError(append)| append.frames)
             }
         }
     }
@@ -130,12 +167,13 @@ impl JournalWriter {
         &self,
         frames: Vec<NewFrame>,
         room: OwnedSemaphorePermit,
-    ) -> Result<oneshot::Receiver<Result<RangeInclusive<u64>, JournalError>>, JournalError> {
+    ) -> Result<oneshot::Receiver<Result<RangeInclusive<u64>, Refused>>, Refused> {
         let (reply, answer) = oneshot::channel();
         let bytes = frames.iter().map(segment::frame_bytes).sum();
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let append = Append { frames, bytes, reply: Some(reply), _room: room };
-        queue.as_ref().ok_or(JournalError::Stopped)?.send(append).map_err(|_| JournalError::Stopped)?;
+        let Some(queue) = queue.as_ref() else { return Err(stopped(frames)) };
+        let append = Append { frames, bytes, reply: Reply::Waiting(reply), _room: room };
+        queue.send(append).map_err(|std::sync::mpsc::SendError(append)| stopped(append.frames))?;
         Ok(answer)
     }
 
@@ -143,6 +181,10 @@ impl JournalWriter {
     pub(super) fn stop(&self) {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
+}
+
+fn stopped(frames: Vec<NewFrame>) -> Refused {
+    Refused { error: JournalError::Stopped, frames }
 }
 
 /// The room an append takes; one larger than the whole queue takes the whole queue.
@@ -172,7 +214,7 @@ fn run(mut active: Active, appends: &Receiver<Append>, shared: &Shared) {
 fn gather(first: Append, appends: &Receiver<Append>) -> Vec<Append> {
     let watch = Stopwatch::start();
     let mut bytes = first.bytes;
-    let mut urgent = first.reply.is_some();
+    let mut urgent = matches!(first.reply, Reply::Waiting(_));
     let mut batch = vec![first];
     while bytes < COMMIT_BYTES_MAX {
         let patience = if urgent { Duration::ZERO } else { LINGER.saturating_sub(watch.elapsed()) };
@@ -181,44 +223,28 @@ fn gather(first: Append, appends: &Receiver<Append>) -> Vec<Append> {
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         };
         bytes += next.bytes;
-        urgent |= next.reply.is_some();
+        urgent |= matches!(next.reply, Reply::Waiting(_));
         batch.push(next);
     }
     batch
 }
 
 fn commit(active: &mut Active, batch: Vec<Append>, shared: &Shared) {
-    let mut frames = Vec::with_capacity(batch.iter().map(|append| append.frames.len()).sum());
-    let mut replies = Vec::with_capacity(batch.len());
-    let mut rooms = Vec::with_capacity(batch.len());
-    for append in batch {
-        replies.push((append.frames.len() as u64, append.reply));
-        rooms.push(append._room);
-        frames.extend(append.frames);
-    }
-    let first = active.next;
+    let mut from = active.next;
     // An append of nothing asks whether the journal is alive; it costs no block.
-    let result = if frames.is_empty() { Ok(()) } else { active.append(&frames) };
+    let is_empty = batch.iter().all(|append| append.frames.is_empty());
+    let result = if is_empty { Ok(()) } else { active.append(&batch) };
     if result.is_ok() {
         shared.publish(active.next - 1);
     }
-    let mut from = first;
-    for (count, reply) in replies {
+    for Append { frames, reply, .. } in batch {
+        let count = frames.len() as u64;
         let range = from..=(from + count).saturating_sub(1);
         from += count;
-        let answer = match &result {
+        reply.give(match &result {
             Ok(()) => Ok(range),
-            Err(error) => Err(JournalError::Write(error.to_string())),
-        };
-        match reply {
-            // The sender may have gone; its frames are safe all the same.
-            Some(reply) => drop(reply.send(answer)),
-            None => {
-                if let Err(error) = answer {
-                    tracing::error!(%error, frames = count, "frames that nobody waited for are lost");
-                }
-            }
-        }
+            Err(error) => Err(Refused { error: JournalError::Write(error.to_string()), frames }),
+        });
     }
 }
 
@@ -292,20 +318,22 @@ impl Active {
         Ok(())
     }
 
-    fn append(&mut self, frames: &[NewFrame]) -> Result<(), JournalError> {
-        if let Some(frame) = frames.last() {
+    fn append(&mut self, batch: &[Append]) -> Result<(), JournalError> {
+        let frames = || batch.iter().flat_map(|append| &append.frames);
+        if let Some(frame) = frames().last() {
             self.created = frame.received_at;
         }
         if self.durable >= self.segment_bytes_max {
             *self = Self::create(&self.dir, self.next, self.created, self.segment_bytes_max)?;
         }
-        let block = segment::block(self.next, frames).map_err(io_error("compress a block for", &self.path))?;
+        let bytes = batch.iter().map(|append| append.bytes).sum();
+        let block = segment::block(self.next, frames(), bytes).map_err(io_error("compress a block for", &self.path))?;
         if let Err(error) = self.write(&block) {
             self.file = None;
             return Err(error);
         }
         self.durable += block.len() as u64;
-        self.next += frames.len() as u64;
+        self.next += frames().count() as u64;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 //! apart, by listener, because nobody knows whose it was. The counts live as long as the process.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,19 +19,42 @@ pub const PEERS_MAX: usize = 10_000;
 pub enum Listener {
     SyslogUdp,
     SyslogTcp,
+    SyslogTls,
+    Relp,
+    RelpTls,
+    GelfUdp,
+    GelfTcp,
     Http,
+    Https,
     NetflowUdp,
 }
 
 impl Listener {
-    pub const ALL: [Self; 4] = [Self::SyslogUdp, Self::SyslogTcp, Self::Http, Self::NetflowUdp];
+    pub const ALL: [Self; 10] = [
+        Self::SyslogUdp,
+        Self::SyslogTcp,
+        Self::SyslogTls,
+        Self::Relp,
+        Self::RelpTls,
+        Self::GelfUdp,
+        Self::GelfTcp,
+        Self::Http,
+        Self::Https,
+        Self::NetflowUdp,
+    ];
 
     /// Its name in the configuration, in errors and in logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SyslogUdp => "syslog_udp",
             Self::SyslogTcp => "syslog_tcp",
+            Self::SyslogTls => "syslog_tls",
+            Self::Relp => "relp",
+            Self::RelpTls => "relp_tls",
+            Self::GelfUdp => "gelf_udp",
+            Self::GelfTcp => "gelf_tcp",
             Self::Http => "http",
+            Self::Https => "https",
             Self::NetflowUdp => "netflow_udp",
         }
     }
@@ -39,8 +63,56 @@ impl Listener {
         match self {
             Self::SyslogUdp | Self::NetflowUdp => Transport::Udp,
             Self::SyslogTcp => Transport::Tcp,
-            Self::Http => Transport::Http,
+            Self::SyslogTls => Transport::Tls,
+            Self::Relp | Self::RelpTls => Transport::Relp,
+            Self::GelfUdp | Self::GelfTcp => Transport::Gelf,
+            Self::Http | Self::Https => Transport::Http,
         }
+    }
+
+    /// Whether it receives datagrams, whose senders cannot wait.
+    pub fn is_udp(self) -> bool {
+        matches!(self, Self::SyslogUdp | Self::GelfUdp | Self::NetflowUdp)
+    }
+
+    /// Whether connections to it are encrypted.
+    pub fn is_tls(self) -> bool {
+        matches!(self, Self::SyslogTls | Self::RelpTls | Self::Https)
+    }
+}
+
+/// One value for each listener.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct PerListener<T>([T; Listener::ALL.len()]);
+
+impl<T: fmt::Debug> fmt::Debug for PerListener<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut all = f.debug_struct("PerListener");
+        self.iter().for_each(|(listener, value)| {
+            all.field(listener.as_str(), value);
+        });
+        all.finish()
+    }
+}
+
+impl<T> PerListener<T> {
+    pub fn iter(&self) -> impl Iterator<Item = (Listener, &T)> {
+        Listener::ALL.into_iter().zip(&self.0)
+    }
+}
+
+#[expect(clippy::indexing_slicing, reason = "there is one value for each listener; a test holds ALL to the enum")]
+impl<T> std::ops::Index<Listener> for PerListener<T> {
+    type Output = T;
+    fn index(&self, listener: Listener) -> &T {
+        &self.0[listener as usize]
+    }
+}
+
+#[expect(clippy::indexing_slicing, reason = "there is one value for each listener; a test holds ALL to the enum")]
+impl<T> std::ops::IndexMut<Listener> for PerListener<T> {
+    fn index_mut(&mut self, listener: Listener) -> &mut T {
+        &mut self.0[listener as usize]
     }
 }
 
@@ -57,10 +129,28 @@ pub enum Rejected {
     Unreadable,
     /// A connection above the bound: closed at once.
     TooManyConnections,
+    /// A TLS handshake that failed: no certificate, a foreign or an expired one, a protocol too old.
+    Handshake,
+    /// A frame that breaks its protocol (RELP, GELF): the sender is told and its connection closed.
+    Protocol,
+    /// A proxy header that is missing, broken, or from an address that may send none.
+    Proxy,
+    /// A GELF message of whose parts some never came.
+    Incomplete,
 }
 
 impl Rejected {
-    pub const ALL: [Self; 5] = [Self::Empty, Self::Unauthorized, Self::TooLarge, Self::Unreadable, Self::TooManyConnections];
+    pub const ALL: [Self; 9] = [
+        Self::Empty,
+        Self::Unauthorized,
+        Self::TooLarge,
+        Self::Unreadable,
+        Self::TooManyConnections,
+        Self::Handshake,
+        Self::Protocol,
+        Self::Proxy,
+        Self::Incomplete,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -69,6 +159,10 @@ impl Rejected {
             Self::TooLarge => "too_large",
             Self::Unreadable => "unreadable",
             Self::TooManyConnections => "too_many_connections",
+            Self::Handshake => "handshake",
+            Self::Protocol => "protocol",
+            Self::Proxy => "proxy",
+            Self::Incomplete => "incomplete",
         }
     }
 }
@@ -80,15 +174,21 @@ pub enum Dropped {
     QueueFull,
     /// The journal could not write.
     JournalStopped,
+    /// The sender or its site sent more than its limit and cannot be slowed down.
+    RateLimited,
+    /// The disk is nearly full: sources of low priority are shed first.
+    DiskFull,
 }
 
 impl Dropped {
-    pub const ALL: [Self; 2] = [Self::QueueFull, Self::JournalStopped];
+    pub const ALL: [Self; 4] = [Self::QueueFull, Self::JournalStopped, Self::RateLimited, Self::DiskFull];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::QueueFull => "queue_full",
             Self::JournalStopped => "journal_stopped",
+            Self::RateLimited => "rate_limited",
+            Self::DiskFull => "disk_full",
         }
     }
 }
@@ -97,8 +197,8 @@ impl Dropped {
 #[derive(Debug, Default)]
 pub struct Counters {
     peers: RwLock<HashMap<(IpAddr, Listener), Arc<PeerCounts>>>,
-    others: [Arc<PeerCounts>; Listener::ALL.len()],
-    kernel_dropped: [AtomicU64; Listener::ALL.len()],
+    others: PerListener<Arc<PeerCounts>>,
+    kernel_dropped: PerListener<AtomicU64>,
     /// The journal refused the last frames given to it: health checks say so.
     journal_stopped: AtomicBool,
 }
@@ -134,7 +234,7 @@ impl Counters {
         }
         let mut peers = self.peers.write().unwrap_or_else(PoisonError::into_inner);
         if peers.len() >= PEERS_MAX && !peers.contains_key(&key) {
-            return self.others.get(listener as usize).map(Arc::clone).unwrap_or_default();
+            return Arc::clone(&self.others[listener]);
         }
         Arc::clone(peers.entry(key).or_default())
     }
@@ -145,7 +245,7 @@ impl Counters {
         let mut rows: Vec<_> = peers.iter().map(|((peer, listener), counts)| counts.row(Some(*peer), *listener)).collect();
         drop(peers);
         rows.sort_unstable_by_key(|row| (row.peer, row.listener));
-        let others = Listener::ALL.into_iter().zip(&self.others).map(|(listener, counts)| counts.row(None, listener));
+        let others = self.others.iter().map(|(listener, counts)| counts.row(None, listener));
         rows.extend(others.filter(|row| row.received > 0));
         rows
     }
@@ -153,13 +253,11 @@ impl Counters {
     /// Datagrams that the kernel dropped because we were too slow or the buffer too small. Zero where the system
     /// does not tell.
     pub fn kernel_dropped(&self, listener: Listener) -> u64 {
-        self.kernel_dropped.get(listener as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+        self.kernel_dropped[listener].load(Ordering::Relaxed)
     }
 
     pub(super) fn set_kernel_dropped(&self, listener: Listener, total: u64) {
-        if let Some(count) = self.kernel_dropped.get(listener as usize) {
-            count.store(total, Ordering::Relaxed);
-        }
+        self.kernel_dropped[listener].store(total, Ordering::Relaxed);
     }
 
     /// Whether the journal took what was given to it last.

@@ -27,7 +27,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::framing::Framer;
 use super::{Dropped, Intake, JOURNAL_RETRY, Limits, Listener, PeerCounts, Rejected, Stamp, tcp};
-use crate::frame::{FrameKind, NewFrame};
+use crate::body::Sender;
+use crate::frame::{FrameKind, Marks, NewFrame};
+use crate::journal::Refused;
 
 /// What a request may carry; shippers send 1-10 MiB.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -122,7 +124,7 @@ impl Door {
         }
         let body = self.body(request).await?;
         let permit = Arc::clone(&self.unpacking).acquire_owned().await;
-        let stamp = self.intake.stamp(peer, Listener::Http);
+        let stamp = self.intake.stamp(&Sender::of(peer), Listener::Http);
         // Unpacking 64 MiB takes a while; other senders' sockets must not wait for it.
         let unpacked = tokio::task::spawn_blocking(move || {
             let frames = frames_of(packing, &body, stamp)?;
@@ -163,7 +165,7 @@ impl Door {
         while frames.peek().is_some() {
             let batch = next_batch(&mut frames);
             let number = batch.len();
-            if let Err(error) = self.intake.append(counts, batch).await {
+            if let Err(Refused { error, .. }) = self.intake.append(counts, batch).await {
                 tracing::error!(%error, frames = left, "the journal does not take a request: its sender is told to repeat it");
                 counts.dropped(Dropped::JournalStopped, left);
                 let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "nothing can be stored now: send it again later".into());
@@ -279,7 +281,7 @@ impl Lines {
                 return Err(too_large(format!("a body may have {LINES_MAX} lines: send smaller batches")));
             }
             let kind = if goes_on || frame.cut { FrameKind::Line } else { FrameKind::of_line(&frame.bytes) };
-            self.frames.push(self.stamp.frame(kind, frame.bytes));
+            self.frames.push(self.stamp.frame(kind, Marks::default(), frame.bytes));
         }
         Ok(())
     }

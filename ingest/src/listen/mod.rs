@@ -19,12 +19,12 @@ use tokio::task::JoinSet;
 /// What ends the listeners; given on, so that callers need no dependency of their own for it.
 pub use tokio_util::sync::CancellationToken;
 
-pub use counters::{CounterRow, Counters, Dropped, Listener, PEERS_MAX, PeerCounts, Rejected};
+pub use counters::{CounterRow, Counters, Dropped, Listener, PEERS_MAX, PeerCounts, PerListener, Rejected};
 pub use http::{Bounded, IdleStream, Peer};
 
-use crate::body::{SiteId, SiteTable};
-use crate::frame::{FrameKind, NewFrame, Transport};
-use crate::journal::{JournalError, JournalWriter};
+use crate::body::{Sender, SiteId, SiteTable};
+use crate::frame::{FrameKind, Marks, NewFrame, Transport};
+use crate::journal::{JournalWriter, Refused};
 use crate::time::{Clock, Timestamp};
 
 /// The receive buffer that is asked for where the configuration names none: a burst of 26,000 lines of 350 bytes in one
@@ -34,40 +34,30 @@ pub const UDP_RECEIVE_BUFFER_BYTES: usize = 32 * 1024 * 1024;
 /// How long a journal that could not write is left alone before the same frames are given to it again.
 const JOURNAL_RETRY: Duration = Duration::from_secs(1);
 
-/// Where to listen; a listener without an address is off.
+/// Where to listen, and what is asked of senders.
 #[derive(Clone, Default)]
 pub struct ListenConfig {
-    pub syslog_udp: Option<SocketAddr>,
-    pub syslog_tcp: Option<SocketAddr>,
-    pub http: Option<SocketAddr>,
-    pub netflow_udp: Option<SocketAddr>,
-    /// The Bearer token that HTTP senders must know; without one the network alone decides who may send.
+    /// A listener without an address is off.
+    pub addresses: Addresses,
+    /// The Bearer token that HTTP senders must know who have none of a site's; without one the network alone decides
+    /// who may send.
     pub http_token: Option<String>,
     /// 0 leaves the system's default.
     pub udp_receive_buffer_bytes: usize,
 }
 
+/// The address of each listener. Of bound ones: with the port that the system chose where the configuration said 0.
+pub type Addresses = PerListener<Option<SocketAddr>>;
+
 impl fmt::Debug for ListenConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The token stays out of every log.
         f.debug_struct("ListenConfig")
-            .field("syslog_udp", &self.syslog_udp)
-            .field("syslog_tcp", &self.syslog_tcp)
-            .field("http", &self.http)
-            .field("netflow_udp", &self.netflow_udp)
+            .field("addresses", &self.addresses)
             .field("http_token", &self.http_token.as_ref().map(|_| "…"))
             .field("udp_receive_buffer_bytes", &self.udp_receive_buffer_bytes)
             .finish()
     }
-}
-
-/// Where the listeners really listen: with the port that the system chose where the configuration said 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Addresses {
-    pub syslog_udp: Option<SocketAddr>,
-    pub syslog_tcp: Option<SocketAddr>,
-    pub http: Option<SocketAddr>,
-    pub netflow_udp: Option<SocketAddr>,
 }
 
 /// Why a listener cannot be opened.
@@ -137,12 +127,11 @@ pub async fn bind(config: &ListenConfig) -> Result<Bound, ListenError> {
         return Err(ListenError::TokenEmpty);
     }
     let buffer_bytes = config.udp_receive_buffer_bytes;
-    let (syslog_udp, syslog_udp_at) = open(Listener::SyslogUdp, config.syslog_udp, |at| udp::open(Listener::SyslogUdp, at, buffer_bytes))?;
-    let (netflow_udp, netflow_udp_at) =
-        open(Listener::NetflowUdp, config.netflow_udp, |at| udp::open(Listener::NetflowUdp, at, buffer_bytes))?;
-    let (syslog_tcp, syslog_tcp_at) = open(Listener::SyslogTcp, config.syslog_tcp, tcp::open)?;
-    let (http, http_at) = open(Listener::Http, config.http, tcp::open)?;
-    let addresses = Addresses { syslog_udp: syslog_udp_at, syslog_tcp: syslog_tcp_at, http: http_at, netflow_udp: netflow_udp_at };
+    let mut addresses = Addresses::default();
+    let mut open_udp = |listener| open(listener, config.addresses[listener], &mut addresses, |at| udp::open(listener, at, buffer_bytes));
+    let (syslog_udp, netflow_udp) = (open_udp(Listener::SyslogUdp)?, open_udp(Listener::NetflowUdp)?);
+    let mut open_tcp = |listener| open(listener, config.addresses[listener], &mut addresses, tcp::open);
+    let (syslog_tcp, http) = (open_tcp(Listener::SyslogTcp)?, open_tcp(Listener::Http)?);
     let http_token = config.http_token.clone();
     Ok(Bound { syslog_udp, syslog_tcp, http, netflow_udp, http_token, addresses, limits: Limits::default() })
 }
@@ -152,20 +141,22 @@ type Opened<S> = std::io::Result<(S, SocketAddr)>;
 fn open<S>(
     listener: Listener,
     address: Option<SocketAddr>,
+    addresses: &mut Addresses,
     open: impl FnOnce(SocketAddr) -> Opened<S>,
-) -> Result<(Option<S>, Option<SocketAddr>), ListenError> {
-    let Some(address) = address else { return Ok((None, None)) };
-    let listener = listener.as_str();
+) -> Result<Option<S>, ListenError> {
+    let Some(address) = address else { return Ok(None) };
+    let name = listener.as_str();
     match open(address) {
         Ok((socket, at)) => {
-            tracing::info!(listener, address = %at, "listening");
-            Ok((Some(socket), Some(at)))
+            tracing::info!(listener = name, address = %at, "listening");
+            addresses[listener] = Some(at);
+            Ok(Some(socket))
         }
         Err(error) => Err(match error.kind() {
-            ErrorKind::AddrInUse => ListenError::InUse { listener, address },
-            ErrorKind::PermissionDenied => ListenError::NotAllowed { listener, address },
-            ErrorKind::AddrNotAvailable => ListenError::NotHere { listener, address },
-            _ => ListenError::Io { listener, address, source: error },
+            ErrorKind::AddrInUse => ListenError::InUse { listener: name, address },
+            ErrorKind::PermissionDenied => ListenError::NotAllowed { listener: name, address },
+            ErrorKind::AddrNotAvailable => ListenError::NotHere { listener: name, address },
+            _ => ListenError::Io { listener: name, address, source: error },
         }),
     }
 }
@@ -206,6 +197,12 @@ impl Bound {
     }
 }
 
+/// How a token is kept and compared: its SHA-256 in hex, so that no database or backup holds one.
+pub fn token_hash(token: &str) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// What every listener needs to turn bytes into frames in the journal.
 #[derive(Clone)]
 struct Intake {
@@ -225,20 +222,23 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn frame(self, kind: FrameKind, payload: Box<[u8]>) -> NewFrame {
+    fn frame(self, kind: FrameKind, marks: Marks, payload: Box<[u8]>) -> NewFrame {
         let Self { received_at, site, peer, transport } = self;
-        NewFrame { received_at, site, peer, transport, kind, payload }
+        NewFrame { received_at, site, peer, transport, kind, marks, payload }
     }
 }
 
 impl Intake {
-    fn stamp(&self, peer: IpAddr, listener: Listener) -> Stamp {
+    fn stamp(&self, sender: &Sender, listener: Listener) -> Stamp {
         let sites = Arc::clone(&self.sites.read().unwrap_or_else(PoisonError::into_inner));
-        Stamp { received_at: self.clock.now(), site: sites.attribute(peer), peer, transport: listener.transport() }
+        Stamp { received_at: self.clock.now(), site: sites.attribute(sender), peer: sender.peer, transport: listener.transport() }
     }
 
     /// Appends frames of a sender who waits for the answer, and counts them.
-    async fn append(&self, counts: &PeerCounts, frames: Vec<NewFrame>) -> Result<(), JournalError> {
+    ///
+    /// # Errors
+    /// The frames, which are not counted then.
+    async fn append(&self, counts: &PeerCounts, frames: Vec<NewFrame>) -> Result<(), Refused> {
         let number = frames.len();
         let result = self.journal.append(frames).await;
         self.counters.set_journal_healthy(result.is_ok());

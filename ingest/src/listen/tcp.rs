@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::framing::Framer;
 use super::{Dropped, Intake, JOURNAL_RETRY, Limits, Listener, Opened, PeerCounts, Rejected};
-use crate::frame::{FrameKind, NewFrame};
-use crate::journal::JournalError;
+use crate::body::Sender;
+use crate::frame::{FrameKind, Marks, NewFrame};
+use crate::journal::{JournalError, Refused};
 
 /// What one connection may have read and not yet written.
 const BATCH_BYTES_MAX: usize = 256 * 1024;
@@ -199,24 +200,27 @@ impl Connection {
 
     fn take(&mut self, frames: &mut Vec<NewFrame>) {
         let before = frames.len();
-        let stamp = self.intake.stamp(self.peer, Listener::SyslogTcp);
+        let stamp = self.intake.stamp(&Sender::of(self.peer), Listener::SyslogTcp);
         while let Some(frame) = self.framer.next() {
-            frames.push(stamp.frame(FrameKind::Line, frame.bytes));
+            frames.push(stamp.frame(FrameKind::Line, Marks::default(), frame.bytes));
         }
         self.counts.received(frames.len() - before);
     }
 
     /// Appends, and where the disk refuses, again and again: meanwhile the sender is held back, and nothing is lost.
-    async fn keep(&self, frames: Vec<NewFrame>, shutdown: &CancellationToken) -> Result<(), JournalStopped> {
+    async fn keep(&self, mut frames: Vec<NewFrame>, shutdown: &CancellationToken) -> Result<(), JournalStopped> {
         if frames.is_empty() {
             return Ok(());
         }
         let number = frames.len();
         loop {
-            match self.intake.append(&self.counts, frames.clone()).await {
+            match self.intake.append(&self.counts, frames).await {
                 Ok(()) => return Ok(()),
-                Err(JournalError::Stopped) => break,
-                Err(error) => tracing::error!(%error, "the journal does not take lines: their senders wait"),
+                Err(Refused { error: JournalError::Stopped, .. }) => break,
+                Err(refused) => {
+                    tracing::error!(error = %refused.error, "the journal does not take lines: their senders wait");
+                    frames = refused.frames;
+                }
             }
             tokio::select! {
                 () = shutdown.cancelled() => break,

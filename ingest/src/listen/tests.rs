@@ -32,20 +32,22 @@ impl Bench {
 
     async fn start_with(token: Option<&str>, limit: impl FnOnce(&mut Limits)) -> Self {
         let anywhere = Some((Ipv4Addr::LOCALHOST, 0).into());
-        let config = ListenConfig {
-            syslog_udp: anywhere,
-            syslog_tcp: anywhere,
-            http: anywhere,
-            netflow_udp: anywhere,
-            http_token: token.map(Into::into),
-            udp_receive_buffer_bytes: 1 << 20,
-        };
+        let mut config = ListenConfig { http_token: token.map(Into::into), udp_receive_buffer_bytes: 1 << 20, ..ListenConfig::default() };
+        for listener in [Listener::SyslogUdp, Listener::SyslogTcp, Listener::Http, Listener::NetflowUdp] {
+            config.addresses[listener] = anywhere;
+        }
         let mut bound = bind(&config).await.unwrap();
         limit(&mut bound.limits);
         let dir = tempfile::tempdir().unwrap();
         let (journal, _) = Journal::open(&dir.path().join("journal"), &dir.path().join("quarantine"), Timestamp(1)).unwrap();
-        let site =
-            Site { id: SiteId(crate::id::Ulid(7)), name: "rathaus".into(), body: None, prefixes: vec!["127.0.0.0/8".parse().unwrap()] };
+        let site = Site {
+            id: SiteId(crate::id::Ulid(7)),
+            name: "rathaus".into(),
+            body: None,
+            prefixes: vec!["127.0.0.0/8".parse().unwrap()],
+            certificates: vec![],
+            tokens: vec![],
+        };
         let sites = Arc::new(RwLock::new(Arc::new(SiteTable::new(vec![site]))));
         let (counters, shutdown, at) = (Arc::new(Counters::default()), CancellationToken::new(), bound.addresses());
         let clock = Clock::manual(Timestamp(1_795_000_000_000));
@@ -72,7 +74,7 @@ impl Bench {
     }
 
     fn tcp(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.at.syslog_tcp.unwrap()).unwrap();
+        let stream = TcpStream::connect(self.at[Listener::SyslogTcp].unwrap()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream
     }
@@ -80,7 +82,7 @@ impl Bench {
     /// Sends a request's bytes, gives the whole answer.
     fn http(&self, request: &[u8]) -> String {
         tokio::task::block_in_place(|| {
-            let mut stream = TcpStream::connect(self.at.http.unwrap()).unwrap();
+            let mut stream = TcpStream::connect(self.at[Listener::Http].unwrap()).unwrap();
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
             // A refused body may not be read to its end.
             let _ = stream.write_all(request);
@@ -142,7 +144,7 @@ async fn a_datagram_is_a_stamped_frame() {
     let mut bench = Bench::start().await;
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
     for datagram in [&b"<13>one"[..], b"<13>two\n", b"<13>two\nlines\r\n\0", b"", b"\n"] {
-        sender.send_to(datagram, bench.at.syslog_udp.unwrap()).unwrap();
+        sender.send_to(datagram, bench.at[Listener::SyslogUdp].unwrap()).unwrap();
     }
     let frames = bench.frames(3);
     assert_eq!(
@@ -153,6 +155,7 @@ async fn a_datagram_is_a_stamped_frame() {
             peer: Ipv4Addr::LOCALHOST.into(),
             transport: Transport::Udp,
             kind: FrameKind::Line,
+            marks: Marks::default(),
             payload: b"<13>one"[..].into(),
         }
     );
@@ -164,7 +167,7 @@ async fn a_datagram_is_a_stamped_frame() {
 async fn a_flow_datagram_is_kept_to_its_last_zero() {
     let mut bench = Bench::start().await;
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
-    sender.send_to(b"\x00\x05 flows \n\0\0", bench.at.netflow_udp.unwrap()).unwrap();
+    sender.send_to(b"\x00\x05 flows \n\0\0", bench.at[Listener::NetflowUdp].unwrap()).unwrap();
     let frames = bench.frames(1);
     assert_eq!((frames[0].kind, frames[0].payload.as_ref()), (FrameKind::Flow, &b"\x00\x05 flows \n\0\0"[..]));
 }
@@ -174,7 +177,7 @@ async fn a_burst_of_datagrams_is_stored_or_counted() {
     let mut bench = Bench::start().await;
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
     for number in 0..3_000 {
-        sender.send_to(format!("<13>line {number}").as_bytes(), bench.at.syslog_udp.unwrap()).unwrap();
+        sender.send_to(format!("<13>line {number}").as_bytes(), bench.at[Listener::SyslogUdp].unwrap()).unwrap();
         if number % 200 == 0 {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -239,7 +242,7 @@ async fn a_silent_peer_holds_nobody_up_and_its_half_line_is_kept_at_the_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_stream_comes_whole_and_in_order() {
     let mut bench = Bench::start().await;
-    let at = bench.at.syslog_tcp.unwrap();
+    let at = bench.at[Listener::SyslogTcp].unwrap();
     let writer = tokio::task::spawn_blocking(move || {
         let mut stream = TcpStream::connect(at).unwrap();
         for number in 0..20_000 {
@@ -293,7 +296,7 @@ async fn a_stopped_journal_is_counted_and_said() {
     let mut stream = bench.tcp();
     stream.write_all(b"<13>one\n<13>two\n").unwrap();
     assert!(closed(&mut stream));
-    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"<13>three", bench.at.syslog_udp.unwrap()).unwrap();
+    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"<13>three", bench.at[Listener::SyslogUdp].unwrap()).unwrap();
     let answer = bench.post("", b"four\n");
     expect![[r#"
         HTTP/1.1 503 Service Unavailable
@@ -434,7 +437,7 @@ async fn a_slow_request_is_cut_and_a_stuck_one_does_not_hold_the_shutdown() {
     let answer = bench.http(half);
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
     assert_eq!(bench.http(b"POST /v1/ing"), "", "closed without an answer");
-    let mut stuck = TcpStream::connect(bench.at.http.unwrap()).unwrap();
+    let mut stuck = TcpStream::connect(bench.at[Listener::Http].unwrap()).unwrap();
     stuck.write_all(half).unwrap();
     bench.stop().await;
 }
@@ -442,14 +445,10 @@ async fn a_slow_request_is_cut_and_a_stuck_one_does_not_hold_the_shutdown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_taken_port_is_named() {
     let bench = Bench::start().await;
-    let configs = [
-        (bench.at.syslog_udp, ListenConfig { syslog_udp: bench.at.syslog_udp, ..ListenConfig::default() }),
-        (bench.at.syslog_tcp, ListenConfig { syslog_tcp: bench.at.syslog_tcp, ..ListenConfig::default() }),
-        (bench.at.http, ListenConfig { http: bench.at.http, ..ListenConfig::default() }),
-        (bench.at.netflow_udp, ListenConfig { netflow_udp: bench.at.netflow_udp, ..ListenConfig::default() }),
-    ];
     let mut messages = Vec::new();
-    for (address, config) in configs {
+    for (listener, address) in bench.at.iter().filter(|(_, address)| address.is_some()) {
+        let mut config = ListenConfig::default();
+        config.addresses[listener] = *address;
         messages.push(bind(&config).await.unwrap_err().to_string().replace(&address.unwrap().to_string(), "ADDRESS"));
     }
     expect![[r"
@@ -458,7 +457,8 @@ async fn a_taken_port_is_named() {
         http: ADDRESS is in use
         netflow_udp: ADDRESS is in use"]]
     .assert_eq(&messages.join("\n"));
-    let elsewhere = ListenConfig { http: Some("203.0.113.1:80".parse().unwrap()), ..ListenConfig::default() };
+    let mut elsewhere = ListenConfig::default();
+    elsewhere.addresses[Listener::Http] = Some("203.0.113.1:80".parse().unwrap());
     expect!["http: 203.0.113.1:80 is no address of this machine"].assert_eq(&bind(&elsewhere).await.unwrap_err().to_string());
     let empty = ListenConfig { http_token: Some(String::new()), ..ListenConfig::default() };
     expect!["http: the token is empty; leave it out to accept everybody"].assert_eq(&bind(&empty).await.unwrap_err().to_string());

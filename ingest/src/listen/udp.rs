@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::framing::trim_end;
 use super::{Dropped, Intake, Listener, Opened, PeerCounts, Rejected, Stamp};
-use crate::frame::{FrameKind, NewFrame};
+use crate::body::Sender;
+use crate::frame::{FrameKind, Marks, NewFrame};
+use crate::journal::Refused;
 
 /// Datagrams taken per batch: enough that a batch is worth its bookkeeping, few enough that its memory stays below
 /// the journal's commit for usual sizes.
@@ -100,7 +102,7 @@ impl Receiver {
                 Err(error) => break Err(error),
             }
         };
-        self.offer(frames, &senders);
+        self.offer(frames, senders);
         ended.map(|()| taken)
     }
 
@@ -108,7 +110,7 @@ impl Receiver {
         let datagram = self.buffer.get(..len).unwrap_or_default();
         let (counts, stamp, number) = senders
             .entry(peer)
-            .or_insert_with(|| (self.intake.counters.peer(peer, self.listener), self.intake.stamp(peer, self.listener), 0));
+            .or_insert_with(|| (self.intake.counters.peer(peer, self.listener), self.intake.stamp(&Sender::of(peer), self.listener), 0));
         // A flow datagram's zeros are content.
         let payload = if self.kind == FrameKind::Flow { datagram } else { trim_end(datagram) };
         if payload.is_empty() {
@@ -117,21 +119,31 @@ impl Receiver {
         }
         counts.received(1);
         *number += 1;
-        Some(stamp.frame(self.kind, payload.into()))
+        Some(stamp.frame(self.kind, Marks::default(), payload.into()))
     }
 
-    /// The journal takes a batch as a whole or not at all.
-    fn offer(&self, frames: Vec<NewFrame>, senders: &Senders) {
+    /// The journal takes a batch as a whole or not at all. What it took is counted when it is on disk.
+    fn offer(&self, frames: Vec<NewFrame>, senders: Senders) {
         if frames.is_empty() {
             return;
         }
-        let refused = self.intake.journal.offer(frames).is_err();
-        for (counts, _, number) in senders.values() {
-            if refused {
-                counts.dropped(Dropped::QueueFull, *number);
-            } else {
-                counts.stored(*number);
+        let senders = Arc::new(senders);
+        let told = Arc::clone(&senders);
+        let counters = Arc::clone(&self.intake.counters);
+        let receipt = Box::new(move |answer: Result<_, Refused>| {
+            counters.set_journal_healthy(answer.is_ok());
+            if let Err(refused) = &answer {
+                tracing::error!(error = %refused.error, frames = refused.frames.len(), "datagrams are lost: the journal did not take them");
             }
+            for (counts, _, number) in told.values() {
+                match answer {
+                    Ok(_) => counts.stored(*number),
+                    Err(_) => counts.dropped(Dropped::JournalStopped, *number),
+                }
+            }
+        });
+        if self.intake.journal.offer(frames, receipt).is_err() {
+            senders.values().for_each(|(counts, _, number)| counts.dropped(Dropped::QueueFull, *number));
         }
     }
 

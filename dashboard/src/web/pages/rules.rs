@@ -281,7 +281,14 @@ mod tests {
         let front = Front::new();
         let (cookie, _) = front.enter(Role::Analyst);
         let compiled = front.app.rules.rules().iter().find(|rule| rule.rule.name == "ssh_bruteforce").unwrap();
-        let site = Site { id: SiteId::new(now()), name: "rathaus".into(), body: Some(front.body), prefixes: vec![] };
+        let site = Site {
+            id: SiteId::new(now()),
+            name: "rathaus".into(),
+            body: Some(front.body),
+            prefixes: vec![],
+            certificates: vec![],
+            tokens: vec![],
+        };
         let finding = Finding {
             rule: compiled.rule.clone(),
             site: site.id,

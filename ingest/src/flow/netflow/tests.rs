@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::body::SITE_UNKNOWN;
-use crate::frame::{NewFrame, Transport};
+use crate::frame::{Marks, NewFrame, Transport};
 
 const SECS: u32 = 1_790_000_000;
 const UPTIME: u32 = 3_600_000;
@@ -23,6 +23,7 @@ fn frame_of(peer: &str, seq: u64, payload: Vec<u8>) -> Frame {
         peer: peer.parse().unwrap(),
         transport: Transport::Udp,
         kind: FrameKind::Flow,
+        marks: Marks::default(),
         payload: payload.into(),
     };
     Frame { seq: Seq(seq), frame }

@@ -41,7 +41,14 @@ fn case(front: &Front, n: u32, body: BodyId, (days, hours): (i64, i64), title: &
     let base = rules.rules().iter().find(|rule| rule.rule.name == "ssh_bruteforce").unwrap();
     let rule = Arc::new(Rule { title: title.into(), ..(*base.rule).clone() });
     let at = now().plus(-days * Timestamp::DAY);
-    let site = Site { id: SiteId::new(at), name: SiteId::new(at).to_string(), body: Some(body), prefixes: vec![] };
+    let site = Site {
+        id: SiteId::new(at),
+        name: SiteId::new(at).to_string(),
+        body: Some(body),
+        prefixes: vec![],
+        certificates: vec![],
+        tokens: vec![],
+    };
     let finding = Finding {
         rule,
         site: site.id,
