@@ -1,0 +1,110 @@
+//! What the commands do, apart from `serve` and `demo`. Results go to standard output, everything else to standard
+//! error; `--json` prints one object a line and nothing besides.
+
+mod decode;
+mod import;
+mod list;
+mod rules;
+mod search;
+mod user;
+
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use ingest::event::Event;
+use ingest::time::Clock;
+use serde_json::{Map, Value};
+
+use crate::cli::{AdvisoryCommand, Cli, Command};
+use crate::config::{self, Config};
+use crate::node::View;
+use crate::show;
+
+use decode::decode_files;
+use import::import;
+use list::{alerts, incidents, sources};
+use rules::{rules, validate};
+use search::{flows, search};
+use user::user;
+
+/// Some input failed; the rest was done.
+const SOME_FAILED: u8 = 1;
+
+/// Runs a command that is neither `serve` nor `demo`.
+///
+/// # Errors
+/// What kept it from being done at all, in words for people.
+pub fn run(cli: &Cli, config: &Config, clock: &Clock) -> Result<ExitCode> {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let code = match &cli.command {
+        Command::Serve | Command::Demo(_) => ExitCode::SUCCESS,
+        Command::Import(args) => import(args, &data_dir(cli, config), config, clock, &mut out)?,
+        Command::Decode(args) => decode_files(args, config, clock, &mut out)?,
+        Command::Search(args) => search(args, &View::open(&data_dir(cli, config), config, clock)?, clock.now(), &mut out)?,
+        Command::Flows(args) => flows(args, &View::open(&data_dir(cli, config), config, clock)?, clock.now(), &mut out)?,
+        Command::Incidents(args) => incidents(args.json, &View::open(&data_dir(cli, config), config, clock)?, &mut out)?,
+        Command::Alerts(args) => alerts(args.json, &View::open(&data_dir(cli, config), config, clock)?, &mut out)?,
+        Command::Sources(args) => sources(args.json, &View::open(&data_dir(cli, config), config, clock)?, clock.now(), &mut out)?,
+        Command::Rules { command } => rules(command, &mut out)?,
+        Command::Advisory { command: AdvisoryCommand::Validate { files, json } } => validate(files, *json, &mut out)?,
+        Command::User { command } => user(command, &data_dir(cli, config), config, clock, &mut out)?,
+        Command::CheckConfig { example: true } => {
+            write!(out, "{}", config::example())?;
+            ExitCode::SUCCESS
+        }
+        Command::CheckConfig { example: false } => {
+            let Some(path) = &cli.config else { bail!("Welche Datei? Zum Beispiel: wartburg check-config --config wartburg.toml") };
+            writeln!(out, "{}: in Ordnung.", path.display())?;
+            ExitCode::SUCCESS
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut crate::cli::command(), "wartburg", &mut out);
+            ExitCode::SUCCESS
+        }
+    };
+    out.flush()?;
+    Ok(code)
+}
+
+/// Where the data are: `--data`, the environment, the configuration, else a folder beside the caller.
+pub fn data_dir(cli: &Cli, config: &Config) -> PathBuf {
+    cli.data.clone().or_else(|| config.data.clone()).unwrap_or_else(|| PathBuf::from("wartburg-data"))
+}
+
+fn print_event(json: bool, event: &Event, site: &str, out: &mut dyn Write) -> Result<()> {
+    if json {
+        writeln!(out, "{}", Value::Object(event.json(site)))?;
+        return Ok(());
+    }
+    writeln!(out, "{}  {}", event.timestamp.rfc3339(), show::safe(event.line()))?;
+    Ok(())
+}
+
+fn print_object(json: bool, object: Map<String, Value>, out: &mut dyn Write) -> Result<()> {
+    if json {
+        writeln!(out, "{}", Value::Object(object))?;
+        return Ok(());
+    }
+    let fields: Vec<String> =
+        object.iter().map(|(name, value)| format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))).collect();
+    writeln!(out, "{}", show::safe(&fields.join(" ")))?;
+    Ok(())
+}
+
+fn plural(n: usize, one: &str, many: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{} {many}", show::num(n as u64)) }
+}
+
+#[expect(clippy::print_stderr, reason = "a command's words for people go to standard error")]
+fn eprint_line(line: &str) {
+    eprintln!("{line}");
+}
+
+fn eprint_list(title: &str, items: &[String]) {
+    eprint_line(title);
+    for item in items {
+        eprint_line(&format!("  {item}"));
+    }
+}

@@ -1,0 +1,103 @@
+//! `rules` and `advisory validate`: checking what an operator writes, before it counts.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Result;
+use detect::intel::IndicatorSet;
+use detect::pack::{rules_check, rules_run, rules_test};
+use detect::sigma::RuleSet;
+use ingest::import::unpacked;
+use ingest::time::Stopwatch;
+use serde_json::json;
+
+use super::{SOME_FAILED, eprint_line};
+use crate::cli::RulesCommand;
+
+pub(super) fn rules(command: &RulesCommand, out: &mut dyn Write) -> Result<ExitCode> {
+    match command {
+        RulesCommand::Check { dirs } => {
+            let report = rules_check(&or_default(dirs));
+            for error in &report.errors {
+                writeln!(out, "{error}")?;
+            }
+            eprint_line(&format!(
+                "{} Regeln und {} Korrelationen übersetzt, {} Fehler",
+                report.detections,
+                report.correlations,
+                report.errors.len()
+            ));
+            Ok(if report.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
+        }
+        RulesCommand::Test { dirs } => {
+            let (tests, errors) = rules_test(&or_default(dirs));
+            let failed: Vec<_> = tests.iter().filter(|test| !test.failures.is_empty()).collect();
+            for test in &failed {
+                for problem in &test.failures {
+                    writeln!(out, "{}: {problem}", test.file)?;
+                }
+            }
+            for error in &errors {
+                writeln!(out, "{error}")?;
+            }
+            eprint_line(&format!("{} Regeln mit ihren Belegen geprüft, {} fehlerhaft", tests.len(), failed.len() + errors.len()));
+            Ok(if failed.is_empty() && errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
+        }
+        RulesCommand::Run { rules, file, json } => {
+            let (set, errors) = RuleSet::load(rules);
+            let watch = Stopwatch::start();
+            let input = unpacked(file)?;
+            let mut written = Ok(());
+            let summary = rules_run(set, Arc::new(IndicatorSet::default()), input, &mut |found| {
+                let line = if *json { json!(found).to_string() } else { format!("Zeile {}: {} ({})", found.line, found.title, found.name) };
+                if written.is_ok() {
+                    written = writeln!(out, "{line}");
+                }
+            })?;
+            written?;
+            for error in &errors {
+                eprint_line(&error.to_string());
+            }
+            #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+            let rate = summary.records as f64 / watch.elapsed().as_secs_f64().max(1e-9);
+            eprint_line(&format!("{} Ereignisse, {} Treffer, {rate:.0} Ereignisse/s", summary.records, summary.matches));
+            Ok(if errors.is_empty() && summary.unreadable == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
+        }
+    }
+}
+
+fn or_default(dirs: &[PathBuf]) -> Vec<PathBuf> {
+    if dirs.is_empty() { vec![PathBuf::from("rules")] } else { dirs.to_vec() }
+}
+
+pub(super) fn validate(files: &[PathBuf], json: bool, out: &mut dyn Write) -> Result<ExitCode> {
+    let mut bad = 0;
+    for path in files {
+        let findings = match advisory::gate::advisory_validate(path) {
+            Ok(findings) => findings,
+            Err(error) => {
+                bad += 1;
+                eprint_line(&format!("{}: {error}", path.display()));
+                continue;
+            }
+        };
+        bad += usize::from(findings.iter().any(|finding| finding.blocks()));
+        for finding in &findings {
+            if json {
+                let mut object = serde_json::to_value(finding)?;
+                if let Some(object) = object.as_object_mut() {
+                    object.insert("file".into(), path.display().to_string().into());
+                }
+                writeln!(out, "{object}")?;
+            } else {
+                writeln!(out, "{}: {finding}", path.display())?;
+            }
+        }
+        if !json && findings.is_empty() {
+            writeln!(out, "{}: keine Beanstandung", path.display())?;
+        }
+    }
+    Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
+}
