@@ -45,6 +45,8 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         addresses: intake.addresses,
         http_token: intake.http_token.clone(),
         udp_receive_buffer_bytes: intake.udp_receive_buffer_bytes,
+        tls: intake.tls(),
+        proxies: intake.proxies.clone(),
     };
     let bound = listen::bind(&listen)
         .await
