@@ -14,12 +14,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 /// What ends the listeners; given on, so that callers need no dependency of their own for it.
 pub use tokio_util::sync::CancellationToken;
 
-pub use counters::{CounterRow, Counters, Dropped, Listener, PEERS_MAX, PeerCounts, PerListener, Rejected};
+pub use counters::{CounterRow, Counters, Dropped, Listener, PEERS_MAX, PeerCounts, PerListener, ReceiveBuffer, Rejected};
 pub use http::{Bounded, IdleStream, Peer};
 
 use crate::body::{Sender, SiteId, SiteTable};
@@ -44,6 +44,8 @@ pub struct ListenConfig {
     pub http_token: Option<String>,
     /// 0 leaves the system's default.
     pub udp_receive_buffer_bytes: usize,
+    /// Sockets, each with its thread, that share a syslog or NetFlow address; 0 is one, too.
+    pub udp_sockets: usize,
 }
 
 /// The address of each listener. Of bound ones: with the port that the system chose where the configuration said 0.
@@ -56,6 +58,7 @@ impl fmt::Debug for ListenConfig {
             .field("addresses", &self.addresses)
             .field("http_token", &self.http_token.as_ref().map(|_| "…"))
             .field("udp_receive_buffer_bytes", &self.udp_receive_buffer_bytes)
+            .field("udp_sockets", &self.udp_sockets)
             .finish()
     }
 }
@@ -109,10 +112,10 @@ impl Default for Limits {
 /// Opened listeners: the addresses are ours, nothing is received yet.
 #[derive(Debug)]
 pub struct Bound {
-    syslog_udp: Option<UdpSocket>,
+    syslog_udp: Option<udp::Sockets>,
     syslog_tcp: Option<TcpListener>,
     http: Option<TcpListener>,
-    netflow_udp: Option<UdpSocket>,
+    netflow_udp: Option<udp::Sockets>,
     http_token: Option<String>,
     addresses: Addresses,
     limits: Limits,
@@ -126,9 +129,10 @@ pub async fn bind(config: &ListenConfig) -> Result<Bound, ListenError> {
     if config.http_token.as_ref().is_some_and(String::is_empty) {
         return Err(ListenError::TokenEmpty);
     }
-    let buffer_bytes = config.udp_receive_buffer_bytes;
+    let (buffer_bytes, sockets) = (config.udp_receive_buffer_bytes, config.udp_sockets);
     let mut addresses = Addresses::default();
-    let mut open_udp = |listener| open(listener, config.addresses[listener], &mut addresses, |at| udp::open(listener, at, buffer_bytes));
+    let mut open_udp =
+        |listener| open(listener, config.addresses[listener], &mut addresses, |at| udp::open(listener, at, buffer_bytes, sockets));
     let (syslog_udp, netflow_udp) = (open_udp(Listener::SyslogUdp)?, open_udp(Listener::NetflowUdp)?);
     let mut open_tcp = |listener| open(listener, config.addresses[listener], &mut addresses, tcp::open);
     let (syslog_tcp, http) = (open_tcp(Listener::SyslogTcp)?, open_tcp(Listener::Http)?);
@@ -246,5 +250,7 @@ impl Intake {
     }
 }
 
+#[cfg(test)]
+mod measure;
 #[cfg(test)]
 mod tests;
