@@ -39,6 +39,7 @@ pub struct Intake {
     pub addresses: Addresses,
     pub http_token: Option<String>,
     pub udp_receive_buffer_bytes: usize,
+    pub udp_sockets: usize,
     pub tls_certificate: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
     pub tls_client_ca: Option<PathBuf>,
@@ -182,7 +183,14 @@ const KEYS: &[Key] = &[
         Kind::Integer(65_536, 1 << 30),
         "8388608",
         "8388608",
-        "Empfangspuffer je UDP-Anschluss in Bytes",
+        "Empfangspuffer je UDP-Anschluss in Bytes; ohne das Recht CAP_NET_ADMIN höchstens net.core.rmem_max",
+    ),
+    key(
+        "intake.udp_sockets",
+        Kind::Integer(1, 16),
+        "1",
+        "2",
+        "UDP-Anschlüsse je Syslog- oder NetFlow-Adresse, jeder mit eigenem Thread; mehr als einer lohnt erst über 100.000 Zeilen je Sekunde",
     ),
     key(
         "journal.keep_days",
@@ -397,6 +405,7 @@ impl Reader<'_> {
             ("intake.tls_client_ca", Checked::Text(path)) => config.intake.tls_client_ca = Some(path.into()),
             ("intake.tls_clients", Checked::Text(choice)) => config.intake.tls_clients_optional = choice == "erlaubt",
             ("intake.proxies", Checked::Prefixes(prefixes)) => config.intake.proxies = prefixes,
+            ("intake.udp_sockets", Checked::Integer(number)) => config.intake.udp_sockets = usize::try_from(number).unwrap_or(1),
             ("web.listen", Checked::Address(address)) => config.web.listen = address,
             (listener, Checked::Address(address)) => {
                 let named = |known: &Listener| listener.strip_prefix("intake.") == Some(known.as_str());

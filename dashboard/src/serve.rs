@@ -47,6 +47,7 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         udp_receive_buffer_bytes: intake.udp_receive_buffer_bytes,
         tls: intake.tls(),
         proxies: intake.proxies.clone(),
+        udp_sockets: intake.udp_sockets,
     };
     let bound = listen::bind(&listen)
         .await

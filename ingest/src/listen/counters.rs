@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use crate::frame::Transport;
 
@@ -193,12 +193,24 @@ impl Dropped {
     }
 }
 
+/// What a UDP listener's sockets got for the datagrams that wait: the first queue, and the first to overflow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReceiveBuffer {
+    /// Sockets that share the address.
+    pub sockets: usize,
+    /// What the configuration asks for, for each socket; 0 is the system's default.
+    pub asked_bytes: u64,
+    /// What the kernel gave each socket. Less than asked where `net.core.rmem_max` is lower and we may not pass it.
+    pub given_bytes: u64,
+}
+
 /// All counts of the listeners.
 #[derive(Debug, Default)]
 pub struct Counters {
     peers: RwLock<HashMap<(IpAddr, Listener), Arc<PeerCounts>>>,
     others: PerListener<Arc<PeerCounts>>,
     kernel_dropped: PerListener<AtomicU64>,
+    receive_buffers: PerListener<OnceLock<ReceiveBuffer>>,
     /// The journal refused the last frames given to it: health checks say so.
     journal_stopped: AtomicBool,
 }
@@ -256,8 +268,18 @@ impl Counters {
         self.kernel_dropped[listener].load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_kernel_dropped(&self, listener: Listener, total: u64) {
-        self.kernel_dropped[listener].store(total, Ordering::Relaxed);
+    pub(super) fn add_kernel_dropped(&self, listener: Listener, datagrams: u64) {
+        self.kernel_dropped[listener].fetch_add(datagrams, Ordering::Relaxed);
+    }
+
+    /// The receive buffer of a UDP listener that runs.
+    pub fn receive_buffer(&self, listener: Listener) -> Option<ReceiveBuffer> {
+        self.receive_buffers[listener].get().copied()
+    }
+
+    /// A listener says this once, when it starts.
+    pub(super) fn set_receive_buffer(&self, listener: Listener, buffer: ReceiveBuffer) {
+        let _ = self.receive_buffers[listener].set(buffer);
     }
 
     /// Whether the journal took what was given to it last.

@@ -18,13 +18,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 /// What ends the listeners; given on, so that callers need no dependency of their own for it.
 pub use tokio_util::sync::CancellationToken;
 
 pub use accept::{Bounded, IdleStream, Peer, descriptors_raise};
-pub use counters::{CounterRow, Counters, Dropped, Listener, PEERS_MAX, PeerCounts, PerListener, Rejected};
+pub use counters::{CounterRow, Counters, Dropped, Listener, PEERS_MAX, PeerCounts, PerListener, ReceiveBuffer, Rejected};
 pub use tls::{TlsError, TlsFiles, certificate_end};
 
 use self::accept::{Accepting, Entry, Room};
@@ -55,6 +55,8 @@ pub struct ListenConfig {
     pub tls: Option<TlsFiles>,
     /// From these addresses, and only from them, each TCP connection begins with a PROXY protocol header.
     pub proxies: Vec<Prefix>,
+    /// Sockets, each with its thread, that share a syslog or NetFlow address; 0 is one, too.
+    pub udp_sockets: usize,
 }
 
 /// The address of each listener. Of bound ones: with the port that the system chose where the configuration said 0.
@@ -69,6 +71,7 @@ impl fmt::Debug for ListenConfig {
             .field("udp_receive_buffer_bytes", &self.udp_receive_buffer_bytes)
             .field("tls", &self.tls)
             .field("proxies", &self.proxies)
+            .field("udp_sockets", &self.udp_sockets)
             .finish()
     }
 }
@@ -133,7 +136,7 @@ impl Default for Limits {
 /// Opened listeners: the addresses are ours, nothing is received yet.
 #[derive(Debug)]
 pub struct Bound {
-    udp: PerListener<Option<UdpSocket>>,
+    udp: PerListener<Option<udp::Sockets>>,
     tcp: PerListener<Option<TcpListener>>,
     tls: Option<Arc<ServerTls>>,
     proxies: Arc<[Prefix]>,
@@ -151,7 +154,7 @@ pub async fn bind(config: &ListenConfig) -> Result<Bound, ListenError> {
         return Err(ListenError::TokenEmpty);
     }
     let tls = config.tls.clone().map(ServerTls::open).transpose()?.map(Arc::new);
-    let buffer_bytes = config.udp_receive_buffer_bytes;
+    let (buffer_bytes, sockets) = (config.udp_receive_buffer_bytes, config.udp_sockets);
     let mut addresses = Addresses::default();
     let (mut udp, mut tcp) = (PerListener::default(), PerListener::default());
     for listener in Listener::ALL {
@@ -160,7 +163,7 @@ pub async fn bind(config: &ListenConfig) -> Result<Bound, ListenError> {
             return Err(ListenError::NoCertificate { listener: listener.as_str() });
         }
         if listener.is_udp() {
-            udp[listener] = open(listener, address, &mut addresses, |at| udp::open(listener, at, buffer_bytes))?;
+            udp[listener] = open(listener, address, &mut addresses, |at| udp::open(listener, at, buffer_bytes, sockets))?;
         } else {
             tcp[listener] = open(listener, address, &mut addresses, accept::open)?;
         }
@@ -292,5 +295,7 @@ impl Intake {
     }
 }
 
+#[cfg(test)]
+mod measure;
 #[cfg(test)]
 mod tests;

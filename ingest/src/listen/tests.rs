@@ -15,11 +15,11 @@ use crate::time::Timestamp;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running receiver. Its sites: loopback is "rathaus".
-struct Bench {
-    journal: Journal,
+pub(super) struct Bench {
+    pub(super) journal: Journal,
     reader: JournalReader,
-    counters: Arc<Counters>,
-    at: Addresses,
+    pub(super) counters: Arc<Counters>,
+    pub(super) at: Addresses,
     shutdown: CancellationToken,
     running: tokio::task::JoinHandle<()>,
     _dir: tempfile::TempDir,
@@ -30,11 +30,20 @@ impl Bench {
         Self::start_with(None, |_| {}).await
     }
 
+    /// As it is delivered.
+    pub(super) async fn start_measured() -> Self {
+        Self::start_as(ListenConfig { udp_receive_buffer_bytes: 8 << 20, ..ListenConfig::default() }, |_| {}).await
+    }
+
     async fn start_with(token: Option<&str>, limit: impl FnOnce(&mut Limits)) -> Self {
+        let config = ListenConfig { http_token: token.map(Into::into), udp_receive_buffer_bytes: 1 << 20, ..ListenConfig::default() };
+        Self::start_as(config, limit).await
+    }
+
+    async fn start_as(mut config: ListenConfig, limit: impl FnOnce(&mut Limits)) -> Self {
         let anywhere = Some((Ipv4Addr::LOCALHOST, 0).into());
-        let mut config = ListenConfig { http_token: token.map(Into::into), udp_receive_buffer_bytes: 1 << 20, ..ListenConfig::default() };
         for listener in [Listener::SyslogUdp, Listener::SyslogTcp, Listener::Http, Listener::NetflowUdp] {
-            config.addresses[listener] = anywhere;
+            config.addresses[listener] = config.addresses[listener].or(anywhere);
         }
         let mut bound = bind(&config).await.unwrap();
         limit(&mut bound.limits);
@@ -121,7 +130,7 @@ impl Bench {
         panic!("not settled: {:?}", self.counters.snapshot());
     }
 
-    async fn stop(&mut self) {
+    pub(super) async fn stop(&mut self) {
         self.shutdown.cancel();
         (&mut self.running).await.unwrap();
     }
@@ -191,6 +200,45 @@ async fn a_burst_of_datagrams_is_stored_or_counted() {
     let frames = bench.frames(usize::try_from(row.stored).unwrap());
     let numbers: Vec<u32> = frames.iter().map(|frame| std::str::from_utf8(&frame.payload).unwrap()[9..].parse().unwrap()).collect();
     assert!(numbers.is_sorted());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_sockets_share_an_address_and_keep_each_senders_order() {
+    let config = ListenConfig { udp_sockets: 4, udp_receive_buffer_bytes: 1 << 20, ..ListenConfig::default() };
+    let mut bench = Bench::start_as(config, |_| {}).await;
+    let at = bench.at[Listener::SyslogUdp].unwrap();
+    let senders: Vec<_> = (0..16).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    for number in 10..30 {
+        for (sender, socket) in senders.iter().enumerate() {
+            socket.send_to(format!("<13>{sender} {number}").as_bytes(), at).unwrap();
+        }
+    }
+    let frames = bench.frames(16 * 20);
+    for sender in 0..16 {
+        let head = format!("<13>{sender} ");
+        let of_sender = frames.iter().filter_map(|frame| frame.payload.strip_prefix(head.as_bytes()));
+        assert!(of_sender.clone().is_sorted() && of_sender.count() == 20, "sender {sender}");
+    }
+    let buffer = bench.counters.receive_buffer(Listener::SyslogUdp).unwrap();
+    assert_eq!((buffer.sockets, buffer.asked_bytes), (4, 1 << 20));
+    assert!(buffer.given_bytes > 0);
+    assert_eq!(bench.counters.receive_buffer(Listener::GelfUdp), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_datagram_of_the_greatest_length_is_whole_and_an_ipv4_sender_at_ipv6_is_one() {
+    let mut config = ListenConfig::default();
+    config.addresses[Listener::SyslogUdp] = Some("[::]:0".parse().unwrap());
+    let mut bench = Bench::start_as(config, |_| {}).await;
+    let at = (Ipv4Addr::LOCALHOST, bench.at[Listener::SyslogUdp].unwrap().port());
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let longest = vec![b'x'; 65_507];
+    for datagram in [&longest, &b"short".to_vec(), &longest] {
+        sender.send_to(datagram, at).unwrap();
+    }
+    let frames = bench.frames(3);
+    assert_eq!(frames.iter().map(|frame| frame.payload.len()).collect::<Vec<_>>(), [65_507, 5, 65_507]);
+    assert!(frames.iter().all(|frame| frame.peer == Ipv4Addr::LOCALHOST && frame.site == SiteId(crate::id::Ulid(7))));
 }
 
 #[tokio::test(flavor = "multi_thread")]
