@@ -11,7 +11,8 @@ use crate::syslog;
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
     let text = look.text.as_bytes();
-    memchr::memchr(b'[', text.get(..200).unwrap_or(text)).is_some() && (text.contains(&b'"') || look.text.contains("[error]"))
+    memchr::memchr(b'[', text.get(..200).unwrap_or(text)).is_some()
+        && (text.contains(&b'"') || look.app == "haproxy" || look.text.contains("[error]"))
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
@@ -133,7 +134,7 @@ fn haproxy(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
         draft.stamp = stamp;
     }
     let Some((frontend, rest)) = word(rest) else { return true };
-    draft.vendor("haproxy", "frontend_name", frontend.trim_end_matches('~'));
+    draft.vendor("haproxy", "frontend_name", frontend.trim_end_matches(['~', ':']));
     let Some(((backend, server), rest)) = word(rest).and_then(|(word, rest)| Some((word.split_once('/')?, rest))) else {
         draft.event("network", "connection_error", "failure");
         draft.str(fields::EVENT_REASON, rest.trim_start_matches([':', ' ']));
@@ -229,7 +230,6 @@ fn nginx_error(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
     }
     let text = text.strip_prefix('*').and_then(|text| text.split_once(' ')).map_or(text, |(_, text)| text);
     let (what, about) = text.find(", client: ").and_then(|at| text.split_at_checked(at)).unwrap_or((text, ""));
-    draft.set_message(text);
     if let Some((client, _)) = between(about, ", client: ", ",").or_else(|| about.strip_prefix(", client: ").map(|client| (client, ""))) {
         draft.source(client);
     }

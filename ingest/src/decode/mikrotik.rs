@@ -8,14 +8,34 @@ use crate::fields;
 
 const TOPICS: [&str; 5] = ["firewall", "system", "account", "critical", "error"];
 
-/// The topics stand at the text's start, or the header's parser took them for the program.
+/// Words before the topics: a time and a host, where a relay wrote a line without a program's name.
+const WORDS_BEFORE_MAX: usize = 2;
+
 pub(super) fn first_look(look: &Look<'_>) -> bool {
-    let topics = look.text.split(' ').next().unwrap_or_default();
-    topics.split(',').any(|topic| TOPICS.contains(&topic)) && topics.contains(',')
+    look.text.split(' ').take(WORDS_BEFORE_MAX + 1).any(are_topics)
+}
+
+fn are_topics(word: &str) -> bool {
+    word.contains(',') && word.split(',').any(|topic| TOPICS.contains(&topic))
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
-    let Some((topics, text)) = word(look.text) else { return false };
+    let (mut host, mut rest) = ("", look.text);
+    let (topics, text) = loop {
+        let Some((first, behind)) = word(rest) else { return false };
+        if are_topics(first) {
+            break (first, behind);
+        }
+        (host, rest) = (first, behind);
+    };
+    let known = read(topics, text, draft);
+    if known && !draft.has(fields::HOST_NAME) {
+        draft.str(fields::HOST_NAME, host);
+    }
+    known
+}
+
+fn read(topics: &str, text: &str, draft: &mut Draft<'_>) -> bool {
     if let Some(packet) = text.find(" in:").filter(|_| text.contains("->")) {
         return packet_of(topics, text, packet, draft);
     }
