@@ -60,6 +60,8 @@ impl Intake {
 pub struct Web {
     pub listen: Option<SocketAddr>,
     pub base_url: String,
+    /// What `/metrics` is asked with; without one only this machine is answered.
+    pub metrics_token: Option<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -82,13 +84,15 @@ pub struct SiteConfig {
     pub certificates: Vec<String>,
     /// What its HTTP senders authenticate with.
     pub tokens: Vec<String>,
+    /// Zone of its stamps that carry none.
+    pub zone: Option<chrono_tz::Tz>,
 }
 
 impl fmt::Debug for SiteConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The tokens stay out of every log.
-        let Self { name, body, prefixes, certificates, tokens } = self;
-        write!(f, "SiteConfig({name:?}, {body:?}, {prefixes:?}, {certificates:?}, {} tokens)", tokens.len())
+        let Self { name, body, prefixes, certificates, tokens, zone } = self;
+        write!(f, "SiteConfig({name:?}, {body:?}, {prefixes:?}, {certificates:?}, {} tokens, {zone:?})", tokens.len())
     }
 }
 
@@ -214,6 +218,13 @@ const KEYS: &[Key] = &[
         "\"https://wartburg.thueringen.example\"",
         "Adresse, unter der Menschen die Oberfläche erreichen; steht in Mails",
     ),
+    key(
+        "web.metrics_token_file",
+        Kind::Secret,
+        "",
+        "\"/etc/wartburg/metrics.token\"",
+        "Datei mit dem Bearer-Token für /metrics; ohne sie wird nur dieser Rechner bedient",
+    ),
     key("mail.host", Kind::Text, "\"\"", "\"mail.thueringen.example\"", "SMTP-Server; leer: Mails bleiben im Ausgang"),
     key("mail.port", Kind::Integer(1, 65_535), "25", "587", "Port des SMTP-Servers"),
     key("mail.tls", Kind::Choice(&["none", "starttls", "implicit"]), "\"starttls\"", "\"starttls\"", "Verschlüsselung zum SMTP-Server"),
@@ -253,6 +264,7 @@ const KEYS: &[Key] = &[
         "[\"/etc/wartburg/soemmerda.token\"]",
         "Dateien mit den Tokens seiner HTTP-Absender (gehen vor dem Netz)",
     ),
+    key("sites[].zone", Kind::Zone, "", "\"UTC\"", "Zeitzone seiner Zeitstempel ohne Angabe, wo sie von time.zone abweicht"),
 ];
 
 /// Reads and checks a file.
@@ -405,6 +417,7 @@ impl Reader<'_> {
                 }
             }
             ("web.base_url", Checked::Text(url)) => config.web.base_url = url.trim_end_matches('/').to_owned(),
+            ("web.metrics_token_file", Checked::Text(token)) => config.web.metrics_token = Some(token),
             ("mail.host", Checked::Text(host)) => config.mail.host = host,
             ("mail.port", Checked::Integer(port)) => config.mail.port = u16::try_from(port).unwrap_or_default(),
             ("mail.tls", Checked::Text(tls)) => config.mail.tls = tls,
@@ -423,6 +436,7 @@ impl Reader<'_> {
                         ("sites[].prefixes", Checked::Prefixes(prefixes)) => last.prefixes = prefixes,
                         ("sites[].certificates", Checked::Texts(names)) => last.certificates = names,
                         ("sites[].token_files", Checked::Texts(tokens)) => last.tokens = tokens,
+                        ("sites[].zone", Checked::Zone(zone)) => last.zone = Some(zone),
                         _ => {}
                     }
                 }
@@ -610,6 +624,7 @@ mod tests {
                 prefixes: vec!["10.20.0.0/16".parse().unwrap()],
                 certificates: vec!["collector.soemmerda.example".into()],
                 tokens: vec![],
+                zone: Some(chrono_tz::UTC),
             }]
         );
     }
