@@ -288,6 +288,8 @@ const CROWDSEC_CASES: &[&str] = &[
     "nginx-proxy-manager-logs",
     "pf-logs",
     "pfsense-rfc5424-nginx",
+    "opnsense-gui-auth",
+    "palo-alto-threat",
     "pgsql-user-enum",
     "suricata-logs-fastlog",
     "wireguard-logs",
@@ -295,6 +297,33 @@ const CROWDSEC_CASES: &[&str] = &[
 
 /// Case, crowdsec's name and the reason.
 const DIFFERENT_ON_PURPOSE: &[(&str, &str, &str)] = &[("pf-logs", "Parsed[\"iface\"]", "an outgoing packet's interface is the egress")];
+
+/// Every line of rsyslog's Snare samples: its event, channel, computer and user.
+#[test]
+fn snare_lines_say_their_event_channel_computer_and_user() {
+    let Some(corpora) = corpora() else { return };
+    let mut counted = 0;
+    for file in ["sample-custom-pattern.data", "sample-windows2022-security.data"] {
+        for line in lines(&corpora.join("rsyslog/snare").join(file)).iter().filter(|line| line.contains("MSWinEventLog")) {
+            let columns: Vec<&str> = line.split('\t').collect();
+            let event = event(line);
+            let vendor = |name: &str| FieldId::find(name).map(|field| text(&event, field)).unwrap_or_default();
+            assert_eq!(text(&event, fields::EVENT_CODE), columns[5], "{line}");
+            assert_eq!(vendor("winlog.channel"), columns[2], "{line}");
+            assert_eq!(text(&event, fields::HOST_NAME), columns[10], "{line}");
+            // The account that the event is about, where its text names one.
+            if let Some((_, rest)) = columns[13].split_once("New Logon:") {
+                let user = rest.split_once("Account Name:").unwrap().1.trim_start().split("  ").next().unwrap();
+                assert_eq!(text(&event, fields::USER_NAME), user, "{line}");
+            }
+            if columns[13].contains("Subject:") && columns[13].contains("Account Name:  SYSTEM") {
+                assert!(event.has(fields::SOURCE_USER_NAME) || event.has(fields::USER_NAME), "{line}");
+            }
+            counted += 1;
+        }
+    }
+    assert!(counted >= 270, "{counted}");
+}
 
 /// Of the asserted fields of a case, this share must be equal.
 const FIELDS_EQUAL_MIN: f64 = 0.95;

@@ -959,6 +959,95 @@ fn applications_golden() {
 }
 
 #[test]
+fn windows_golden() {
+    check(
+        "<13>Mar 14 08:00:00 pc-7 MSWinEventLog\t1\tSecurity\t17\tSat Mar 14 08:00:00 2026\t4625\tMicrosoft-Windows-Security-Auditing\tN/A\tN/A\tFailure Audit\tpc-7\tLogon\t\tAn account failed to log on.    Subject:   Account Name:  -    Logon Type:   3    Account For Which Logon Failed:   Account Name:  anna   Account Domain:  KREIS    Failure Information:   Failure Reason:  Unknown user name or bad password.   Status:   0xC000006D    Network Information:   Workstation Name: PC-9   Source Network Address: 203.0.113.9   Source Port:  4711\t17",
+        expect![[r#"
+            2026-03-14T07:00:00.000Z no_year
+            log.syslog.facility.name=user log.level=notice host.name=pc-7 event.module=windows event.code=4625 winlog.channel=Security winlog.provider_name=Microsoft-Windows-Security-Auditing winlog.record_id=17 winlog.event_id=4625 winlog.computer_name=pc-7 event.category=authentication event.action=logon event.outcome=failure winlog.task=Logon winlog.event_data.LogonType=3 winlog.event_data.TargetUserName=anna user.name=anna winlog.event_data.TargetDomainName=KREIS winlog.event_data.FailureReason='Unknown user name or bad password.' winlog.event_data.Status=0xC000006D winlog.event_data.WorkstationName=PC-9 source.domain=PC-9 winlog.event_data.IpAddress=203.0.113.9 source.ip=203.0.113.9 winlog.event_data.IpPort=4711 source.port=4711
+            | MSWinEventLog	1	Security	17	Sat Mar 14 08:00:00 2026	4625	Microsoft-Windows-Security-Auditing	N/A	N/A	Failure Audit	pc-7	Logon		An account failed to log on.    Subject:   Account Name:  -    Logon Type:   3    Account For Which Logon Failed:   Account Name:  anna   Account Domain:  KREIS    Failure Information:   Failure Reason:  Unknown user name or bad password.   Status:   0xC000006D    Network Information:   Workstation Name: PC-9   Source Network Address: 203.0.113.9   Source Port:  4711	17"#]],
+    );
+    check(
+        r#"<14>Mar 14 08:00:00 pc-7 x: <Event xmlns="http://schemas.microsoft.com/win/2004/08/events/event"><System><Provider Name='Microsoft-Windows-Sysmon' Guid="{1}"/><EventID>1</EventID><TimeCreated SystemTime="2026-03-14T07:00:00.6206890Z"/><EventRecordID>9</EventRecordID><Channel>Microsoft-Windows-Sysmon/Operational</Channel><Computer>pc-7</Computer></System><EventData><Data Name="Image">C:\Windows\System32\cmd.exe</Data><Data Name="CommandLine">cmd /c echo &lt;a&gt; &amp;&amp; whoami</Data><Data Name="ParentImage">C:\x.exe</Data><Data Name="User">KREIS\anna</Data><Data/></EventData></Event>"#,
+        expect![[r#"
+            2026-03-14T07:00:00.620Z
+            log.syslog.facility.name=user log.level=informational host.name=pc-7 process.name=x event.module=windows event.code=1 winlog.channel=Microsoft-Windows-Sysmon/Operational winlog.provider_name=Microsoft-Windows-Sysmon winlog.record_id=9 winlog.event_id=1 winlog.computer_name=pc-7 event.category=process event.action=process_started event.outcome=success winlog.event_data.Image=C:\Windows\System32\cmd.exe process.executable=C:\Windows\System32\cmd.exe winlog.event_data.CommandLine='cmd /c echo <a> && whoami' process.command_line='cmd /c echo <a> && whoami' winlog.event_data.ParentImage=C:\x.exe process.parent.executable=C:\x.exe winlog.event_data.User=KREIS\anna user.name=KREIS\anna
+            | <Event xmlns="http://schemas.microsoft.com/win/2004/08/events/event"><System><Provider Name='Microsoft-Windows-Sysmon' Guid="{1}"/><EventID>1</EventID><TimeCreated SystemTime="2026-03-14T07:00:00.6206890Z"/><EventRecordID>9</EventRecordID><Channel>Microsoft-Windows-Sysmon/Operational</Channel><Computer>pc-7</Computer></System><EventData><Data Name="Image">C:\Windows\System32\cmd.exe</Data><Data Name="CommandLine">cmd /c echo &lt;a&gt; &amp;&amp; whoami</Data><Data Name="ParentImage">C:\x.exe</Data><Data Name="User">KREIS\anna</Data><Data/></EventData></Event>"#]],
+    );
+    check(
+        r#"<14>Mar 14 08:00:00 pc-7 x: <Event><System><EventID>4624</EventID><Channel>Security"#,
+        expect![[r#"
+        2026-03-14T07:00:00.000Z no_year
+        log.syslog.facility.name=user log.level=informational host.name=pc-7 process.name=x event.module=windows event.code=4624 winlog.event_id=4624
+        | <Event><System><EventID>4624</EventID><Channel>Security"#]],
+    );
+}
+
+#[test]
+fn exports_golden() {
+    check(
+        r#"<13>Mar 14 08:00:00 gw CEF:0|Check Point|VPN-1|1.0|drop|Drop\|ped|5|act=Drop src=203.0.113.9 spt=4711 dst=10.0.0.1 dpt=23 proto=TCP msg=a b\=c d cs1Label=Rule Name cs1=clean up"#,
+        expect![[r#"
+            2026-03-14T07:00:00.000Z no_year
+            log.syslog.facility.name=user log.level=notice host.name=gw event.module=cef observer.vendor='Check Point' observer.product=VPN-1 event.code=drop rule.name=Drop|ped event.severity=5 event.category=network event.action=blocked event.type=denied event.outcome=failure source.ip=203.0.113.9 source.port=4711 destination.ip=10.0.0.1 destination.port=23 network.transport=tcp cef.msg='a b=c d' cef.cs1Label='Rule Name' cef.cs1='clean up'
+            | CEF:0|Check Point|VPN-1|1.0|drop|Drop\|ped|5|act=Drop src=203.0.113.9 spt=4711 dst=10.0.0.1 dpt=23 proto=TCP msg=a b\=c d cs1Label=Rule Name cs1=clean up"#]],
+    );
+    check(
+        r#"<13>Mar 14 08:00:00 gw LEEF:2.0|Vendor|Product|1.0|login|^|src=203.0.113.9^usrName=anna^action=deny"#,
+        expect![[r#"
+        2026-03-14T07:00:00.000Z no_year
+        log.syslog.facility.name=user log.level=notice host.name=gw event.module=leef observer.vendor=Vendor observer.product=Product event.code=login source.ip=203.0.113.9 source.user.name=anna event.category=network event.action=blocked event.type=denied event.outcome=failure
+        | LEEF:2.0|Vendor|Product|1.0|login|^|src=203.0.113.9^usrName=anna^action=deny"#]],
+    );
+    check(
+        r#"<14>Mar 14 08:00:00 pa-1 1,2026/03/14 08:00:00,0164,THREAT,vulnerability,2561,2026/03/14 08:00:00,203.0.113.9,10.0.0.1,203.0.113.9,10.0.0.1,rule0,,,ssh,vsys1,Untrust,DMZ,vlan.1,aaa.1,fwd,2026/03/14 08:00:00,238810,23,4711,22,4711,22,0x402400,tcp,reset-both,,SSH Brute Force(40015),any,high,client-to-server,72,0x8,Germany,France"#,
+        expect![[r#"
+            2026-03-14T07:00:00.000Z no_year
+            log.syslog.facility.name=user log.level=informational host.name=pa-1 event.module=panos panos.type=THREAT panos.subtype=vulnerability observer.serial_number=0164 source.ip=203.0.113.9 destination.ip=10.0.0.1 panos.nat_source_ip=203.0.113.9 panos.nat_destination_ip=10.0.0.1 panos.source_zone=Untrust panos.destination_zone=DMZ panos.vsys=vsys1 panos.session_id=238810 rule.name=rule0 network.application=ssh observer.ingress.interface.name=vlan.1 observer.egress.interface.name=aaa.1 source.port=4711 destination.port=22 network.transport=tcp panos.action=reset-both event.category=network event.action=blocked event.type=denied event.outcome=failure event.kind=alert event.category=intrusion_detection threat.indicator.name='SSH Brute Force' event.code=40015 panos.severity=high panos.direction=client-to-server source.geo.country_name=Germany destination.geo.country_name=France
+            | 1,2026/03/14 08:00:00,0164,THREAT,vulnerability,2561,2026/03/14 08:00:00,203.0.113.9,10.0.0.1,203.0.113.9,10.0.0.1,rule0,,,ssh,vsys1,Untrust,DMZ,vlan.1,aaa.1,fwd,2026/03/14 08:00:00,238810,23,4711,22,4711,22,0x402400,tcp,reset-both,,SSH Brute Force(40015),any,high,client-to-server,72,0x8,Germany,France"#]],
+    );
+    check(
+        r#"2026-03-14T07:00:00.530Z,000E,2,10.0.0.1:143,203.0.113.9:35070,anna,168,31,31,authenticate,PLAIN,"R=""2 NO AUTHENTICATE failed."";ErrMsg=AuthFailed:LogonDenied","#,
+        expect![[r#"
+            2026-03-14T07:00:00.530Z no_header
+            event.module=exchange destination.ip=10.0.0.1 destination.port=143 source.ip=203.0.113.9 source.port=35070 user.name=anna exchange.command=authenticate event.category=authentication event.action=mail_login event.outcome=failure event.reason=AuthFailed:LogonDenied"#]],
+    );
+    check(
+        r#"type=EXECVE msg=audit(1773471600.037:8272): argc=3 a0="bash" a1="-c" a2=6563686F204869"#,
+        expect![[r#"
+        2026-03-14T07:00:00.037Z no_header
+        event.module=auditd auditd.type=EXECVE auditd.sequence=8272 process.command_line='bash -c echo Hi' event.category=process event.action=process_started"#]],
+    );
+    check(
+        r#"<13>Mar 14 08:00:00 h audispd: type=USER_LOGIN msg=audit(1773471600.037:9): pid=7 uid=0 auid=1000 ses=1 msg='op=login acct="anna" exe="/usr/sbin/sshd" hostname=? addr=203.0.113.9 terminal=sshd res=failed'"#,
+        expect![[r#"
+            2026-03-14T07:00:00.037Z
+            log.syslog.facility.name=user log.level=notice host.name=h process.name=audispd event.module=auditd auditd.type=USER_LOGIN auditd.sequence=9 process.pid=7 user.id=0 auditd.auid=1000 auditd.ses=1 auditd.op=login user.name=anna process.executable=/usr/sbin/sshd source.ip=203.0.113.9 auditd.terminal=sshd event.outcome=failure event.category=authentication event.action=login
+            | type=USER_LOGIN msg=audit(1773471600.037:9): pid=7 uid=0 auid=1000 ses=1 msg='op=login acct="anna" exe="/usr/sbin/sshd" hostname=? addr=203.0.113.9 terminal=sshd res=failed'"#]],
+    );
+    check(
+        r#"1773471600.123     45 10.0.0.7 TCP_DENIED/403 1234 CONNECT example.net:443 anna HIER_NONE/- text/html"#,
+        expect![[r#"
+        2026-03-14T07:00:00.123Z no_header
+        event.module=squid event.type=access event.category=web event.action=blocked event.outcome=failure source.ip=10.0.0.7 squid.result=TCP_DENIED http.response.status_code=403 http.response.body.bytes=1234 http.request.method=CONNECT url.domain=example.net destination.port=443 user.name=anna"#]],
+    );
+    check(
+        r#"<30>Mar 14 08:00:00 gw dhcpd[1]: DHCPACK on 10.0.0.7 to 00:11:22:33:44:55 (pc-7) via eth0"#,
+        expect![[r#"
+        2026-03-14T07:00:00.000Z no_year
+        log.syslog.facility.name=daemon log.level=informational host.name=gw process.name=dhcpd process.pid=1 event.module=dhcp event.category=network event.action=dhcp_lease event.outcome=success network.protocol=dhcp source.ip=10.0.0.7 source.mac=00:11:22:33:44:55 source.domain=pc-7
+        | DHCPACK on 10.0.0.7 to 00:11:22:33:44:55 (pc-7) via eth0"#]],
+    );
+    check(
+        r#"<30>Mar 14 08:00:00 gw dnsmasq-dhcp[1]: DHCPACK(eth0) 10.0.0.7 00:11:22:33:44:55 pc-7"#,
+        expect![[r#"
+        2026-03-14T07:00:00.000Z no_year
+        log.syslog.facility.name=daemon log.level=informational host.name=gw process.name=dnsmasq-dhcp process.pid=1 event.module=dhcp event.category=network event.action=dhcp_lease event.outcome=success network.protocol=dhcp source.ip=10.0.0.7 source.mac=00:11:22:33:44:55 source.domain=pc-7
+        | DHCPACK(eth0) 10.0.0.7 00:11:22:33:44:55 pc-7"#]],
+    );
+}
+
+#[test]
 fn others_golden() {
     check(
         r#"[Sat Mar 14 07:59:58.123456 2026] [core:error] [pid 12:tid 34] [client 203.0.113.5:4711] AH00037: Symbolic link not allowed"#,

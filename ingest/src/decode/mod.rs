@@ -5,7 +5,10 @@
 mod accounts;
 mod amavis;
 mod apache;
+mod auditd;
+mod cef;
 mod cisco;
+mod csv;
 mod database;
 mod dovecot;
 mod draft;
@@ -23,10 +26,12 @@ mod netfilter;
 mod pam;
 mod part;
 mod postfix;
+mod services;
 mod sshd;
 mod sudo;
 mod suricata;
 mod vpn;
+mod windows;
 
 #[cfg(test)]
 mod conformance;
@@ -92,6 +97,10 @@ const DECODERS: &[Decoder] = &[
     Decoder { name: "sudo", first_look: sudo::first_look, decode: sudo::decode },
     Decoder { name: "accounts", first_look: accounts::first_look, decode: accounts::decode },
     Decoder { name: "fortigate", first_look: fortigate::first_look, decode: fortigate::decode },
+    Decoder { name: "snare", first_look: windows::snare_first_look, decode: windows::snare },
+    Decoder { name: "windows_xml", first_look: windows::xml_first_look, decode: windows::xml },
+    Decoder { name: "auditd", first_look: auditd::first_look, decode: auditd::decode },
+    Decoder { name: "cef", first_look: cef::first_look, decode: cef::decode },
     Decoder { name: "postfix", first_look: postfix::first_look, decode: postfix::decode },
     Decoder { name: "dovecot", first_look: dovecot::first_look, decode: dovecot::decode },
     Decoder { name: "filterlog", first_look: filterlog::first_look, decode: filterlog::decode },
@@ -103,6 +112,8 @@ const DECODERS: &[Decoder] = &[
     Decoder { name: "suricata", first_look: suricata::first_look, decode: suricata::decode },
     Decoder { name: "apache", first_look: apache::first_look, decode: apache::decode },
     Decoder { name: "http_access", first_look: http_access::first_look, decode: http_access::decode },
+    Decoder { name: "csv", first_look: csv::first_look, decode: csv::decode },
+    Decoder { name: "services", first_look: services::first_look, decode: services::decode },
     Decoder { name: "database", first_look: database::first_look, decode: database::decode },
     Decoder { name: "keycloak", first_look: keycloak::first_look, decode: keycloak::decode },
     Decoder { name: "exim", first_look: exim::first_look, decode: exim::decode },

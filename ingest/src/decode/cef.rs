@@ -1,0 +1,171 @@
+//! CEF (`CEF:0|vendor|product|version|id|name|severity|key=value …`) and LEEF (`LEEF:2.0|vendor|product|version|id|^|key=value^…`),
+//! as Check Point, Sophos Central, Trend Micro and many others export. Escapes as ArcSight's "CEF implementation standard" has them.
+
+use super::Look;
+use super::draft::{Draft, unescaped};
+use crate::event::Defect;
+use crate::fields::{self, FieldId};
+
+pub(super) fn first_look(look: &Look<'_>) -> bool {
+    look.text.contains("CEF:") || look.text.contains("LEEF:") || matches!(look.app, "CEF" | "LEEF")
+}
+
+pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
+    // `CEF:0|…` looks like a program and its message to the header's parser.
+    let (is_cef, rest) = if let Some((_, rest)) = look.text.split_once("CEF:") {
+        (true, rest)
+    } else if let Some((_, rest)) = look.text.split_once("LEEF:") {
+        (false, rest)
+    } else {
+        (look.app == "CEF", look.text)
+    };
+    let mut columns = Columns(rest.trim_start());
+    let Some(version) = columns.next() else { return false };
+    let [Some(vendor), Some(product), Some(_product_version), Some(id)] = std::array::from_fn(|_| columns.next()) else { return false };
+    if !version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return false;
+    }
+    draft.name(fields::EVENT_MODULE, if is_cef { "cef" } else { "leef" });
+    plain(fields::OBSERVER_VENDOR, vendor, draft);
+    plain(fields::OBSERVER_PRODUCT, product, draft);
+    plain(fields::EVENT_CODE, id, draft);
+    if is_cef {
+        let (Some(name), Some(severity)) = (columns.next(), columns.next()) else {
+            draft.defects.add(Defect::BadKeyValue);
+            return true;
+        };
+        plain(fields::RULE_NAME, name, draft);
+        match severity.parse() {
+            Ok(number) => draft.int(fields::EVENT_SEVERITY, number),
+            Err(_) => draft.vendor("cef", "severity", severity),
+        }
+        pairs(columns.0, |key, value| put(key, value, draft));
+    } else {
+        let separator = if version.starts_with('2') { columns.next().unwrap_or("\t") } else { "\t" };
+        let separator = match separator {
+            "" | "\\t" | "x09" | "0x09" => "\t",
+            separator => separator,
+        };
+        for pair in columns.0.split(separator) {
+            if let Some((key, value)) = pair.split_once('=') {
+                put(key.trim(), value.trim(), draft);
+            }
+        }
+    }
+    true
+}
+
+/// The columns before the extension: separated by `|`, `\|` and `\\` escaped.
+struct Columns<'t>(&'t str);
+
+impl<'t> Columns<'t> {
+    fn next(&mut self) -> Option<&'t str> {
+        let mut from = 0;
+        loop {
+            let at = from + memchr::memchr2(b'|', b'\\', self.0.as_bytes().get(from..)?)?;
+            if self.0.as_bytes().get(at) == Some(&b'|') {
+                let (column, rest) = self.0.split_at_checked(at)?;
+                self.0 = rest.get(1..)?;
+                return Some(column);
+            }
+            from = (at + 2).min(self.0.len());
+        }
+    }
+}
+
+fn plain(field: FieldId, text: &str, draft: &mut Draft<'_>) {
+    if text.contains('\\') {
+        draft.str(field, &unescaped(text, &['|', '\\']));
+    } else {
+        draft.str(field, text);
+    }
+}
+
+/// `key=value key=value`: a value goes on to the last blank before the next ` key=`, with `\=` escaped.
+fn pairs(text: &str, mut take: impl FnMut(&str, &str)) {
+    let mut rest = text.trim_start();
+    while let Some(at) = equals(rest, 0) {
+        let Some(key) = rest.get(..at).map(str::trim) else { return };
+        let Some(behind) = rest.get(at + 1..) else { return };
+        let end = next_key(behind);
+        let value = behind.get(..end).unwrap_or(behind).trim_end();
+        if value.contains('\\') {
+            take(key, &unescaped(value, &['=', '\\', '|']));
+        } else {
+            take(key, value);
+        }
+        rest = behind.get(end..).unwrap_or_default().trim_start();
+    }
+}
+
+/// The next `=` without a backslash before it.
+fn equals(text: &str, from: usize) -> Option<usize> {
+    let mut from = from;
+    loop {
+        let at = from + memchr::memchr2(b'=', b'\\', text.as_bytes().get(from..)?)?;
+        if text.as_bytes().get(at) == Some(&b'=') {
+            return Some(at);
+        }
+        from = at + 2;
+    }
+}
+
+/// Where the value ends: before the blank of the next ` key=`.
+fn next_key(text: &str) -> usize {
+    let mut from = 0;
+    while let Some(at) = equals(text, from) {
+        let before = text.get(..at).unwrap_or_default();
+        if let Some(blank) = before.rfind(' ') {
+            let key = before.get(blank + 1..).unwrap_or_default();
+            if !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')) {
+                return blank;
+            }
+        }
+        from = at + 1;
+    }
+    text.len()
+}
+
+/// One row for each key that ECS has a name for (CEF's and LEEF's dictionaries).
+fn put(key: &str, value: &str, draft: &mut Draft<'_>) {
+    if matches!(value, "" | "-" | "N/A" | "null") {
+        return;
+    }
+    let field: FieldId = match key {
+        "src" | "sourceAddress" | "c6a2" => fields::SOURCE_IP,
+        "spt" | "srcPort" => fields::SOURCE_PORT,
+        "smac" | "srcMAC" => fields::SOURCE_MAC,
+        "shost" => fields::SOURCE_DOMAIN,
+        "suser" | "usrName" => fields::SOURCE_USER_NAME,
+        "dst" | "destinationAddress" | "c6a3" => fields::DESTINATION_IP,
+        "dpt" | "dstPort" => fields::DESTINATION_PORT,
+        "dmac" | "dstMAC" => fields::DESTINATION_MAC,
+        "dhost" => fields::DESTINATION_DOMAIN,
+        "duser" => fields::USER_NAME,
+        "proto" => return draft.str(fields::NETWORK_TRANSPORT, &value.to_ascii_lowercase()),
+        "app" => fields::NETWORK_PROTOCOL,
+        "in" | "dstBytes" => fields::DESTINATION_BYTES,
+        "out" | "srcBytes" => fields::SOURCE_BYTES,
+        "request" | "url" => fields::URL_ORIGINAL,
+        "requestMethod" => fields::HTTP_METHOD,
+        "requestClientApplication" => fields::USER_AGENT,
+        "fname" | "filePath" => fields::FILE_PATH,
+        "fileHash" if value.len() == 64 => fields::FILE_HASH_SHA256,
+        "dvchost" if !draft.has(fields::HOST_NAME) => fields::HOST_NAME,
+        "reason" => fields::EVENT_REASON,
+        "deviceInboundInterface" => fields::OBSERVER_INGRESS_INTERFACE,
+        "deviceOutboundInterface" => fields::OBSERVER_EGRESS_INTERFACE,
+        "act" | "action" => return action(value, draft),
+        "outcome" => return draft.str(fields::EVENT_OUTCOME, &value.to_ascii_lowercase()),
+        _ => return draft.vendor("cef", key, value),
+    };
+    draft.typed(field, value);
+}
+
+fn action(value: &str, draft: &mut Draft<'_>) {
+    match value.to_ascii_lowercase().as_str() {
+        "accept" | "allow" | "allowed" | "permit" | "pass" | "passed" => draft.verdict(Some(true)),
+        "deny" | "denied" | "drop" | "dropped" | "block" | "blocked" | "reject" | "rejected" | "prevent" => draft.verdict(Some(false)),
+        _ => draft.str(fields::EVENT_ACTION, value),
+    }
+}
