@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ingest::body::Prefix;
-use ingest::listen::{Addresses, Listener};
+use ingest::listen::{Addresses, Listener, TlsFiles};
 use toml::de::{DeTable, DeValue};
 
 /// One thing that is wrong, for people.
@@ -36,6 +36,21 @@ pub struct Intake {
     pub http_token: Option<String>,
     pub udp_receive_buffer_bytes: usize,
     pub udp_sockets: usize,
+    pub tls_certificate: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
+    pub tls_client_ca: Option<PathBuf>,
+    /// Senders may do without a certificate.
+    pub tls_clients_optional: bool,
+    /// Load balancers, which say whose a connection is.
+    pub proxies: Vec<Prefix>,
+}
+
+impl Intake {
+    /// What listeners over TLS need, where the configuration gives it.
+    pub fn tls(&self) -> Option<TlsFiles> {
+        let (certificate, key) = (self.tls_certificate.clone()?, self.tls_key.clone()?);
+        Some(TlsFiles { certificate, key, client_ca: self.tls_client_ca.clone(), clients_required: !self.tls_clients_optional })
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -136,6 +151,29 @@ const KEYS: &[Key] = &[
     key("intake.gelf_tcp", Kind::Address, "\"aus\"", "\"0.0.0.0:12201\"", "GELF über TCP; \"aus\" schaltet ab"),
     key("intake.https", Kind::Address, "\"aus\"", "\"0.0.0.0:8515\"", "wie intake.http, über TLS; \"aus\" schaltet ab"),
     key("intake.netflow_udp", Kind::Address, "\"0.0.0.0:2055\"", "\"0.0.0.0:2055\"", "NetFlow v5 und v9 über UDP; \"aus\" schaltet ab"),
+    key("intake.tls_certificate", Kind::Path, "", "\"/etc/wartburg/tls.pem\"", "Zertifikat der TLS-Anschlüsse mit seiner Kette, PEM"),
+    key("intake.tls_key", Kind::Path, "", "\"/etc/wartburg/tls.key\"", "Schlüssel dazu, PEM; beide werden nach einer Änderung neu gelesen"),
+    key(
+        "intake.tls_client_ca",
+        Kind::Path,
+        "",
+        "\"/etc/wartburg/absender-ca.pem\"",
+        "Stelle, die die Zertifikate der Absender ausstellt, PEM; ohne sie wird keines verlangt",
+    ),
+    key(
+        "intake.tls_clients",
+        Kind::Choice(&["verlangt", "erlaubt"]),
+        "\"verlangt\"",
+        "\"verlangt\"",
+        "ob Absender ein Zertifikat zeigen müssen; gilt, wenn tls_client_ca gesetzt ist",
+    ),
+    key(
+        "intake.proxies",
+        Kind::Prefixes,
+        "[]",
+        "[\"10.1.2.3/32\"]",
+        "Lastverteiler, die jeder TCP-Verbindung einen PROXY-Kopf voranstellen (Version 1 oder 2); dort ist er Pflicht",
+    ),
     key(
         "intake.udp_receive_buffer_bytes",
         Kind::Integer(65_536, 1 << 30),
@@ -339,6 +377,11 @@ impl Reader<'_> {
                 config.intake.udp_receive_buffer_bytes = usize::try_from(bytes).unwrap_or_default();
             }
             ("intake.udp_sockets", Checked::Integer(number)) => config.intake.udp_sockets = usize::try_from(number).unwrap_or(1),
+            ("intake.tls_certificate", Checked::Text(path)) => config.intake.tls_certificate = Some(path.into()),
+            ("intake.tls_key", Checked::Text(path)) => config.intake.tls_key = Some(path.into()),
+            ("intake.tls_client_ca", Checked::Text(path)) => config.intake.tls_client_ca = Some(path.into()),
+            ("intake.tls_clients", Checked::Text(choice)) => config.intake.tls_clients_optional = choice == "erlaubt",
+            ("intake.proxies", Checked::Prefixes(prefixes)) => config.intake.proxies = prefixes,
             ("web.listen", Checked::Address(address)) => config.web.listen = address,
             (listener, Checked::Address(address)) => {
                 let named = |known: &Listener| listener.strip_prefix("intake.") == Some(known.as_str());

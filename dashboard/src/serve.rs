@@ -46,6 +46,8 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         http_token: intake.http_token.clone(),
         udp_receive_buffer_bytes: intake.udp_receive_buffer_bytes,
         udp_sockets: intake.udp_sockets,
+        tls: intake.tls(),
+        proxies: intake.proxies.clone(),
     };
     let bound = listen::bind(&listen)
         .await

@@ -3,30 +3,24 @@
 //! is 503 and the sender repeats). It does not look into the JSON: a line that is none is kept as a line.
 
 use std::io::Read;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::serve::IncomingStream;
 use axum::{Json, Router};
 use serde_json::json;
 use subtle::ConstantTimeEq;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::accept::{Accepting, Bounded, Known};
 use super::framing::Framer;
-use super::{Dropped, Intake, JOURNAL_RETRY, Limits, Listener, PeerCounts, Rejected, Stamp, tcp};
+use super::{Dropped, Intake, JOURNAL_RETRY, Limits, Listener, PeerCounts, Rejected, Stamp};
 use crate::body::Sender;
 use crate::frame::{FrameKind, Marks, NewFrame};
 use crate::journal::Refused;
@@ -46,9 +40,8 @@ const APPEND_BYTES_MAX: usize = 1_048_576;
 /// zstd windows above 8 MiB are refused (RFC 8878, 3.1.1.1.2 advises decoders to support 8 MiB).
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
-pub(super) async fn run(listener: TcpListener, token: Option<String>, intake: Intake, limits: Limits, shutdown: CancellationToken) {
-    let listener =
-        Accepting { listener, room: Arc::new(Semaphore::new(limits.http_connections)), intake: intake.clone(), idle: limits.http_idle };
+pub(super) async fn run(accepting: Accepting, token: Option<String>, intake: Intake, limits: Limits, shutdown: CancellationToken) {
+    let listener = Bounded::over(accepting, limits.http_idle);
     let door = Arc::new(Door {
         token,
         intake,
@@ -64,7 +57,7 @@ pub(super) async fn run(listener: TcpListener, token: Option<String>, intake: In
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(door);
     let stopping = shutdown.clone();
-    let server = axum::serve(listener, router.into_make_service_with_connect_info::<Peer>())
+    let server = axum::serve(listener, router.into_make_service_with_connect_info::<Known>())
         .with_graceful_shutdown(async move { stopping.cancelled().await });
     let cut = async {
         shutdown.cancelled().await;
@@ -94,9 +87,13 @@ async fn healthz(State(door): State<Arc<Door>>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "the journal could not write" }))).into_response()
 }
 
-async fn ingest(State(door): State<Arc<Door>>, ConnectInfo(Peer(peer)): ConnectInfo<Peer>, request: Request) -> Result<Response, Problem> {
-    let counts = door.intake.counters.peer(peer, Listener::Http);
-    let frames = match door.receive(peer, request).await {
+async fn ingest(
+    State(door): State<Arc<Door>>,
+    ConnectInfo(Known(sender)): ConnectInfo<Known>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let counts = door.intake.counters.peer(sender.peer, Listener::Http);
+    let frames = match door.receive(&sender, request).await {
         Ok(frames) => frames,
         Err((reason, problem)) => {
             counts.rejected(reason);
@@ -113,7 +110,7 @@ async fn ingest(State(door): State<Arc<Door>>, ConnectInfo(Peer(peer)): ConnectI
 type Refusal = (Rejected, Problem);
 
 impl Door {
-    async fn receive(&self, peer: IpAddr, request: Request) -> Result<Frames, Refusal> {
+    async fn receive(&self, sender: &Sender, request: Request) -> Result<Frames, Refusal> {
         if !self.authorized(request.headers()) {
             let problem = Problem::new(StatusCode::UNAUTHORIZED, "send the collector's token: Authorization: Bearer …".into());
             return Err((Rejected::Unauthorized, problem.with(header::WWW_AUTHENTICATE, "Bearer")));
@@ -124,7 +121,7 @@ impl Door {
         }
         let body = self.body(request).await?;
         let permit = Arc::clone(&self.unpacking).acquire_owned().await;
-        let stamp = self.intake.stamp(&Sender::of(peer), Listener::Http);
+        let stamp = self.intake.stamp(sender, Listener::Http);
         // Unpacking 64 MiB takes a while; other senders' sockets must not wait for it.
         let unpacked = tokio::task::spawn_blocking(move || {
             let frames = frames_of(packing, &body, stamp)?;
@@ -340,126 +337,5 @@ impl IntoResponse for Problem {
             response.headers_mut().insert(name, value);
         }
         response
-    }
-}
-
-/// Accepts connections within the bound; axum itself has none, and no idle time-out either.
-struct Accepting {
-    listener: TcpListener,
-    room: Arc<Semaphore>,
-    intake: Intake,
-    idle: Duration,
-}
-
-/// A sender's address.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub IpAddr);
-
-/// A listener with a bound on its connections and on their silence, for whoever else serves HTTP in this process: a
-/// flood there must not take the descriptors that the intake needs. Connections beyond the bound are closed at once.
-pub struct Bounded {
-    listener: TcpListener,
-    room: Arc<Semaphore>,
-    idle: Duration,
-}
-
-impl Bounded {
-    pub fn new(listener: TcpListener, connections_max: usize, idle: Duration) -> Self {
-        Self { listener, room: Arc::new(Semaphore::new(connections_max)), idle }
-    }
-}
-
-impl axum::serve::Listener for Bounded {
-    type Io = IdleStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (IdleStream, SocketAddr) {
-        loop {
-            let (stream, peer) = tcp::accept(&self.listener, Listener::Http).await;
-            if let Ok(place) = Arc::clone(&self.room).try_acquire_owned() {
-                return (IdleStream::new(stream, self.idle, place), peer);
-            }
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-impl Connected<IncomingStream<'_, Bounded>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
-        Self(stream.remote_addr().ip())
-    }
-}
-
-impl Connected<IncomingStream<'_, Accepting>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Accepting>) -> Self {
-        Self(stream.remote_addr().ip())
-    }
-}
-
-impl axum::serve::Listener for Accepting {
-    type Io = IdleStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (IdleStream, SocketAddr) {
-        loop {
-            let (stream, peer) = tcp::accept(&self.listener, Listener::Http).await;
-            if let Ok(place) = Arc::clone(&self.room).try_acquire_owned() {
-                return (IdleStream::new(stream, self.idle, place), peer);
-            }
-            self.intake.counters.peer(peer.ip(), Listener::Http).rejected(Rejected::TooManyConnections);
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-}
-
-/// A connection whose reads fail when nothing comes for too long.
-pub struct IdleStream {
-    stream: TcpStream,
-    idle: Duration,
-    alarm: Pin<Box<Sleep>>,
-    /// The alarm counts from when reading began to wait.
-    waiting: bool,
-    _place: OwnedSemaphorePermit,
-}
-
-impl IdleStream {
-    fn new(stream: TcpStream, idle: Duration, place: OwnedSemaphorePermit) -> Self {
-        Self { stream, idle, alarm: Box::pin(sleep(idle)), waiting: false, _place: place }
-    }
-}
-
-impl AsyncRead for IdleStream {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(context, buffer) {
-            self.waiting = false;
-            return Poll::Ready(read);
-        }
-        if !self.waiting {
-            let idle = self.idle;
-            self.alarm.set(sleep(idle));
-            self.waiting = true;
-        }
-        ready!(self.alarm.as_mut().poll(context));
-        Poll::Ready(Err(std::io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncWrite for IdleStream {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }

@@ -1,11 +1,15 @@
-//! Receiving: syslog over UDP and TCP, NetFlow over UDP, lines and JSON over HTTP. Receiving is urgent: a frame is
-//! stamped, attributed to a site by its sender's address, and appended to the journal; nothing is parsed here and
-//! nothing is answered before it is on disk. TLS and RELP come later; until then the Landesdatennetz protects the way.
+//! Receiving: syslog over UDP, TCP and TLS, RELP, NetFlow over UDP, lines and JSON over HTTP. Receiving is urgent: a
+//! frame is stamped, attributed to a site by who its sender is, and appended to the journal; nothing is parsed here and
+//! nothing is answered before it is on disk.
 
+mod accept;
+mod certificate;
 mod counters;
 pub mod framing;
 mod http;
+mod proxy;
 mod tcp;
+mod tls;
 mod udp;
 
 use std::fmt;
@@ -19,10 +23,13 @@ use tokio::task::JoinSet;
 /// What ends the listeners; given on, so that callers need no dependency of their own for it.
 pub use tokio_util::sync::CancellationToken;
 
+pub use accept::{Bounded, IdleStream, Peer, descriptors_raise};
 pub use counters::{CounterRow, Counters, Dropped, Listener, PEERS_MAX, PeerCounts, PerListener, ReceiveBuffer, Rejected};
-pub use http::{Bounded, IdleStream, Peer};
+pub use tls::{TlsError, TlsFiles, certificate_end};
 
-use crate::body::{Sender, SiteId, SiteTable};
+use self::accept::{Accepting, Entry, Room};
+use self::tls::ServerTls;
+use crate::body::{Prefix, Sender, SiteId, SiteTable};
 use crate::frame::{FrameKind, Marks, NewFrame, Transport};
 use crate::journal::{JournalWriter, Refused};
 use crate::time::{Clock, Timestamp};
@@ -46,6 +53,10 @@ pub struct ListenConfig {
     pub udp_receive_buffer_bytes: usize,
     /// Sockets, each with its thread, that share a syslog or NetFlow address; 0 is one, too.
     pub udp_sockets: usize,
+    /// What listeners over TLS need.
+    pub tls: Option<TlsFiles>,
+    /// From these addresses, and only from them, each TCP connection begins with a PROXY protocol header.
+    pub proxies: Vec<Prefix>,
 }
 
 /// The address of each listener. Of bound ones: with the port that the system chose where the configuration said 0.
@@ -59,6 +70,8 @@ impl fmt::Debug for ListenConfig {
             .field("http_token", &self.http_token.as_ref().map(|_| "…"))
             .field("udp_receive_buffer_bytes", &self.udp_receive_buffer_bytes)
             .field("udp_sockets", &self.udp_sockets)
+            .field("tls", &self.tls)
+            .field("proxies", &self.proxies)
             .finish()
     }
 }
@@ -76,14 +89,23 @@ pub enum ListenError {
     Io { listener: &'static str, address: SocketAddr, source: std::io::Error },
     #[error("http: the token is empty; leave it out to accept everybody")]
     TokenEmpty,
+    #[error("{listener}: TLS needs a certificate and its key: set intake.tls_certificate and intake.tls_key")]
+    NoCertificate { listener: &'static str },
+    #[error("tls: {0}")]
+    Tls(#[from] TlsError),
 }
 
 /// The bounds that tests make small.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
-    /// Ten for each body and its provider with room for the Land's offices; a connection costs at most a frame's length
-    /// while it says nothing.
+    /// Of all stream listeners but HTTP together: ten for each body and its provider with room for the Land's offices.
+    /// A connection costs at most a frame's length while it says nothing.
     tcp_connections: usize,
+    /// Of one address: the tenth part.
+    tcp_connections_per_peer: usize,
+    /// How long a proxy's header and a TLS handshake may take together: three seconds over a bad line, and time for
+    /// the thousand handshakes after an outage.
+    opening: Duration,
     /// A sender that says nothing for a day has gone; closing earlier would cost a quiet sender the first line it
     /// writes afterwards. Dead peers are found by keep-alive within two minutes.
     tcp_idle: Duration,
@@ -99,7 +121,9 @@ struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            tcp_connections: 10_000,
+            tcp_connections: 12_000,
+            tcp_connections_per_peer: 1_200,
+            opening: Duration::from_secs(30),
             tcp_idle: Duration::from_secs(24 * 60 * 60),
             http_connections: 1_000,
             http_idle: Duration::from_secs(75),
@@ -112,10 +136,10 @@ impl Default for Limits {
 /// Opened listeners: the addresses are ours, nothing is received yet.
 #[derive(Debug)]
 pub struct Bound {
-    syslog_udp: Option<udp::Sockets>,
-    syslog_tcp: Option<TcpListener>,
-    http: Option<TcpListener>,
-    netflow_udp: Option<udp::Sockets>,
+    udp: PerListener<Option<udp::Sockets>>,
+    tcp: PerListener<Option<TcpListener>>,
+    tls: Option<Arc<ServerTls>>,
+    proxies: Arc<[Prefix]>,
     http_token: Option<String>,
     addresses: Addresses,
     limits: Limits,
@@ -129,15 +153,22 @@ pub async fn bind(config: &ListenConfig) -> Result<Bound, ListenError> {
     if config.http_token.as_ref().is_some_and(String::is_empty) {
         return Err(ListenError::TokenEmpty);
     }
-    let (buffer_bytes, sockets) = (config.udp_receive_buffer_bytes, config.udp_sockets);
+    let tls = config.tls.clone().map(ServerTls::open).transpose()?.map(Arc::new);
     let mut addresses = Addresses::default();
-    let mut open_udp =
-        |listener| open(listener, config.addresses[listener], &mut addresses, |at| udp::open(listener, at, buffer_bytes, sockets));
-    let (syslog_udp, netflow_udp) = (open_udp(Listener::SyslogUdp)?, open_udp(Listener::NetflowUdp)?);
-    let mut open_tcp = |listener| open(listener, config.addresses[listener], &mut addresses, tcp::open);
-    let (syslog_tcp, http) = (open_tcp(Listener::SyslogTcp)?, open_tcp(Listener::Http)?);
-    let http_token = config.http_token.clone();
-    Ok(Bound { syslog_udp, syslog_tcp, http, netflow_udp, http_token, addresses, limits: Limits::default() })
+    let (mut udp, mut tcp) = (PerListener::default(), PerListener::default());
+    for listener in Listener::ALL {
+        let address = config.addresses[listener];
+        if listener.is_tls() && address.is_some() && tls.is_none() {
+            return Err(ListenError::NoCertificate { listener: listener.as_str() });
+        }
+        if listener.is_udp() {
+            udp[listener] = open(listener, address, &mut addresses, |at| udp::open(listener, at, config))?;
+        } else {
+            tcp[listener] = open(listener, address, &mut addresses, accept::open)?;
+        }
+    }
+    let (proxies, http_token) = (config.proxies.clone().into(), config.http_token.clone());
+    Ok(Bound { udp, tcp, tls, proxies, http_token, addresses, limits: Limits::default() })
 }
 
 type Opened<S> = std::io::Result<(S, SocketAddr)>;
@@ -172,7 +203,7 @@ impl Bound {
 
     /// Receives until `shutdown`, then finishes what was read and closes.
     pub async fn run(
-        self,
+        mut self,
         journal: JournalWriter,
         sites: Arc<RwLock<Arc<SiteTable>>>,
         counters: Arc<Counters>,
@@ -181,23 +212,36 @@ impl Bound {
     ) {
         let intake = Intake { journal, sites, counters, clock };
         let mut tasks = JoinSet::new();
-        if let Some(socket) = self.syslog_udp {
-            tasks.spawn(udp::run(socket, Listener::SyslogUdp, FrameKind::Line, intake.clone(), shutdown.clone()));
+        for (listener, kind) in [(Listener::SyslogUdp, FrameKind::Line), (Listener::NetflowUdp, FrameKind::Flow)] {
+            if let Some(socket) = self.udp[listener].take() {
+                tasks.spawn(udp::run(socket, listener, kind, intake.clone(), shutdown.clone()));
+            }
         }
-        if let Some(socket) = self.netflow_udp {
-            tasks.spawn(udp::run(socket, Listener::NetflowUdp, FrameKind::Flow, intake.clone(), shutdown.clone()));
+        let limits = self.limits;
+        let room = Room::new(limits.tcp_connections, limits.tcp_connections_per_peer);
+        for listener in [Listener::SyslogTcp, Listener::SyslogTls] {
+            if let Some(accepting) = self.accepting(listener, &room, &intake) {
+                tasks.spawn(tcp::run(accepting, listener, intake.clone(), limits, shutdown.clone()));
+            }
         }
-        if let Some(listener) = self.syslog_tcp {
-            tasks.spawn(tcp::run(listener, intake.clone(), self.limits, shutdown.clone()));
-        }
-        if let Some(listener) = self.http {
-            tasks.spawn(http::run(listener, self.http_token, intake, self.limits, shutdown));
+        let room = Room::new(limits.http_connections, limits.http_connections);
+        if let Some(accepting) = self.accepting(Listener::Http, &room, &intake) {
+            tasks.spawn(http::run(accepting, self.http_token, intake, limits, shutdown));
         }
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "a listener ended by itself");
             }
         }
+    }
+}
+
+impl Bound {
+    fn accepting(&mut self, listener: Listener, room: &Arc<Room>, intake: &Intake) -> Option<Accepting> {
+        let socket = self.tcp[listener].take()?;
+        let tls = self.tls.clone().filter(|_| listener.is_tls());
+        let entry = Entry { proxies: Arc::clone(&self.proxies), tls, patience: self.limits.opening };
+        Some(Accepting::new(socket, listener, Arc::clone(room), entry, Arc::clone(&intake.counters)))
     }
 }
 

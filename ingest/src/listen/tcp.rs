@@ -2,20 +2,17 @@
 //! is the only acknowledgement plain TCP has: a sender whose lines we cannot keep is slowed down, not lied to.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::accept::{self, Accepting};
 use super::framing::Framer;
-use super::{Dropped, Intake, JOURNAL_RETRY, Limits, Listener, Opened, PeerCounts, Rejected};
-use crate::body::Sender;
+use super::{Dropped, Intake, JOURNAL_RETRY, Limits, Listener, PeerCounts};
 use crate::frame::{FrameKind, Marks, NewFrame};
 use crate::journal::{JournalError, Refused};
 
@@ -27,78 +24,32 @@ const BATCHES_MAX: usize = 256;
 const CHUNK_BYTES: usize = 16 * 1024;
 /// Batches read at shutdown: more than the 6 MiB that Linux lets a receive buffer grow to.
 const BATCHES_AT_END_MAX: usize = 32;
-/// Connections that wait to be accepted: every sender of a Kreis reconnects at once after an outage.
-const BACKLOG: i32 = 1_024;
-/// After an error of `accept`: it is mostly about file descriptors, which only time gives back.
-const ERROR_PAUSE: Duration = Duration::from_millis(200);
 
-pub(super) fn open(address: SocketAddr) -> Opened<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A restart must not wait for the old connections' TIME_WAIT. It does not let two processes share the port.
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    let listener = TcpListener::from_std(socket.into())?;
-    let at = listener.local_addr()?;
-    Ok((listener, at))
-}
-
-/// Accepts until something comes of it: an error of one connection, or of the moment, is not the listener's end.
-pub(super) async fn accept(listener: &TcpListener, which: Listener) -> (TcpStream, SocketAddr) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let keepalive =
-                    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15)).with_retries(4);
-                if let Err(error) = SockRef::from(&stream).set_tcp_keepalive(&keepalive) {
-                    tracing::debug!(%error, "no keep-alive for a connection");
-                }
-                return (stream, SocketAddr::new(peer.ip().to_canonical(), peer.port()));
-            }
-            Err(error) => {
-                tracing::warn!(listener = which.as_str(), %error, "cannot accept");
-                tokio::time::sleep(ERROR_PAUSE).await;
-            }
-        }
-    }
-}
-
-pub(super) async fn run(listener: TcpListener, intake: Intake, limits: Limits, shutdown: CancellationToken) {
-    let room = Arc::new(Semaphore::new(limits.tcp_connections));
+pub(super) async fn run(mut accepting: Accepting, listener: Listener, intake: Intake, limits: Limits, shutdown: CancellationToken) {
     let batches = Arc::new(Semaphore::new(BATCHES_MAX));
     let mut connections = JoinSet::new();
     loop {
-        let (stream, peer) = tokio::select! {
+        let stream = tokio::select! {
             () = shutdown.cancelled() => break,
             Some(ended) = connections.join_next(), if !connections.is_empty() => {
                 report(&ended);
                 continue;
             }
-            accepted = accept(&listener, Listener::SyslogTcp) => accepted,
-        };
-        let counts = intake.counters.peer(peer.ip(), Listener::SyslogTcp);
-        let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
-            // Closed at once, so that the sender tries its next server instead of waiting here.
-            counts.rejected(Rejected::TooManyConnections);
-            continue;
+            stream = accepting.accept() => stream,
         };
         let connection = Connection {
+            counts: intake.counters.peer(stream.sender.peer, listener),
             stream,
-            peer: peer.ip(),
+            listener,
             framer: Framer::default(),
-            counts,
             intake: intake.clone(),
             batches: Arc::clone(&batches),
             idle: limits.tcp_idle,
         };
         let shutdown = shutdown.clone();
-        connections.spawn(async move {
-            connection.serve(&shutdown).await;
-            drop(place);
-        });
+        connections.spawn(async move { connection.serve(&shutdown).await });
     }
-    drop(listener);
+    drop(accepting);
     let finish = async {
         while let Some(ended) = connections.join_next().await {
             report(&ended);
@@ -116,8 +67,8 @@ fn report(ended: &Result<(), tokio::task::JoinError>) {
 }
 
 struct Connection {
-    stream: TcpStream,
-    peer: IpAddr,
+    stream: accept::Connection,
+    listener: Listener,
     framer: Framer,
     counts: Arc<PeerCounts>,
     intake: Intake,
@@ -200,7 +151,7 @@ impl Connection {
 
     fn take(&mut self, frames: &mut Vec<NewFrame>) {
         let before = frames.len();
-        let stamp = self.intake.stamp(&Sender::of(self.peer), Listener::SyslogTcp);
+        let stamp = self.intake.stamp(&self.stream.sender, self.listener);
         while let Some(frame) = self.framer.next() {
             frames.push(stamp.frame(FrameKind::Line, Marks::default(), frame.bytes));
         }
