@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use ingest::body::Prefix;
 use ingest::listen::{Addresses, Listener, TlsFiles};
+use ingest::disk::Thresholds;
+use ingest::listen::{Addresses, Listener};
 use toml::de::{DeTable, DeValue};
 
 /// One thing that is wrong, for people.
@@ -19,6 +21,9 @@ pub struct ConfigError(pub String);
 pub struct Config {
     pub data: Option<PathBuf>,
     pub intake: Intake,
+    /// Days for which the journal keeps what everybody has worked off.
+    pub journal_keep_days: u32,
+    pub disk: Thresholds,
     pub web: Web,
     pub mail: Mail,
     /// Publisher of the CSAF documents.
@@ -188,6 +193,22 @@ const KEYS: &[Key] = &[
         "2",
         "UDP-Anschlüsse je Syslog- oder NetFlow-Adresse, jeder mit eigenem Thread; mehr als einer lohnt erst über 100.000 Zeilen je Sekunde",
     ),
+    key(
+        "journal.keep_days",
+        Kind::Integer(1, 3_650),
+        "30",
+        "30",
+        "Tage, die das Journal Empfangenes behält; so lange lassen sich die Speicher daraus neu aufbauen",
+    ),
+    key("disk.warn_percent", Kind::Integer(1, 100), "85", "85", "ab so vielen belegten Prozent der Platte wird gewarnt"),
+    key(
+        "disk.shed_percent",
+        Kind::Integer(1, 100),
+        "92",
+        "92",
+        "ab so vielen Prozent werden Quellen niedriger Priorität verworfen und gezählt",
+    ),
+    key("disk.stop_percent", Kind::Integer(1, 100), "97", "97", "ab so vielen Prozent wird nichts mehr bestätigt, bis wieder Platz ist"),
     key(
         "web.listen",
         Kind::Address,
@@ -382,6 +403,10 @@ impl Reader<'_> {
             ("intake.tls_client_ca", Checked::Text(path)) => config.intake.tls_client_ca = Some(path.into()),
             ("intake.tls_clients", Checked::Text(choice)) => config.intake.tls_clients_optional = choice == "erlaubt",
             ("intake.proxies", Checked::Prefixes(prefixes)) => config.intake.proxies = prefixes,
+            ("journal.keep_days", Checked::Integer(days)) => config.journal_keep_days = u32::try_from(days).unwrap_or(u32::MAX),
+            ("disk.warn_percent", Checked::Integer(percent)) => config.disk.warn_percent = u8::try_from(percent).unwrap_or(100),
+            ("disk.shed_percent", Checked::Integer(percent)) => config.disk.shed_percent = u8::try_from(percent).unwrap_or(100),
+            ("disk.stop_percent", Checked::Integer(percent)) => config.disk.stop_percent = u8::try_from(percent).unwrap_or(100),
             ("web.listen", Checked::Address(address)) => config.web.listen = address,
             (listener, Checked::Address(address)) => {
                 let named = |known: &Listener| listener.strip_prefix("intake.") == Some(known.as_str());
@@ -577,6 +602,7 @@ mod tests {
         assert_eq!(config.zone, chrono_tz::Europe::Berlin);
         assert_eq!(config.intake.udp_receive_buffer_bytes, 8 << 20);
         assert_eq!(config.mail.tls, "starttls");
+        assert_eq!((config.journal_keep_days, config.disk), (30, Thresholds::default()));
         let secrets = |line: &str| line.contains("_file");
         let open: String = example()
             .lines()

@@ -15,6 +15,7 @@ use detect::sigma::RuleSet;
 use ingest::body::{SharedSites, Site, SiteId, SiteTable, body_list, site_add, site_put};
 use ingest::db::{Db, DbError, Migrations};
 use ingest::decode::{Options, decode};
+use ingest::disk::{DiskWatch, Watermark};
 use ingest::event::Event;
 use ingest::events::{EventConsumer, EventStore};
 use ingest::flow::netflow::NetflowDecoder;
@@ -60,7 +61,10 @@ pub struct Node {
     pub rules: Arc<RuleSet>,
     pub playbooks: Arc<Playbooks>,
     pub journal: Journal,
+    /// How full the disk with the data is.
+    pub watermark: Watermark,
     pub pipeline: Pipeline,
+    _disk: DiskWatch,
     _lock: File,
 }
 
@@ -74,6 +78,7 @@ impl Node {
         let lock = lock(dir)?;
         let db = database(dir)?;
         sites_apply(&db, &config.sites, clock.now())?;
+        let disk = DiskWatch::start(dir, config.disk).context("Platte beobachten")?;
         let sites: SharedSites = Arc::new(RwLock::new(Arc::new(db.read(SiteTable::load)?)));
         let options = Options { zone: config.zone };
         let (events, flows) = stores(dir, options.clone())?;
@@ -91,7 +96,21 @@ impl Node {
         let seen = consumers.iter().map(|consumer| consumer.cursor()).max().unwrap_or_default();
         let journal = open_journal(dir, clock.now(), seen)?;
         let pipeline = Pipeline::start(&journal, Box::new(decoder), consumers, sites.clone(), clock)?;
-        Ok(Self { dir: dir.to_owned(), clock: clock.clone(), db, sites, events, flows, rules, playbooks, journal, pipeline, _lock: lock })
+        Ok(Self {
+            dir: dir.to_owned(),
+            clock: clock.clone(),
+            db,
+            sites,
+            events,
+            flows,
+            rules,
+            playbooks,
+            journal,
+            watermark: disk.watermark(),
+            pipeline,
+            _disk: disk,
+            _lock: lock,
+        })
     }
 
     /// Waits until everything in the journal is searchable and judged; says who stopped on the way.

@@ -5,6 +5,7 @@
 pub mod body;
 pub mod db;
 pub mod decode;
+pub mod disk;
 pub mod event;
 pub mod events;
 pub mod fields;

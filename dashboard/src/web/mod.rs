@@ -29,6 +29,7 @@ use detect::playbook::Playbooks;
 use detect::sigma::RuleSet;
 use ingest::body::SiteTable;
 use ingest::db::Db;
+use ingest::disk::Watermark;
 use ingest::events::EventStore;
 use ingest::flows::FlowStore;
 use ingest::listen::{Counters, Peer};
@@ -54,6 +55,8 @@ pub struct App {
     pub flows: Option<Arc<FlowStore>>,
     /// What the listeners received, stored, refused and dropped.
     pub counters: Arc<Counters>,
+    /// How full the disk with the data is.
+    pub watermark: Watermark,
     pub rules: Arc<RuleSet>,
     pub playbooks: Arc<Playbooks>,
     /// As whom warnings are published, and where their CSAF documents are put.

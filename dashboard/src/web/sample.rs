@@ -7,6 +7,7 @@ use detect::playbook::Playbooks;
 use detect::sigma::RuleSet;
 use ingest::body::{self, Body, BodyId, BodyKind, SiteTable};
 use ingest::db::DbError;
+use ingest::disk::Watermark;
 use ingest::time::{Clock, Timestamp};
 
 use super::{App, Door, Settings};
@@ -35,6 +36,7 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
         events: None,
         flows: None,
         counters: Arc::default(),
+        watermark: Watermark::default(),
         rules: Arc::new(RuleSet::shipped().unwrap()),
         playbooks: Arc::new(Playbooks::embedded().unwrap()),
         publisher: Arc::new(publisher(&config::defaults())),
