@@ -20,6 +20,8 @@ pub(super) struct Draft<'a> {
     pub(super) stamp: Stamp,
     pub(super) message: &'a str,
     message_text: Option<Box<str>>,
+    /// It came by GELF's transport, so its names are GELF's.
+    pub(super) is_gelf: bool,
 }
 
 /// What a draft leaves to its event, without the borrow of the line.
@@ -33,7 +35,7 @@ pub(super) struct Parts {
 impl<'a> Draft<'a> {
     pub(super) fn new(line: &'a str) -> Self {
         let fields = Vec::with_capacity(FIELDS_USUAL);
-        Self { line, fields, defects: Defects::default(), stamp: Stamp::Absent, message: line, message_text: None }
+        Self { line, fields, defects: Defects::default(), stamp: Stamp::Absent, message: line, message_text: None, is_gelf: false }
     }
 
     pub(super) fn into_parts(self) -> Parts {

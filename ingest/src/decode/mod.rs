@@ -22,7 +22,7 @@ use draft::Draft;
 
 use crate::event::{Defect, Event};
 use crate::fields;
-use crate::frame::{Frame, FrameKind, Marks};
+use crate::frame::{Frame, FrameKind, Marks, Transport};
 use crate::syslog::{self, Header};
 
 /// What a decoder must be told and no line says.
@@ -91,6 +91,7 @@ pub fn decode(frame: &Frame, options: &Options) -> Option<Event> {
         }
     }
     let mut draft = Draft::new(event.line());
+    draft.is_gelf = received.transport == Transport::Gelf;
     match received.kind {
         FrameKind::Json => json_frame(&mut draft),
         _ => line_frame(&mut draft),

@@ -6,8 +6,10 @@ mod accept;
 mod certificate;
 mod counters;
 pub mod framing;
+mod gelf;
 mod http;
 mod proxy;
+mod quota;
 mod tcp;
 mod tls;
 mod udp;
@@ -25,14 +27,17 @@ pub use tokio_util::sync::CancellationToken;
 
 pub use accept::{Bounded, IdleStream, Peer, descriptors_raise};
 pub use counters::{CounterRow, Counters, Dropped, Listener, PEERS_MAX, PeerCounts, PerListener, ReceiveBuffer, Rejected};
+pub use quota::{Priority, QuotaConfig, SiteQuota};
 pub use tls::{TlsError, TlsFiles, certificate_end};
 
 use self::accept::{Accepting, Entry, Room};
+use self::quota::{Admission, Grant, Pressure, Quotas};
 use self::tls::ServerTls;
 use crate::body::{Prefix, Sender, SiteId, SiteTable};
+use crate::disk::{Level, Watermark};
 use crate::frame::{FrameKind, Marks, NewFrame, Transport};
 use crate::journal::{JournalWriter, Refused};
-use crate::time::{Clock, Timestamp};
+use crate::time::{Clock, Stopwatch, Timestamp};
 
 /// The receive buffer that is asked for where the configuration names none: a burst of 26,000 lines of 350 bytes in one
 /// second (DOMAIN.md, load B1) waits here while the journal syncs. The kernel counts about 1 KiB for such a datagram.
@@ -53,6 +58,10 @@ pub struct ListenConfig {
     pub udp_receive_buffer_bytes: usize,
     /// Sockets, each with its thread, that share a syslog or NetFlow address; 0 is one, too.
     pub udp_sockets: usize,
+    /// How much each site may send.
+    pub quota: QuotaConfig,
+    /// How full the disk is: what is shed depends on it.
+    pub watermark: Watermark,
     /// What listeners over TLS need.
     pub tls: Option<TlsFiles>,
     /// From these addresses, and only from them, each TCP connection begins with a PROXY protocol header.
@@ -70,6 +79,7 @@ impl fmt::Debug for ListenConfig {
             .field("http_token", &self.http_token.as_ref().map(|_| "…"))
             .field("udp_receive_buffer_bytes", &self.udp_receive_buffer_bytes)
             .field("udp_sockets", &self.udp_sockets)
+            .field("quota", &self.quota)
             .field("tls", &self.tls)
             .field("proxies", &self.proxies)
             .finish()
@@ -141,6 +151,8 @@ pub struct Bound {
     tls: Option<Arc<ServerTls>>,
     proxies: Arc<[Prefix]>,
     http_token: Option<String>,
+    quota: QuotaConfig,
+    watermark: Watermark,
     addresses: Addresses,
     limits: Limits,
 }
@@ -168,7 +180,8 @@ pub async fn bind(config: &ListenConfig) -> Result<Bound, ListenError> {
         }
     }
     let (proxies, http_token) = (config.proxies.clone().into(), config.http_token.clone());
-    Ok(Bound { udp, tcp, tls, proxies, http_token, addresses, limits: Limits::default() })
+    let (quota, watermark) = (config.quota.clone(), config.watermark.clone());
+    Ok(Bound { udp, tcp, tls, proxies, http_token, quota, watermark, addresses, limits: Limits::default() })
 }
 
 type Opened<S> = std::io::Result<(S, SocketAddr)>;
@@ -210,11 +223,13 @@ impl Bound {
         clock: Clock,
         shutdown: CancellationToken,
     ) {
-        let intake = Intake { journal, sites, counters, clock };
+        let quotas = Arc::new(Quotas::new(std::mem::take(&mut self.quota)));
+        let (watermark, watch) = (self.watermark.clone(), Stopwatch::start());
+        let intake = Intake { journal, sites, counters, clock, quotas, watermark, watch };
         let mut tasks = JoinSet::new();
-        for (listener, kind) in [(Listener::SyslogUdp, FrameKind::Line), (Listener::NetflowUdp, FrameKind::Flow)] {
-            if let Some(socket) = self.udp[listener].take() {
-                tasks.spawn(udp::run(socket, listener, kind, intake.clone(), shutdown.clone()));
+        for listener in [Listener::SyslogUdp, Listener::GelfUdp, Listener::NetflowUdp] {
+            if let Some(sockets) = self.udp[listener].take() {
+                tasks.spawn(udp::run(sockets, listener, intake.clone(), shutdown.clone()));
             }
         }
         let limits = self.limits;
@@ -258,6 +273,10 @@ struct Intake {
     sites: Arc<RwLock<Arc<SiteTable>>>,
     counters: Arc<Counters>,
     clock: Clock,
+    quotas: Arc<Quotas>,
+    watermark: Watermark,
+    /// The time of the quotas: nobody sets it back.
+    watch: Stopwatch,
 }
 
 /// What all frames of one sender have in common at one moment.
@@ -276,18 +295,59 @@ impl Stamp {
     }
 }
 
+/// More than this of the journal's queue in use is pressure: what is loud is held to its share.
+const PRESSURE_PERCENT: usize = 50;
+/// The longest that a sender's turn is waited for before it is asked again: pressure passes.
+const TURN_PAUSE_MAX: Duration = Duration::from_secs(1);
+
 impl Intake {
+    fn site_table(&self) -> Arc<SiteTable> {
+        Arc::clone(&self.sites.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn pressure(&self) -> Pressure {
+        Pressure { queue: self.journal.queue_used_percent() > PRESSURE_PERCENT, disk: self.watermark.level() >= Level::Shed }
+    }
+
+    /// What of so many datagrams of a site is taken, and paid for.
+    fn grant(&self, site: SiteId, wanted: usize) -> Grant {
+        self.quotas.grant(site, self.site_table().name(site), wanted, self.watch.elapsed(), self.pressure())
+    }
+
+    /// Whether a site may send more, for senders that are told or slowed down: asked before something of theirs is read.
+    /// What is read is paid for when it is appended.
+    fn admit(&self, site: SiteId) -> Admission {
+        self.quotas.admit(site, self.site_table().name(site), self.watch.elapsed(), self.pressure())
+    }
+
+    /// Waits until a site may send more. Dropping the future loses nothing.
+    async fn turn(&self, site: SiteId) {
+        while let Admission::Wait(pause) | Admission::Shed(pause) = self.admit(site) {
+            tokio::time::sleep(pause.min(TURN_PAUSE_MAX)).await;
+        }
+    }
+
+    fn spend(&self, frames: &[NewFrame]) {
+        for of_site in frames.chunk_by(|one, next| one.site == next.site) {
+            if let Some(frame) = of_site.first() {
+                let table = self.site_table();
+                self.quotas.spend(frame.site, table.name(frame.site), of_site.len(), self.watch.elapsed(), self.pressure());
+            }
+        }
+    }
+
     fn stamp(&self, sender: &Sender, listener: Listener) -> Stamp {
-        let sites = Arc::clone(&self.sites.read().unwrap_or_else(PoisonError::into_inner));
+        let sites = self.site_table();
         Stamp { received_at: self.clock.now(), site: sites.attribute(sender), peer: sender.peer, transport: listener.transport() }
     }
 
-    /// Appends frames of a sender who waits for the answer, and counts them.
+    /// Appends frames of a sender who waits for the answer, counts them, and lets their site pay for them.
     ///
     /// # Errors
     /// The frames, which are not counted then.
     async fn append(&self, counts: &PeerCounts, frames: Vec<NewFrame>) -> Result<(), Refused> {
         let number = frames.len();
+        self.spend(&frames);
         let result = self.journal.append(frames).await;
         self.counters.set_journal_healthy(result.is_ok());
         result.map(|_| counts.stored(number))
