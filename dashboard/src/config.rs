@@ -7,9 +7,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ingest::body::Prefix;
-use ingest::listen::{Addresses, Listener, TlsFiles};
 use ingest::disk::Thresholds;
-use ingest::listen::{Addresses, Listener};
+use ingest::listen::{Addresses, Listener, TlsFiles};
 use toml::de::{DeTable, DeValue};
 
 /// One thing that is wrong, for people.
@@ -62,6 +61,8 @@ impl Intake {
 pub struct Web {
     pub listen: Option<SocketAddr>,
     pub base_url: String,
+    /// What `/metrics` is asked with; without one only this machine is answered.
+    pub metrics_token: Option<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -84,13 +85,15 @@ pub struct SiteConfig {
     pub certificates: Vec<String>,
     /// What its HTTP senders authenticate with.
     pub tokens: Vec<String>,
+    /// Zone of its stamps that carry none.
+    pub zone: Option<chrono_tz::Tz>,
 }
 
 impl fmt::Debug for SiteConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The tokens stay out of every log.
-        let Self { name, body, prefixes, certificates, tokens } = self;
-        write!(f, "SiteConfig({name:?}, {body:?}, {prefixes:?}, {certificates:?}, {} tokens)", tokens.len())
+        let Self { name, body, prefixes, certificates, tokens, zone } = self;
+        write!(f, "SiteConfig({name:?}, {body:?}, {prefixes:?}, {certificates:?}, {} tokens, {zone:?})", tokens.len())
     }
 }
 
@@ -223,6 +226,13 @@ const KEYS: &[Key] = &[
         "\"https://wartburg.thueringen.example\"",
         "Adresse, unter der Menschen die Oberfläche erreichen; steht in Mails",
     ),
+    key(
+        "web.metrics_token_file",
+        Kind::Secret,
+        "",
+        "\"/etc/wartburg/metrics.token\"",
+        "Datei mit dem Bearer-Token für /metrics; ohne sie wird nur dieser Rechner bedient",
+    ),
     key("mail.host", Kind::Text, "\"\"", "\"mail.thueringen.example\"", "SMTP-Server; leer: Mails bleiben im Ausgang"),
     key("mail.port", Kind::Integer(1, 65_535), "25", "587", "Port des SMTP-Servers"),
     key("mail.tls", Kind::Choice(&["none", "starttls", "implicit"]), "\"starttls\"", "\"starttls\"", "Verschlüsselung zum SMTP-Server"),
@@ -262,6 +272,7 @@ const KEYS: &[Key] = &[
         "[\"/etc/wartburg/soemmerda.token\"]",
         "Dateien mit den Tokens seiner HTTP-Absender (gehen vor dem Netz)",
     ),
+    key("sites[].zone", Kind::Zone, "", "\"UTC\"", "Zeitzone seiner Zeitstempel ohne Angabe, wo sie von time.zone abweicht"),
 ];
 
 /// Reads and checks a file.
@@ -397,16 +408,16 @@ impl Reader<'_> {
             ("intake.udp_receive_buffer_bytes", Checked::Integer(bytes)) => {
                 config.intake.udp_receive_buffer_bytes = usize::try_from(bytes).unwrap_or_default();
             }
-            ("intake.udp_sockets", Checked::Integer(number)) => config.intake.udp_sockets = usize::try_from(number).unwrap_or(1),
+            ("journal.keep_days", Checked::Integer(days)) => config.journal_keep_days = u32::try_from(days).unwrap_or(u32::MAX),
+            ("disk.warn_percent", Checked::Integer(percent)) => config.disk.warn_percent = u8::try_from(percent).unwrap_or(100),
+            ("disk.shed_percent", Checked::Integer(percent)) => config.disk.shed_percent = u8::try_from(percent).unwrap_or(100),
+            ("disk.stop_percent", Checked::Integer(percent)) => config.disk.stop_percent = u8::try_from(percent).unwrap_or(100),
             ("intake.tls_certificate", Checked::Text(path)) => config.intake.tls_certificate = Some(path.into()),
             ("intake.tls_key", Checked::Text(path)) => config.intake.tls_key = Some(path.into()),
             ("intake.tls_client_ca", Checked::Text(path)) => config.intake.tls_client_ca = Some(path.into()),
             ("intake.tls_clients", Checked::Text(choice)) => config.intake.tls_clients_optional = choice == "erlaubt",
             ("intake.proxies", Checked::Prefixes(prefixes)) => config.intake.proxies = prefixes,
-            ("journal.keep_days", Checked::Integer(days)) => config.journal_keep_days = u32::try_from(days).unwrap_or(u32::MAX),
-            ("disk.warn_percent", Checked::Integer(percent)) => config.disk.warn_percent = u8::try_from(percent).unwrap_or(100),
-            ("disk.shed_percent", Checked::Integer(percent)) => config.disk.shed_percent = u8::try_from(percent).unwrap_or(100),
-            ("disk.stop_percent", Checked::Integer(percent)) => config.disk.stop_percent = u8::try_from(percent).unwrap_or(100),
+            ("intake.udp_sockets", Checked::Integer(number)) => config.intake.udp_sockets = usize::try_from(number).unwrap_or(1),
             ("web.listen", Checked::Address(address)) => config.web.listen = address,
             (listener, Checked::Address(address)) => {
                 let named = |known: &Listener| listener.strip_prefix("intake.") == Some(known.as_str());
@@ -415,6 +426,7 @@ impl Reader<'_> {
                 }
             }
             ("web.base_url", Checked::Text(url)) => config.web.base_url = url.trim_end_matches('/').to_owned(),
+            ("web.metrics_token_file", Checked::Text(token)) => config.web.metrics_token = Some(token),
             ("mail.host", Checked::Text(host)) => config.mail.host = host,
             ("mail.port", Checked::Integer(port)) => config.mail.port = u16::try_from(port).unwrap_or_default(),
             ("mail.tls", Checked::Text(tls)) => config.mail.tls = tls,
@@ -433,6 +445,7 @@ impl Reader<'_> {
                         ("sites[].prefixes", Checked::Prefixes(prefixes)) => last.prefixes = prefixes,
                         ("sites[].certificates", Checked::Texts(names)) => last.certificates = names,
                         ("sites[].token_files", Checked::Texts(tokens)) => last.tokens = tokens,
+                        ("sites[].zone", Checked::Zone(zone)) => last.zone = Some(zone),
                         _ => {}
                     }
                 }
@@ -620,6 +633,7 @@ mod tests {
                 prefixes: vec!["10.20.0.0/16".parse().unwrap()],
                 certificates: vec!["collector.soemmerda.example".into()],
                 tokens: vec![],
+                zone: Some(chrono_tz::UTC),
             }]
         );
     }

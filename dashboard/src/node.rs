@@ -23,7 +23,7 @@ use ingest::flows::{FlowConsumer, FlowStore};
 use ingest::frame::{Frame, FrameKind, Seq};
 use ingest::journal::Journal;
 use ingest::pipeline::{Batch, Consumer, Decode, Pipeline};
-use ingest::source::SourceConsumer;
+use ingest::source::{ReadingRule, Readings, SharedReadings, SourceConsumer, Year, reading_put};
 use ingest::state::{state_load, state_save};
 use ingest::time::{Clock, Timestamp};
 
@@ -56,6 +56,7 @@ pub struct Node {
     pub clock: Clock,
     pub db: Db,
     pub sites: SharedSites,
+    pub readings: SharedReadings,
     pub events: Arc<EventStore>,
     pub flows: Arc<FlowStore>,
     pub rules: Arc<RuleSet>,
@@ -79,8 +80,10 @@ impl Node {
         let db = database(dir)?;
         sites_apply(&db, &config.sites, clock.now())?;
         let disk = DiskWatch::start(dir, config.disk).context("Platte beobachten")?;
+        readings_apply(&db, config, clock.now())?;
         let sites: SharedSites = Arc::new(RwLock::new(Arc::new(db.read(SiteTable::load)?)));
-        let options = Options { zone: config.zone };
+        let readings = readings(&db)?;
+        let options = Options { zone: config.zone, readings: readings.clone() };
         let (events, flows) = stores(dir, options.clone())?;
         let rules = Arc::new(rules(config)?);
         let indicators = Arc::new(db.read(detect::intel::IndicatorSet::load)?);
@@ -101,6 +104,7 @@ impl Node {
             clock: clock.clone(),
             db,
             sites,
+            readings,
             events,
             flows,
             rules,
@@ -178,7 +182,7 @@ impl View {
         tracing::info!("a server holds the directory: the last seconds before its commit are not shown here");
         let db = database(dir)?;
         let sites = Arc::new(db.read(SiteTable::load)?);
-        let (events, flows) = stores(dir, Options { zone: config.zone })?;
+        let (events, flows) = stores(dir, Options { zone: config.zone, readings: readings(&db)? })?;
         Ok(Self { db, sites, events, flows, node: None })
     }
 
@@ -259,6 +263,32 @@ pub(crate) fn sites_apply(db: &Db, sites: &[SiteConfig], now: Timestamp) -> Resu
         Ok::<_, DbError>(())
     })
     .context("Standorte aus der Konfiguration übernehmen")
+}
+
+/// Brings the zones of the configuration into the database. A zone that was changed counts for what is received from now
+/// on: what is stored keeps the time that it was read with.
+fn readings_apply(db: &Db, config: &Config, now: Timestamp) -> Result<()> {
+    let (zone, sites) = (config.zone, config.sites.clone());
+    db.write(move |tx| {
+        let rule = |site, zone, since| ReadingRule { site, peer: None, host: String::new(), zone, year: Year::Nearest, since };
+        let first = ingest::source::reading_list(tx)?.iter().all(|rule| rule.site.is_some());
+        reading_put(tx, &rule(None, Some(zone), if first { Timestamp(0) } else { now }), "system", now)?;
+        let known = SiteTable::load(tx)?;
+        for site in &sites {
+            if let Some(known) = known.by_name(&site.name) {
+                reading_put(tx, &rule(Some(known.id), site.zone, now), "system", now)?;
+            }
+        }
+        Ok::<_, DbError>(())
+    })
+    .context("Zeitzonen aus der Konfiguration übernehmen")
+}
+
+/// The rules by which stamps are read.
+fn readings(db: &Db) -> Result<SharedReadings> {
+    let readings = SharedReadings::default();
+    readings.set(db.read(Readings::load)?);
+    Ok(readings)
 }
 
 /// Takes the directory for this process. The lock ends with the process, however it ends.

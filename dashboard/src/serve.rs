@@ -45,9 +45,9 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         addresses: intake.addresses,
         http_token: intake.http_token.clone(),
         udp_receive_buffer_bytes: intake.udp_receive_buffer_bytes,
-        udp_sockets: intake.udp_sockets,
         tls: intake.tls(),
         proxies: intake.proxies.clone(),
+        udp_sockets: intake.udp_sockets,
     };
     let bound = listen::bind(&listen)
         .await

@@ -31,6 +31,8 @@ pub struct Event {
     message_text: Option<Box<str>>,
     fields: Vec<(FieldId, Value)>,
     pub defects: Defects,
+    /// The payload decoder that understood it; empty for none.
+    pub decoder: &'static str,
 }
 
 /// A field's value as stored in the event.
@@ -118,6 +120,7 @@ impl Event {
             message_text: None,
             fields: Vec::new(),
             defects,
+            decoder: "",
         }
     }
 

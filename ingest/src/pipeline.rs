@@ -91,6 +91,16 @@ pub struct ConsumerState {
     pub error: Option<String>,
 }
 
+/// A look at a running pipeline; cheap to clone.
+#[derive(Clone)]
+pub struct PipelineWatch(Arc<Progress>);
+
+impl PipelineWatch {
+    pub fn states(&self) -> Vec<ConsumerState> {
+        self.0.states.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 struct Progress {
     states: Mutex<Vec<ConsumerState>>,
     changed: Condvar,
@@ -141,7 +151,12 @@ impl Pipeline {
     }
 
     pub fn states(&self) -> Vec<ConsumerState> {
-        self.progress.states.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.watch().states()
+    }
+
+    /// For those who look at the pipeline without holding it.
+    pub fn watch(&self) -> PipelineWatch {
+        PipelineWatch(self.progress.clone())
     }
 
     /// Waits until every consumer that still runs has applied `seq`; false on time-out.

@@ -6,6 +6,7 @@ use chrono::{DateTime, MappedLocalTime, Offset, TimeZone};
 use chrono_tz::Tz;
 
 use crate::event::{Defect, Defects};
+use crate::source::{Reading, Year};
 use crate::time::Timestamp;
 
 /// What stands before the message. Empty where a part is absent or `-`.
@@ -516,15 +517,19 @@ impl Civil {
 }
 
 /// When it happened: the device's time where it can be believed, else the time of receipt and a defect.
-pub fn moment(stamp: Stamp, received_at: Timestamp, zone: Tz) -> (Timestamp, Defects) {
+pub fn moment(stamp: Stamp, received_at: Timestamp, reading: impl Into<Reading>) -> (Timestamp, Defects) {
     let mut defects = Defects::default();
+    let Reading { zone, year } = reading.into();
     let at = match stamp {
         Stamp::Absent | Stamp::Bad => None,
         Stamp::Moment(at) => Some(at),
         Stamp::Civil(civil) if civil.year.is_some() => civil.in_zone(zone),
         Stamp::Civil(civil) => {
             defects.add(Defect::NoYear);
-            nearest_year(civil, received_at, zone)
+            match year {
+                Year::Nearest => nearest_year(civil, received_at, zone),
+                Year::Fixed(year) => Civil { year: Some(year), ..civil }.in_zone(zone),
+            }
         }
     };
     match at {

@@ -19,7 +19,7 @@ use crate::cli::DecodeArgs;
 use crate::config::Config;
 
 pub(super) fn decode_files(args: &DecodeArgs, config: &Config, clock: &Clock, out: &mut dyn Write) -> Result<ExitCode> {
-    let options = Options { zone: config.zone };
+    let options = Options::in_zone(config.zone);
     let mut netflow = NetflowDecoder::default();
     let mut failed = Vec::new();
     let mut seq = 0;

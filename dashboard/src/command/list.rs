@@ -55,7 +55,7 @@ pub(super) fn alerts(json: bool, view: &View, out: &mut dyn Write) -> Result<Exi
 }
 
 pub(super) fn sources(json: bool, view: &View, now: Timestamp, out: &mut dyn Write) -> Result<ExitCode> {
-    for source in view.db.read(|connection| source_list(connection, &Scope::All, &view.sites))? {
+    for source in view.db.read(|connection| source_list(connection, &Scope::All, &view.sites, now))? {
         let site = view.sites.name(source.site);
         if json {
             let mut object = serde_json::to_value(&source)?;

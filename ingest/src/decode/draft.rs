@@ -22,6 +22,8 @@ pub(super) struct Draft<'a> {
     message_text: Option<Box<str>>,
     /// It came by GELF's transport, so its names are GELF's.
     pub(super) is_gelf: bool,
+    /// The decoder that understood the payload; empty for none.
+    pub(super) decoder: &'static str,
 }
 
 /// What a draft leaves to its event, without the borrow of the line.
@@ -30,17 +32,18 @@ pub(super) struct Parts {
     pub(super) defects: Defects,
     pub(super) message: Range<usize>,
     pub(super) message_text: Option<Box<str>>,
+    pub(super) decoder: &'static str,
 }
 
 impl<'a> Draft<'a> {
     pub(super) fn new(line: &'a str) -> Self {
         let fields = Vec::with_capacity(FIELDS_USUAL);
-        Self { line, fields, defects: Defects::default(), stamp: Stamp::Absent, message: line, message_text: None, is_gelf: false }
+        Self { line, fields, defects: Defects::default(), stamp: Stamp::Absent, message: line, message_text: None, is_gelf: false, decoder: "" }
     }
 
     pub(super) fn into_parts(self) -> Parts {
         let message = self.range(self.message).unwrap_or(0..0);
-        Parts { fields: self.fields, defects: self.defects, message, message_text: self.message_text }
+        Parts { fields: self.fields, defects: self.defects, message, message_text: self.message_text, decoder: self.decoder }
     }
 
     pub(super) fn add_defects(&mut self, defects: Defects) {

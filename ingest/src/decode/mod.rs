@@ -22,19 +22,29 @@ use draft::Draft;
 
 use crate::event::{Defect, Event};
 use crate::fields;
-use crate::frame::{Frame, FrameKind, Marks, Transport};
+use crate::frame::{Frame, FrameKind, Marks, NewFrame, Transport};
+use crate::source::{Reading, SharedReadings};
 use crate::syslog::{self, Header};
 
 /// What a decoder must be told and no line says.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The zone of stamps without one.
+    /// The zone of stamps without one, where no rule names another.
     pub zone: chrono_tz::Tz,
+    /// The rules for single sites and sources.
+    pub readings: SharedReadings,
+}
+
+impl Options {
+    /// Without rules.
+    pub fn in_zone(zone: chrono_tz::Tz) -> Self {
+        Self { zone, readings: SharedReadings::default() }
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { zone: chrono_tz::Europe::Berlin }
+        Self::in_zone(chrono_tz::Europe::Berlin)
     }
 }
 
@@ -50,6 +60,8 @@ struct Look<'t> {
 
 /// A payload decoder. Adding one is adding a row to `DECODERS`.
 struct Decoder {
+    /// Its name in the sources' formats; stable.
+    name: &'static str,
     /// Whether `decode` is worth calling: looks at the program or a few bytes, for it is asked on every line.
     first_look: fn(&Look<'_>) -> bool,
     /// Adds what it reads to the draft; false where the text was not its own after all and nothing was added.
@@ -58,16 +70,16 @@ struct Decoder {
 
 /// Asked in this order; the first that says true has decoded the payload.
 const DECODERS: &[Decoder] = &[
-    Decoder { first_look: json::first_look, decode: json::decode },
-    Decoder { first_look: pam::first_look, decode: pam::decode },
-    Decoder { first_look: sshd::first_look, decode: sshd::decode },
-    Decoder { first_look: netfilter::first_look, decode: netfilter::decode },
-    Decoder { first_look: sudo::first_look, decode: sudo::decode },
-    Decoder { first_look: accounts::first_look, decode: accounts::decode },
-    Decoder { first_look: fortigate::first_look, decode: fortigate::decode },
-    Decoder { first_look: apache::first_look, decode: apache::decode },
+    Decoder { name: "json", first_look: json::first_look, decode: json::decode },
+    Decoder { name: "pam", first_look: pam::first_look, decode: pam::decode },
+    Decoder { name: "sshd", first_look: sshd::first_look, decode: sshd::decode },
+    Decoder { name: "netfilter", first_look: netfilter::first_look, decode: netfilter::decode },
+    Decoder { name: "sudo", first_look: sudo::first_look, decode: sudo::decode },
+    Decoder { name: "accounts", first_look: accounts::first_look, decode: accounts::decode },
+    Decoder { name: "fortigate", first_look: fortigate::first_look, decode: fortigate::decode },
+    Decoder { name: "apache", first_look: apache::first_look, decode: apache::decode },
     // Last: anything that is key=value from end to end and nobody else's.
-    Decoder { first_look: kv::first_look, decode: kv::decode },
+    Decoder { name: "kv", first_look: kv::first_look, decode: kv::decode },
 ];
 
 /// What the receiver noticed, as the defect it is.
@@ -96,13 +108,14 @@ pub fn decode(frame: &Frame, options: &Options) -> Option<Event> {
         FrameKind::Json => json_frame(&mut draft),
         _ => line_frame(&mut draft),
     }
-    let (timestamp, time_defects) = syslog::moment(draft.stamp, received.received_at, options.zone);
+    let (timestamp, time_defects) = syslog::moment(draft.stamp, received.received_at, reading(received, &draft, options));
     // A line without a header says so once; that it has no time either goes without saying.
     if !time_defects.contains(Defect::BadTimestamp) || !draft.defects.contains(Defect::NoHeader) {
         draft.add_defects(time_defects);
     }
     let parts = draft.into_parts();
     event.timestamp = timestamp;
+    event.decoder = parts.decoder;
     event.push_all(parts.fields);
     event.set_message(parts.message);
     if let Some(text) = parts.message_text {
@@ -112,9 +125,26 @@ pub fn decode(frame: &Frame, options: &Options) -> Option<Event> {
     Some(event)
 }
 
+/// How the sender's stamps are read; asked only where a stamp leaves something open.
+fn reading(received: &NewFrame, draft: &Draft<'_>, options: &Options) -> Reading {
+    if !matches!(draft.stamp, syslog::Stamp::Civil(_)) {
+        return options.zone.into();
+    }
+    let host = draft.text(fields::HOST_NAME).unwrap_or_default();
+    options.readings.get().reading(received.site, received.peer, host, received.received_at, options.zone)
+}
+
 fn json_frame(draft: &mut Draft<'_>) {
     let text = draft.message;
     json::object(text.trim_start_matches('\u{FEFF}').trim(), draft);
+    json_understood(draft);
+}
+
+/// A JSON object is understood as such, unless a decoder understood the line that it carries.
+fn json_understood(draft: &mut Draft<'_>) {
+    if draft.decoder.is_empty() && !draft.defects.contains(Defect::BadJson) {
+        draft.decoder = "json";
+    }
 }
 
 fn line_frame(draft: &mut Draft<'_>) {
@@ -122,6 +152,7 @@ fn line_frame(draft: &mut Draft<'_>) {
     if json::looks_like(line) {
         // One JSON object a line, as files and TCP senders have it: needs no header.
         json::object(line, draft);
+        json_understood(draft);
         return;
     }
     let outer = syslog::parse(line.trim_start_matches('\u{FEFF}'));
@@ -195,6 +226,10 @@ fn payload(tag: &str, text: &str, draft: &mut Draft<'_>) {
     let look = Look { app, tag, text };
     for decoder in DECODERS {
         if (decoder.first_look)(&look) && (decoder.decode)(&look, draft) {
+            // A decoder may have handed a part of the text to another, which says more of it.
+            if draft.decoder.is_empty() {
+                draft.decoder = decoder.name;
+            }
             return;
         }
     }

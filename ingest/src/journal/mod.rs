@@ -55,6 +55,17 @@ pub struct Journal {
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
+/// A look at a running journal; cheap to clone.
+#[derive(Clone)]
+pub struct JournalWatch(writer::Shared);
+
+impl JournalWatch {
+    /// As `Journal::last`.
+    pub fn last(&self) -> Seq {
+        self.0.last()
+    }
+}
+
 impl Journal {
     /// Opens or creates the journal in `dir`, cutting off a torn tail. Damage found by readers is copied to `quarantine`.
     ///
@@ -105,6 +116,11 @@ impl Journal {
     /// The last frame that is on disk.
     pub fn last(&self) -> Seq {
         self.shared.last()
+    }
+
+    /// For those who look at the journal without holding it.
+    pub fn watch(&self) -> JournalWatch {
+        JournalWatch(self.shared.clone())
     }
 
     /// Writes what is queued, then ends the writer; later appends fail with `Stopped`.

@@ -6,7 +6,7 @@ use askama::Template;
 use ingest::body;
 use ingest::db::DbError;
 use ingest::listen::Listener;
-use ingest::source::{Source, source_list};
+use ingest::source::{Source, source_last_seen, source_list};
 use ingest::time::Timestamp;
 
 use crate::show::{self, Markup, Tone, filters};
@@ -56,7 +56,7 @@ const NAMED_MAX: usize = 2;
 
 pub(super) fn silent_tile(ask: &Ask) -> Result<SilentTile, PageError> {
     let (scope, sites) = (ask.scope(), ask.app.sites());
-    let sources = ask.app.db.read(|c| source_list(c, &scope, &sites))?;
+    let sources = ask.app.db.read(|c| source_list(c, &scope, &sites, ask.now))?;
     let silent: Vec<&Source> = sources.iter().filter(|source| source.is_silent(ask.now)).collect();
     let named =
         silent.iter().take(NAMED_MAX).map(|source| format!("{} seit {}", name(source), show::duration(ask.now.since(source.last_seen))));
@@ -72,8 +72,7 @@ pub(super) fn silent_tile(ask: &Ask) -> Result<SilentTile, PageError> {
 /// When the last frame came, for the bar.
 pub(super) fn last_seen(ask: &Ask) -> Option<Timestamp> {
     let (scope, sites) = (ask.scope(), ask.app.sites());
-    let sources = ask.app.db.read(|c| source_list(c, &scope, &sites)).ok()?;
-    sources.iter().map(|source| source.last_seen).max()
+    ask.app.db.read(|c| source_last_seen(c, &scope, &sites)).ok()?
 }
 
 fn name(source: &Source) -> &str {
@@ -145,7 +144,7 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     let title = if scope == ingest::scope::Scope::All || all_sites { "Quellen und Standorte" } else { "Ihre Quellen" };
     let wide = if all_sites { ingest::scope::Scope::All } else { scope.clone() };
-    let sources = ask.app.db.read(|c| source_list(c, &wide, &sites))?;
+    let sources = ask.app.db.read(|c| source_list(c, &wide, &sites, ask.now))?;
     let body_name = |source: &Source| sites.body(source.site).and_then(|body| bodies.get(&body).cloned()).unwrap_or_default();
     let silent = sources.iter().filter(|source| source.is_silent(ask.now)).count();
     let mut ordered: Vec<&Source> = sources.iter().collect();
