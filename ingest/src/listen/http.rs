@@ -235,7 +235,7 @@ impl Packing {
 fn frames_of(packing: Packing, body: &[u8], stamp: Stamp) -> Result<Frames, Refusal> {
     let broken = |error: std::io::Error| unreadable(format!("the body cannot be unpacked: {error}"));
     let mut reader = packing.reader(body).map_err(broken)?;
-    let mut lines = Lines { framer: Framer::lines(), stamp, frames: Vec::new(), cut: 0, in_long: false };
+    let mut lines = Lines { framer: Framer::lines(), stamp, frames: Vec::new(), cut: 0 };
     let mut chunk = vec![0; 64 * 1024];
     let mut bytes = 0;
     loop {
@@ -262,23 +262,21 @@ struct Lines {
     stamp: Stamp,
     frames: Vec<NewFrame>,
     cut: usize,
-    /// The next frame goes on with a line that was cut.
-    in_long: bool,
 }
 
 impl Lines {
     fn take(&mut self) -> Result<(), Refusal> {
         while let Some(frame) = self.framer.next() {
-            let goes_on = std::mem::replace(&mut self.in_long, frame.cut);
-            self.cut += usize::from(frame.cut && !goes_on);
-            if !goes_on && !frame.cut && frame.bytes.trim_ascii().is_empty() {
+            let (goes_on, cut) = (frame.marks.has(Marks::REST), frame.marks.has(Marks::CUT));
+            self.cut += usize::from(cut && !goes_on);
+            if !goes_on && !cut && frame.bytes.trim_ascii().is_empty() {
                 continue;
             }
             if self.frames.len() == LINES_MAX {
                 return Err(too_large(format!("a body may have {LINES_MAX} lines: send smaller batches")));
             }
-            let kind = if goes_on || frame.cut { FrameKind::Line } else { FrameKind::of_line(&frame.bytes) };
-            self.frames.push(self.stamp.frame(kind, Marks::default(), frame.bytes));
+            let kind = if goes_on || cut { FrameKind::Line } else { FrameKind::of_line(&frame.bytes) };
+            self.frames.push(self.stamp.frame(kind, frame.marks, frame.bytes));
         }
         Ok(())
     }
