@@ -38,7 +38,16 @@ pub(super) struct Parts {
 impl<'a> Draft<'a> {
     pub(super) fn new(line: &'a str) -> Self {
         let fields = Vec::with_capacity(FIELDS_USUAL);
-        Self { line, fields, defects: Defects::default(), stamp: Stamp::Absent, message: line, message_text: None, is_gelf: false, decoder: "" }
+        Self {
+            line,
+            fields,
+            defects: Defects::default(),
+            stamp: Stamp::Absent,
+            message: line,
+            message_text: None,
+            is_gelf: false,
+            decoder: "",
+        }
     }
 
     pub(super) fn into_parts(self) -> Parts {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 
 use super::Rejected;
-use super::framing::trim_end;
+use super::framing::{cut_at, trim_end};
 use crate::frame::{FrameKind, Marks, PAYLOAD_BYTES_MAX};
 
 /// How a datagram begins that is a part of a message: magic, the message's id, its number and how many there are.
@@ -262,16 +262,12 @@ pub(super) fn parts(message: &[u8]) -> impl Iterator<Item = (FrameKind, Marks, &
     })
 }
 
-/// What fits a frame, cut between two characters, and what is behind it.
+/// What fits a frame, and what is behind it.
 fn split(message: &[u8]) -> (&[u8], Option<&[u8]>) {
-    /// A character has at most three bytes behind its first.
-    const BACK_MAX: usize = 3;
     if message.len() <= PAYLOAD_BYTES_MAX {
         return (message, None);
     }
-    let begins_character = |at: &usize| message.get(*at).is_some_and(|byte| byte & 0xC0 != 0x80);
-    let at = (PAYLOAD_BYTES_MAX - BACK_MAX..=PAYLOAD_BYTES_MAX).rev().find(begins_character).unwrap_or(PAYLOAD_BYTES_MAX);
-    let (part, behind) = message.split_at_checked(at).unwrap_or((message, &[]));
+    let (part, behind) = message.split_at_checked(cut_at(message, PAYLOAD_BYTES_MAX)).unwrap_or((message, &[]));
     (part, Some(behind))
 }
 
@@ -376,7 +372,7 @@ mod tests {
         let parts = cut(1, MESSAGE, 2);
         assert_eq!(assembly.put(peer(1), &parts[0], at(0)), Ok(None));
         assembly.expire(at(4_999));
-        assert_eq!(assembly.lost(), []);
+        assert!(assembly.lost().is_empty());
         // The late part opens nothing anew: its message has been counted.
         assert_eq!(assembly.put(peer(1), &parts[1], at(5_000)), Ok(None));
         assert_eq!(assembly.lost(), [peer(1)]);
@@ -386,7 +382,7 @@ mod tests {
         assert_eq!(assembly.put(peer(2), &parts[0], at(5_000)).unwrap().unwrap(), MESSAGE);
         assert_eq!(assembly.put(peer(2), &parts[0], at(5_001)), Ok(None), "a part that comes twice after the end");
         assembly.end();
-        assert_eq!(assembly.lost(), []);
+        assert!(assembly.lost().is_empty());
         // Names may be used again when their time is over.
         assert_eq!(assembly.put(peer(2), &parts[0], at(10_001)), Ok(None));
         assembly.end();
@@ -432,7 +428,8 @@ mod tests {
             assert_eq!(assembly.put(peer(1), &bomb[..], at(0)), Err(Rejected::TooLarge));
         }
         assert_eq!(assembly.put(peer(1), &gzip(&zeros[1..]), at(0)).unwrap().unwrap().len(), MESSAGE_BYTES_MAX);
-        let answers: Vec<_> = (0..128).map(|number| assembly.put(peer(1), &part(1, number, 128, &zeros[..60_000]), at(0))).collect();
+        let parts: Vec<_> = (0..128).map(|number| part(1, number, 128, &zeros[..60_000])).collect();
+        let answers: Vec<_> = parts.iter().map(|part| assembly.put(peer(1), part, at(0))).collect();
         assert_eq!(answers.iter().filter(|answer| **answer == Err(Rejected::TooLarge)).count(), 1, "one message, one refusal");
         assert!(answers.iter().all(|answer| *answer == Ok(None) || *answer == Err(Rejected::TooLarge)));
         assert!(nothing_is_held(&assembly));
@@ -444,10 +441,7 @@ mod tests {
         let parts: Vec<_> = parts(message.as_bytes()).collect();
         let shape: Vec<_> = parts.iter().map(|(kind, marks, part)| (*kind, *marks, part.len())).collect();
         let both = Marks::REST.and(Marks::CUT);
-        assert_eq!(
-            shape,
-            [(FrameKind::Json, Marks::CUT, 65_534), (FrameKind::Line, both, 65_534), (FrameKind::Line, Marks::REST, 28_940)]
-        );
+        assert_eq!(shape, [(FrameKind::Json, Marks::CUT, 65_534), (FrameKind::Line, both, 65_534), (FrameKind::Line, Marks::REST, 28_940)]);
         assert!(parts.iter().all(|(_, _, part)| std::str::from_utf8(part).is_ok()));
         let bytes: Vec<u8> = parts.iter().flat_map(|(_, _, part)| part.iter().copied()).collect();
         assert_eq!(bytes, message.trim_end_matches(['\n', '\0']).as_bytes());

@@ -1,4 +1,4 @@
-//! Receiving: syslog over UDP, TCP and TLS, RELP, NetFlow over UDP, lines and JSON over HTTP. Receiving is urgent: a
+//! Receiving: syslog over UDP, TCP and TLS, RELP, GELF, NetFlow over UDP, lines and JSON over HTTP. Receiving is urgent: a
 //! frame is stamped, attributed to a site by who its sender is, and appended to the journal; nothing is parsed here and
 //! nothing is answered before it is on disk.
 
@@ -241,7 +241,7 @@ impl Bound {
         let limits = self.limits;
         let room = Room::new(limits.tcp_connections, limits.tcp_connections_per_peer);
         let places = keep::places();
-        for listener in [Listener::SyslogTcp, Listener::SyslogTls] {
+        for listener in [Listener::SyslogTcp, Listener::SyslogTls, Listener::GelfTcp] {
             if let Some(accepting) = self.accepting(listener, &room, &intake) {
                 tasks.spawn(tcp::run(accepting, listener, intake.clone(), Arc::clone(&places), limits, shutdown.clone()));
             }
@@ -335,20 +335,16 @@ impl Intake {
         self.quotas.admit(site, self.site_table().name(site), self.watch.elapsed(), self.pressure())
     }
 
-    /// Waits until a site may send more. Dropping the future loses nothing.
-    async fn turn(&self, site: SiteId) {
+    /// Waits until a sender's site may send more. Dropping the future loses nothing.
+    async fn turn(&self, sender: &Sender) {
+        let site = self.site_table().attribute(sender);
         while let Admission::Wait(pause) | Admission::Shed(pause) = self.admit(site) {
             tokio::time::sleep(pause.min(TURN_PAUSE_MAX)).await;
         }
     }
 
-    fn spend(&self, frames: &[NewFrame]) {
-        for of_site in frames.chunk_by(|one, next| one.site == next.site) {
-            if let Some(frame) = of_site.first() {
-                let table = self.site_table();
-                self.quotas.spend(frame.site, table.name(frame.site), of_site.len(), self.watch.elapsed(), self.pressure());
-            }
-        }
+    fn spend(&self, site: SiteId, frames: usize) {
+        self.quotas.spend(site, self.site_table().name(site), frames, self.watch.elapsed(), self.pressure());
     }
 
     fn stamp(&self, sender: &Sender, listener: Listener) -> Stamp {
@@ -362,8 +358,12 @@ impl Intake {
     /// The frames, which are not counted then.
     async fn append(&self, counts: &PeerCounts, frames: Vec<NewFrame>) -> Result<(), Refused> {
         let number = frames.len();
-        self.spend(&frames);
+        // All frames of an append are one sender's.
+        let site = frames.first().map(|frame| frame.site);
         let result = self.journal.append(frames).await;
+        if let (Some(site), Ok(_)) = (site, &result) {
+            self.spend(site, number);
+        }
         self.counters.set_journal_healthy(result.is_ok());
         result.map(|_| counts.stored(number))
     }

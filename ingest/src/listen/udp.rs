@@ -141,13 +141,13 @@ pub(super) async fn run(sockets: Sockets, listener: Listener, intake: Intake, sh
 enum Content {
     Lines,
     Flows,
-    Gelf(Assembly),
+    Gelf(Box<Assembly>),
 }
 
 impl Content {
     fn of(listener: Listener) -> Self {
         match listener {
-            Listener::GelfUdp => Self::Gelf(Assembly::default()),
+            Listener::GelfUdp => Self::Gelf(Box::default()),
             Listener::NetflowUdp => Self::Flows,
             _ => Self::Lines,
         }
