@@ -23,6 +23,8 @@ use receiver::{Door, Ours, Receiver, Rsyslog, RsyslogRoot, Usage, process};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Case {
     Tcp,
+    /// At a modest rate over many connections: what small commits cost.
+    Paced,
     Udp,
     Relp,
     Tls,
@@ -84,6 +86,9 @@ fn main() -> anyhow::Result<()> {
     let wanted = |case| bench.args.cases.is_empty() || bench.args.cases.contains(&case);
     if wanted(Case::Tcp) {
         bench.tcp()?;
+    }
+    if wanted(Case::Paced) {
+        bench.paced()?;
     }
     if wanted(Case::Udp) {
         bench.udp()?;
@@ -179,7 +184,7 @@ impl Bench {
         // A first breath outside the figures: pages, caches, the file's first blocks.
         let measured = plan.messages;
         plan.messages = measured.min(20_000);
-        (plan.rate, plan.time) = (if plan.rate > 0 { plan.rate } else { 0 }, plan.time.min(Duration::from_secs(1)));
+        plan.time = plan.time.min(Duration::from_secs(1));
         let warm = load::run(&plan)?;
         receiver::settle(receiver, warm.tally.sent)?;
         let before = receiver.kept()?;
@@ -236,6 +241,13 @@ impl Bench {
         table(&all)
     }
 
+    fn paced(&self) -> anyhow::Result<()> {
+        let plan = Plan { connections: 50, rate: 20_000, ..self.plan(Way::Tcp(Framing::Newline)) };
+        let all = self.rounds(&self.peers(), Door::Tcp, &plan)?;
+        say(&format!("\n### TCP, {} Verbindungen, {} Meldungen/s\n", plan.connections, thousands(plan.rate as f64)))?;
+        table(&all)
+    }
+
     fn udp(&self) -> anyhow::Result<()> {
         say(&format!("\n### UDP, je {} s, Meldungen zu {} Byte\n", self.args.seconds, self.args.length))?;
         say("| verlangt/s | Empfänger | gesendet/s | Verlust | Meldungen je CPU-Sekunde |\n|---:|---|---:|---:|---:|")?;
@@ -288,7 +300,7 @@ impl Bench {
         std::thread::sleep(Duration::from_secs(5));
         let idle_cpu = Usage::of(ours.pid())?.since(cpu).total() / 5.0;
         let holding = process::memory_mib(ours.pid())?;
-        let stock = self.lines.framed(Framing::Newline);
+        let stock = self.lines.framed(Framing::Newline, 0, 1);
         for (number, wire) in held.iter_mut().enumerate() {
             wire.write_all(stock.one(number)).context("a held connection")?;
         }

@@ -16,8 +16,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// What an answer's head and body may have; ours have two hundred bytes.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
-pub(super) fn send(plan: &Plan, stock: &Stock, mut at: usize, pace: &mut Pace, batch: usize, token: Option<&str>) -> anyhow::Result<Tally> {
-    let mut tally = Tally::default();
+pub(super) fn send(plan: &Plan, stock: &Stock, pace: &mut Pace, batch: usize, token: Option<&str>) -> anyhow::Result<Tally> {
+    let (mut tally, mut at) = (Tally::default(), 0);
     let authorization = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
     let mut wire = BufReader::new(Wire::connect_patiently(plan)?);
     while let Some(mut due) = pace.due(batch.max(1)) {

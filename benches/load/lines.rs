@@ -69,9 +69,13 @@ impl Lines {
         Ok(Self(mixed(messages)))
     }
 
-    pub fn framed(&self, framing: Framing) -> Stock {
-        let mut stock = Stock { bytes: Vec::new(), ends: Vec::with_capacity(self.0.len()) };
-        for line in &self.0 {
+    /// The share of one of so many connections: each says something of its own, or what they say at the same moment would
+    /// compress as no real senders' lines do.
+    pub fn framed(&self, framing: Framing, number: usize, of: usize) -> Stock {
+        let mut stock = Stock { bytes: Vec::new(), ends: Vec::new() };
+        let start = self.0.len() * number / of;
+        let share = (self.0.len() * (number + 1) / of).saturating_sub(start).max(1);
+        for line in self.0.iter().cycle().skip(start).take(share) {
             let bytes = &mut stock.bytes;
             match framing {
                 Framing::Bare | Framing::Newline => {}

@@ -143,17 +143,20 @@ fn round(value: f64) -> f64 {
 
 /// Sends what the plan says and waits until everything is acknowledged where the way has acknowledgements.
 pub fn run(plan: &Plan) -> anyhow::Result<Report> {
-    let (watch, cpu) = (Stopwatch::start(), cpu_seconds());
     let connections = plan.connections.max(1);
-    let stock = Arc::new(match &plan.way {
-        Way::Udp => plan.lines.framed(Framing::Bare),
-        Way::Tcp(framing) => plan.lines.framed(*framing),
-        Way::Relp { .. } => plan.lines.framed(Framing::Relp),
-        Way::Http { .. } => plan.lines.framed(Framing::Ndjson),
-    });
-    let threads: Vec<_> = (0..connections)
-        .map(|number| {
-            let (plan, stock) = (plan.clone(), Arc::clone(&stock));
+    let framing = match &plan.way {
+        Way::Udp => Framing::Bare,
+        Way::Tcp(framing) => *framing,
+        Way::Relp { .. } => Framing::Relp,
+        Way::Http { .. } => Framing::Ndjson,
+    };
+    let stocks: Vec<_> = (0..connections).map(|number| plan.lines.framed(framing, number, connections)).collect();
+    let (watch, cpu) = (Stopwatch::start(), cpu_seconds());
+    let threads: Vec<_> = stocks
+        .into_iter()
+        .enumerate()
+        .map(|(number, stock)| {
+            let plan = plan.clone();
             std::thread::spawn(move || one(&plan, &stock, number as u64, connections as u64))
         })
         .collect();
@@ -170,13 +173,11 @@ fn one(plan: &Plan, stock: &Stock, number: u64, of: u64) -> anyhow::Result<Tally
     // The first connections take what does not divide evenly.
     let share = |total: u64| total / of + u64::from(number < total % of);
     let mut pace = Pace::new(plan.rate as f64 / of as f64, share(plan.messages), plan.time);
-    // Each begins elsewhere, so that connections do not send the same line at the same moment.
-    let at = stock.len() * number as usize / of as usize;
     match &plan.way {
-        Way::Udp => udp::send(plan.to, stock, at, &mut pace),
-        Way::Tcp(_) => stream::send(plan, stock, at, &mut pace),
-        Way::Relp { window } => relp::send(plan, stock, at, &mut pace, *window),
-        Way::Http { batch, token } => http::send(plan, stock, at, &mut pace, *batch, token.as_deref()),
+        Way::Udp => udp::send(plan.to, stock, &mut pace),
+        Way::Tcp(_) => stream::send(plan, stock, &mut pace),
+        Way::Relp { window } => relp::send(plan, stock, &mut pace, *window),
+        Way::Http { batch, token } => http::send(plan, stock, &mut pace, *batch, token.as_deref()),
     }
 }
 

@@ -33,10 +33,10 @@ struct Sender<'a> {
     out: Vec<u8>,
 }
 
-pub(super) fn send(plan: &Plan, stock: &Stock, mut at: usize, pace: &mut Pace, window: usize) -> anyhow::Result<Tally> {
+pub(super) fn send(plan: &Plan, stock: &Stock, pace: &mut Pace, window: usize) -> anyhow::Result<Tally> {
     let mut sender = Sender { plan, stock, underway: VecDeque::new(), tally: Tally::default(), out: Vec::new() };
     let mut session = sender.open()?;
-    let mut done = false;
+    let (mut at, mut done) = (0, false);
     loop {
         let room = window.max(1).saturating_sub(sender.underway.len());
         if !done && room > 0 {

@@ -103,8 +103,8 @@ impl Write for Wire {
     }
 }
 
-pub(super) fn send(plan: &Plan, stock: &Stock, mut at: usize, pace: &mut Pace) -> anyhow::Result<Tally> {
-    let mut tally = Tally::default();
+pub(super) fn send(plan: &Plan, stock: &Stock, pace: &mut Pace) -> anyhow::Result<Tally> {
+    let (mut tally, mut at) = (Tally::default(), 0);
     let mut wire = Wire::connect_patiently(plan)?;
     while let Some(mut due) = pace.due(LINES_AT_ONCE) {
         while due > 0 {

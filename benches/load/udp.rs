@@ -14,12 +14,12 @@ use super::{Stock, Tally};
 /// Datagrams with one call.
 const BATCH: usize = 64;
 
-pub(super) fn send(to: SocketAddr, stock: &Stock, mut at: usize, pace: &mut Pace) -> anyhow::Result<Tally> {
+pub(super) fn send(to: SocketAddr, stock: &Stock, pace: &mut Pace) -> anyhow::Result<Tally> {
     let here: SocketAddr = if to.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
     let socket = UdpSocket::bind(here).context("open a UDP socket")?;
     socket.connect(to).with_context(|| format!("send to {to}"))?;
     let addresses = vec![None::<SockaddrStorage>; BATCH];
-    let mut tally = Tally::default();
+    let (mut tally, mut at) = (Tally::default(), 0);
     while let Some(due) = pace.due(BATCH) {
         let mut headers = MultiHeaders::preallocate(due, None);
         let datagrams: Vec<_> = (at..at + due).map(|at| [IoSlice::new(stock.one(at))]).collect();

@@ -8,7 +8,6 @@ pub mod process;
 mod rsyslog;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use ingest::time::Stopwatch;
@@ -28,7 +27,6 @@ pub enum Door {
 
 /// A running receiver. Dropping it ends its process.
 pub trait Receiver {
-    fn name(&self) -> &'static str;
     fn pid(&self) -> u32;
     fn address(&self, door: Door) -> anyhow::Result<SocketAddr>;
     /// Messages kept so far; may be an estimate while it runs.
@@ -53,11 +51,4 @@ pub fn settle(receiver: &mut dyn Receiver, expected: u64) -> anyhow::Result<Dura
         }
     }
     Ok(since.elapsed())
-}
-
-/// Where both write: the same file system, a folder for each run.
-pub fn folder(under: &Path, number: usize) -> anyhow::Result<std::path::PathBuf> {
-    let folder = under.join(format!("run-{number}"));
-    std::fs::create_dir_all(&folder)?;
-    Ok(folder)
 }

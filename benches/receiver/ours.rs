@@ -51,10 +51,6 @@ fn read_json(answers: &mut impl BufRead) -> anyhow::Result<Value> {
 }
 
 impl Receiver for Ours {
-    fn name(&self) -> &'static str {
-        "Wartburg"
-    }
-
     fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -122,10 +122,6 @@ fn free_port(door: Door) -> anyhow::Result<u16> {
 }
 
 impl Receiver for Rsyslog {
-    fn name(&self) -> &'static str {
-        "rsyslog"
-    }
-
     fn pid(&self) -> u32 {
         self.child.id()
     }

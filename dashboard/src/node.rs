@@ -40,6 +40,7 @@ const MIGRATIONS: &[Migrations] = &[
     detect::incident::MIGRATIONS,
     detect::recommendation::MIGRATIONS,
     detect::consumer::MIGRATIONS,
+    detect::watch::MIGRATIONS,
     advisory::store::MIGRATIONS,
     advisory::subscription::MIGRATIONS,
     advisory::outbox::MIGRATIONS,

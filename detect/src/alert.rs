@@ -213,7 +213,7 @@ fn candidates(tx: &Transaction<'_>, finding: &Finding) -> Result<Vec<(Alert, boo
     alerts.into_iter().map(|alert| Ok((holds.exists(params![alert.id, seq])?, alert)).map(|(known, alert)| (alert, known))).collect()
 }
 
-fn alert_open(tx: &Transaction<'_>, finding: &Finding, now: Timestamp) -> Result<Alert, DbError> {
+pub(crate) fn alert_open(tx: &Transaction<'_>, finding: &Finding, now: Timestamp) -> Result<Alert, DbError> {
     let rule = &finding.rule;
     let mut observables = Observables::new();
     observables_merge(&mut observables, finding.observables.iter().map(|(field, values)| (*field, values.as_slice())));
@@ -380,6 +380,18 @@ pub fn alert_close(
     demand(Action::AlertClose, role)?;
     let alert = alert_find(tx, id)?;
     alert_move(tx, &alert, AlertState::Closed, Some(disposition), actor, now, now)
+}
+
+/// Closes an alert whose reason has gone by itself, without a verdict: nobody has judged it. One that a person closed
+/// stays as it is.
+pub(crate) fn alert_end(tx: &Transaction<'_>, id: AlertId, at: Timestamp, reason: &str, now: Timestamp) -> Result<(), DbError> {
+    let found = tx.prepare_cached(&format!("{SELECT} WHERE a.id = ?1"))?.query_row([id], alert_row).optional()?;
+    let Some(alert) = found.filter(|alert| alert.state != AlertState::Closed) else { return Ok(()) };
+    tx.prepare_cached("UPDATE alert SET state = 'closed', actor = 'system', last = ?2 WHERE id = ?1")?
+        .execute(params![alert.id, at.max(alert.first).0])?;
+    let data = json!({ "reason": reason, "rule": alert.rule, "incident": alert.incident });
+    history_add(tx, now, &told(&alert, "alert.closed", at.max(alert.detected_at).min(now), "system", data))?;
+    Ok(())
 }
 
 fn alert_find(tx: &Transaction<'_>, id: AlertId) -> Result<Alert, CaseError> {

@@ -16,3 +16,4 @@ pub mod role;
 pub mod rsit;
 pub mod rule;
 pub mod sigma;
+pub mod watch;

@@ -16,6 +16,8 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("blocked_outbound_indicator.yml", include_str!("../../rules/playbooks/blocked_outbound_indicator.yml")),
     ("new_admin_account.yml", include_str!("../../rules/playbooks/new_admin_account.yml")),
     ("portscan.yml", include_str!("../../rules/playbooks/portscan.yml")),
+    ("sender_unknown.yml", include_str!("../../rules/playbooks/sender_unknown.yml")),
+    ("source_silent.yml", include_str!("../../rules/playbooks/source_silent.yml")),
     ("ssh_bruteforce.yml", include_str!("../../rules/playbooks/ssh_bruteforce.yml")),
     ("ssh_bruteforce_success.yml", include_str!("../../rules/playbooks/ssh_bruteforce_success.yml")),
 ];

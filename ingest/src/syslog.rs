@@ -391,6 +391,25 @@ pub fn weekday_stamp(text: &str) -> Option<Stamp> {
     whole_stamp(rest).filter(|_| DAYS.contains(&day))
 }
 
+/// The day before the month: `14/Mar/2026:08:00:00 +0100` (web servers), `14/Mar/2026:08:00:00.123` (HAProxy),
+/// `14-Mar-2026 08:00:00.123` (BIND).
+pub fn day_first_stamp(text: &str) -> Option<Stamp> {
+    let mut scan = Scan { bytes: text.as_bytes(), at: 0 };
+    let day = scan.number(2)?;
+    let dash = scan.any(b"/-")?;
+    let month = scan.month()?;
+    scan.any(&[dash])?;
+    let year = scan.number(4)?;
+    scan.any(b": ")?;
+    let civil = clock(&mut scan, Civil { year: i32::try_from(year).ok(), month, day, hour: 0, minute: 0, second: 0, millis: 0 })?;
+    let offset = scan.behind_blank(zone);
+    let stamp = match offset {
+        Some(offset_minutes) => civil.moment(offset_minutes).map(Stamp::Moment),
+        None => civil.valid().then_some(Stamp::Civil(civil)),
+    };
+    (scan.at == text.len()).then_some(stamp.unwrap_or(Stamp::Bad))
+}
+
 /// Seconds, milli-, micro- or nanoseconds since 1970, told apart by their size; `None` for numbers that are
 /// no time between 1985 and 2100.
 pub fn epoch(number: i64) -> Option<Timestamp> {

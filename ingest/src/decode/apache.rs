@@ -3,6 +3,7 @@
 
 use super::Look;
 use super::draft::Draft;
+use super::part::bracketed;
 use crate::fields;
 use crate::syslog;
 
@@ -18,7 +19,6 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
     draft.stamp = stamp;
     draft.set_message(rest);
     draft.name(fields::EVENT_MODULE, "apache");
-    draft.name(fields::EVENT_CATEGORY, "web");
     // `core:error` since Apache 2.4.
     let level = level.rsplit(':').next().unwrap_or(level);
     if !draft.has(fields::LOG_LEVEL) {
@@ -30,27 +30,50 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
     }
     while let Some((part, behind)) = bracketed(rest) {
         match part.split_once(' ') {
-            Some(("client", client)) => put_client(client, draft),
-            Some(("pid", _)) => {}
+            // ModSecurity names the client once more.
+            Some(("client" | "remote", client)) if !draft.has(fields::SOURCE_IP) => draft.source_endpoint(client),
+            Some(("client" | "remote", _)) => {}
+            Some(("pid", process)) if !draft.has(fields::PROCESS_PID) => {
+                draft.optional(fields::PROCESS_PID, process.split_once(':').map_or(process, |(pid, _)| pid));
+            }
             _ => break,
         }
         rest = behind;
     }
+    said(rest, draft);
     true
 }
 
-/// `[…] ` at the start and what follows.
-fn bracketed(text: &str) -> Option<(&str, &str)> {
-    let (inner, rest) = text.strip_prefix('[')?.split_once(']')?;
-    Some((inner, rest.strip_prefix(' ').unwrap_or(rest)))
-}
-
-fn put_client(client: &str, draft: &mut Draft<'_>) {
-    match client.rsplit_once(':') {
-        Some((host, port)) if client.parse::<std::net::Ipv6Addr>().is_err() => {
-            draft.source(host);
-            draft.number(fields::SOURCE_PORT, port);
+/// `(70014)End of file found: [client …] AH02006: …`, `AH01618: user anna not found: /path`, ModSecurity.
+fn said(text: &str, draft: &mut Draft<'_>) {
+    let mut text = text;
+    if let Some((error, behind)) = text.split_once("[client ").filter(|(error, _)| error.starts_with('(')) {
+        draft.str(fields::EVENT_REASON, error.trim_end_matches([':', ' ']));
+        let (client, behind) = behind.split_once(']').unwrap_or((behind, ""));
+        if !draft.has(fields::SOURCE_IP) {
+            draft.source_endpoint(client);
         }
-        _ => draft.source(client),
+        text = behind.trim_start();
+    }
+    if text.starts_with("ModSecurity:") {
+        draft.name(fields::EVENT_CATEGORY, "intrusion_detection");
+        return super::modsecurity::put(text, draft);
+    }
+    draft.name(fields::EVENT_CATEGORY, "web");
+    let code = text.split_once(": ").filter(|(code, _)| code.starts_with("AH") && code.len() == 7);
+    let Some((code, what)) = code else { return };
+    draft.str(fields::EVENT_CODE, code);
+    let what = what.split_once(", referer: ").map_or(what, |(what, _)| what);
+    let user = what.strip_prefix("user ").and_then(|rest| {
+        let at = [" not found: ", ": authentication failure for ", ": password mismatch: "]
+            .into_iter()
+            .find_map(|why| Some((rest.find(why)?, why)))?;
+        Some((rest.get(..at.0)?, at.1, rest.get(at.0 + at.1.len()..)?))
+    });
+    if let Some((user, why, path)) = user {
+        draft.event("authentication", "http_login", "failure");
+        draft.str(fields::USER_NAME, user);
+        draft.name(fields::EVENT_REASON, if why.contains("not found") { "user not found" } else { "wrong password" });
+        super::http_access::put_target(path.trim_matches('"'), draft);
     }
 }

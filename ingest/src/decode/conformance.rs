@@ -211,3 +211,132 @@ fn crowdsec_reads_the_same() {
     }
     assert!(compared >= 40, "only {compared} assertions compared");
 }
+
+/// crowdsec's name of a field, and ours.
+const CROWDSEC_NAMES: &[(&str, FieldId)] = &[
+    ("Meta[\"source_ip\"]", fields::SOURCE_IP),
+    ("Parsed[\"clientip\"]", fields::SOURCE_IP),
+    ("Parsed[\"client\"]", fields::SOURCE_IP),
+    ("Parsed[\"client_ip\"]", fields::SOURCE_IP),
+    ("Parsed[\"remote_addr\"]", fields::SOURCE_IP),
+    ("Parsed[\"remote_ip\"]", fields::SOURCE_IP),
+    ("Parsed[\"src_ip\"]", fields::SOURCE_IP),
+    ("Parsed[\"source_ip\"]", fields::SOURCE_IP),
+    ("Parsed[\"dovecot_remote_ip\"]", fields::SOURCE_IP),
+    ("Parsed[\"dovecot_local_ip\"]", fields::DESTINATION_IP),
+    ("Parsed[\"dst_ip\"]", fields::DESTINATION_IP),
+    ("Parsed[\"dest_ip\"]", fields::DESTINATION_IP),
+    ("Parsed[\"target_ip\"]", fields::DESTINATION_IP),
+    ("Parsed[\"src_port\"]", fields::SOURCE_PORT),
+    ("Parsed[\"source_port\"]", fields::SOURCE_PORT),
+    ("Parsed[\"clientport\"]", fields::SOURCE_PORT),
+    ("Parsed[\"client_port\"]", fields::SOURCE_PORT),
+    ("Parsed[\"remote_port\"]", fields::SOURCE_PORT),
+    ("Parsed[\"dst_port\"]", fields::DESTINATION_PORT),
+    ("Parsed[\"dest_port\"]", fields::DESTINATION_PORT),
+    ("Parsed[\"target_port\"]", fields::DESTINATION_PORT),
+    ("Parsed[\"verb\"]", fields::HTTP_METHOD),
+    ("Meta[\"http_verb\"]", fields::HTTP_METHOD),
+    ("Meta[\"http_status\"]", fields::HTTP_STATUS),
+    ("Parsed[\"response\"]", fields::HTTP_STATUS),
+    ("Parsed[\"status\"]", fields::HTTP_STATUS),
+    ("Parsed[\"httpversion\"]", fields::HTTP_VERSION),
+    ("Parsed[\"http_version\"]", fields::HTTP_VERSION),
+    ("Parsed[\"http_user_agent\"]", fields::USER_AGENT),
+    ("Meta[\"http_user_agent\"]", fields::USER_AGENT),
+    ("Parsed[\"bytes\"]", fields::HTTP_RESPONSE_BYTES),
+    ("Parsed[\"body_bytes_sent\"]", fields::HTTP_RESPONSE_BYTES),
+    ("Parsed[\"referrer\"]", fields::HTTP_REFERRER),
+    ("Parsed[\"http_referer\"]", fields::HTTP_REFERRER),
+    ("Parsed[\"request\"]", fields::URL_ORIGINAL),
+    ("Meta[\"http_path\"]", fields::URL_ORIGINAL),
+    ("Parsed[\"target_fqdn\"]", fields::URL_DOMAIN),
+    ("Parsed[\"user\"]", fields::USER_NAME),
+    ("Parsed[\"username\"]", fields::USER_NAME),
+    ("Parsed[\"dovecot_user\"]", fields::USER_NAME),
+    ("Parsed[\"pgsql_user\"]", fields::USER_NAME),
+    ("Parsed[\"invalid_user\"]", fields::USER_NAME),
+    ("Meta[\"username\"]", fields::USER_NAME),
+    ("Meta[\"user\"]", fields::USER_NAME),
+    ("Meta[\"machine\"]", fields::HOST_NAME),
+    ("Parsed[\"loglevel\"]", fields::LOG_LEVEL),
+    ("Parsed[\"iface\"]", fields::OBSERVER_INGRESS_INTERFACE),
+    ("Parsed[\"if_in\"]", fields::OBSERVER_INGRESS_INTERFACE),
+    ("Parsed[\"src_mac\"]", fields::SOURCE_MAC),
+    ("Parsed[\"length\"]", fields::NETWORK_BYTES),
+    ("Parsed[\"rule_id\"]", fields::RULE_ID),
+    ("Parsed[\"ruleid\"]", fields::RULE_ID),
+    ("Parsed[\"suricata_alert_signature\"]", fields::RULE_NAME),
+    ("Parsed[\"rulemessage\"]", fields::RULE_NAME),
+    ("Meta[\"suricata_rule_severity\"]", fields::EVENT_SEVERITY),
+];
+
+/// The cases whose products have a decoder of ours. A difference that is meant stands in `DIFFERENT_ON_PURPOSE`.
+const CROWDSEC_CASES: &[&str] = &[
+    "apache2-logs",
+    "apache2-malformed",
+    "bind9-logs",
+    "bind9-syslog",
+    "charon-ipsec-logs",
+    "dovecot-slow-bf",
+    "haproxy-nextcloud-whitelist",
+    "keycloak-logs",
+    "mariadb-logs",
+    "mikrotik-logs",
+    "modsecurity-logs",
+    "mysql-logs",
+    "nginx-proxy-manager-logs",
+    "pf-logs",
+    "pfsense-rfc5424-nginx",
+    "pgsql-user-enum",
+    "suricata-logs-fastlog",
+    "wireguard-logs",
+];
+
+/// Case, crowdsec's name and the reason.
+const DIFFERENT_ON_PURPOSE: &[(&str, &str, &str)] = &[("pf-logs", "Parsed[\"iface\"]", "an outgoing packet's interface is the egress")];
+
+/// Of the asserted fields of a case, this share must be equal.
+const FIELDS_EQUAL_MIN: f64 = 0.95;
+
+#[test]
+fn crowdsec_products_are_read_field_by_field() {
+    let Some(corpora) = corpora() else { return };
+    let mut report = String::new();
+    let mut short = Vec::new();
+    for (name, events, asserts) in crowdsec_cases(&corpora) {
+        if !CROWDSEC_CASES.contains(&name.as_str()) {
+            continue;
+        }
+        let (mut asserted, mut equal, mut differences) = (0, 0, Vec::new());
+        for line in asserts.lines() {
+            let Some((n, place, wanted)) = assertion(line, "s01-parse\"]") else { continue };
+            let Some((_, field)) = CROWDSEC_NAMES.iter().find(|(name, _)| *name == place) else { continue };
+            if wanted.is_empty() || wanted == "-" || DIFFERENT_ON_PURPOSE.iter().any(|(case, theirs, _)| *case == name && *theirs == place)
+            {
+                continue;
+            }
+            let Some(event) = events.get(n) else { continue };
+            asserted += 1;
+            let read = text(event, *field);
+            // They name Apache's levels and BIND's as written.
+            let same = read == wanted || (*field == fields::LOG_LEVEL && (read.starts_with(&wanted) || wanted.starts_with(&read)));
+            if same {
+                equal += 1;
+            } else {
+                differences.push(format!(
+                    "   {place} {} {read:?} instead of {wanted:?}: {}",
+                    field.name(),
+                    event.line().chars().take(160).collect::<String>()
+                ));
+            }
+        }
+        report += &format!("{name}: {} lines, {asserted} fields asserted, {equal} equal\n", events.len());
+        if f64::from(equal) < FIELDS_EQUAL_MIN * f64::from(asserted) || asserted == 0 {
+            differences.truncate(12);
+            short.push(format!("{name}: {equal} of {asserted}\n{}", differences.join("\n")));
+        }
+    }
+    println!("{report}");
+    assert!(short.is_empty(), "{}", short.join("\n"));
+}

@@ -3,15 +3,30 @@
 //! be read, and what was wrong. Flows and import marks are not decoded here.
 
 mod accounts;
+mod amavis;
 mod apache;
+mod cisco;
+mod database;
+mod dovecot;
 mod draft;
+mod exim;
+mod filterlog;
 mod fortigate;
+mod http_access;
 mod json;
+mod keycloak;
 mod kv;
+mod mikrotik;
+mod modsecurity;
+mod named;
 mod netfilter;
 mod pam;
+mod part;
+mod postfix;
 mod sshd;
 mod sudo;
+mod suricata;
+mod vpn;
 
 #[cfg(test)]
 mod conformance;
@@ -77,7 +92,20 @@ const DECODERS: &[Decoder] = &[
     Decoder { name: "sudo", first_look: sudo::first_look, decode: sudo::decode },
     Decoder { name: "accounts", first_look: accounts::first_look, decode: accounts::decode },
     Decoder { name: "fortigate", first_look: fortigate::first_look, decode: fortigate::decode },
+    Decoder { name: "postfix", first_look: postfix::first_look, decode: postfix::decode },
+    Decoder { name: "dovecot", first_look: dovecot::first_look, decode: dovecot::decode },
+    Decoder { name: "filterlog", first_look: filterlog::first_look, decode: filterlog::decode },
+    Decoder { name: "named", first_look: named::first_look, decode: named::decode },
+    Decoder { name: "vpn", first_look: vpn::first_look, decode: vpn::decode },
+    Decoder { name: "amavis", first_look: amavis::first_look, decode: amavis::decode },
+    Decoder { name: "mikrotik", first_look: mikrotik::first_look, decode: mikrotik::decode },
+    Decoder { name: "cisco", first_look: cisco::first_look, decode: cisco::decode },
+    Decoder { name: "suricata", first_look: suricata::first_look, decode: suricata::decode },
     Decoder { name: "apache", first_look: apache::first_look, decode: apache::decode },
+    Decoder { name: "http_access", first_look: http_access::first_look, decode: http_access::decode },
+    Decoder { name: "database", first_look: database::first_look, decode: database::decode },
+    Decoder { name: "keycloak", first_look: keycloak::first_look, decode: keycloak::decode },
+    Decoder { name: "exim", first_look: exim::first_look, decode: exim::decode },
     // Last: anything that is key=value from end to end and nobody else's.
     Decoder { name: "kv", first_look: kv::first_look, decode: kv::decode },
 ];

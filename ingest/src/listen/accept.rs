@@ -353,6 +353,13 @@ impl Connection {
         }
     }
 
+    pub(super) fn socket(&self) -> SockRef<'_> {
+        match &self.stream {
+            Stream::Plain(stream) => SockRef::from(stream),
+            Stream::Tls(stream) => SockRef::from(stream.get_ref().0),
+        }
+    }
+
     /// Reads what is there; `WouldBlock` where nothing is.
     pub(super) fn try_read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let read = match &mut self.stream {
@@ -416,10 +423,6 @@ impl Bounded {
         let (room, door) = (Room::new(connections_max, connections_max), Arc::new(Refusals::new(None)));
         Self { accepting: Accepting { listener, room, entry: Entry::default(), door, opening: JoinSet::new() }, idle }
     }
-
-    pub(super) fn over(accepting: Accepting, idle: Duration) -> Self {
-        Self { accepting, idle }
-    }
 }
 
 impl axum::serve::Listener for Bounded {
@@ -447,16 +450,6 @@ impl Connected<IncomingStream<'_, Bounded>> for Peer {
     }
 }
 
-/// Who is at a connection's other end: address and certificate.
-#[derive(Clone, Debug)]
-pub(super) struct Known(pub(super) Arc<Sender>);
-
-impl Connected<IncomingStream<'_, Bounded>> for Known {
-    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
-        Self(Arc::clone(stream.remote_addr()))
-    }
-}
-
 /// A connection whose reads fail when nothing comes for too long.
 pub struct IdleStream {
     connection: Connection,
@@ -467,7 +460,7 @@ pub struct IdleStream {
 }
 
 impl IdleStream {
-    fn new(connection: Connection, idle: Duration) -> Self {
+    pub(super) fn new(connection: Connection, idle: Duration) -> Self {
         Self { connection, idle, alarm: Box::pin(sleep(idle)), waiting: false }
     }
 }

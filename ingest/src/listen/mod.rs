@@ -124,7 +124,10 @@ struct Limits {
     tcp_idle: Duration,
     /// How long one message may take to come: what trickles is kept as far as it came, and its connection closed.
     tcp_frame: Duration,
+    /// Of HTTP and HTTPS together.
     http_connections: usize,
+    /// Of one address: the fourth part, since a shipper opens a few dozen and a proxy may stand for many.
+    http_connections_per_peer: usize,
     /// Longer than the minute for which clients usually keep a connection.
     http_idle: Duration,
     /// How long a body may take: 16 MiB over 2 Mbit/s.
@@ -142,6 +145,7 @@ impl Default for Limits {
             tcp_idle: Duration::from_secs(24 * 60 * 60),
             tcp_frame: Duration::from_secs(5 * 60),
             http_connections: 1_000,
+            http_connections_per_peer: 250,
             http_idle: Duration::from_secs(75),
             http_body: Duration::from_secs(70),
             grace: Duration::from_secs(10),
@@ -254,9 +258,12 @@ impl Bound {
         if let Some(server) = self.tls.clone() {
             tasks.spawn(tls::watch(server, shutdown.clone()));
         }
-        let room = Room::new(limits.http_connections, limits.http_connections);
-        if let Some(accepting) = self.accepting(Listener::Http, &room, &intake) {
-            tasks.spawn(http::run(accepting, self.http_token, intake, limits, shutdown));
+        let room = Room::new(limits.http_connections, limits.http_connections_per_peer);
+        let shared = http::Shared { token: self.http_token.take(), room: http::Room::default() };
+        for listener in [Listener::Http, Listener::Https] {
+            if let Some(accepting) = self.accepting(listener, &room, &intake) {
+                tasks.spawn(http::run(accepting, listener, shared.clone(), intake.clone(), limits, shutdown.clone()));
+            }
         }
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {

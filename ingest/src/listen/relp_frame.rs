@@ -215,10 +215,13 @@ mod tests {
 
     #[test]
     fn frames_with_and_without_data() {
-        check("1 syslog 0\n2 syslog 0 \n3 syslog 1 x\n4 sys", expect![[r#"
+        check(
+            "1 syslog 0\n2 syslog 0 \n3 syslog 1 x\n4 sys",
+            expect![[r#"
             1 Syslog 
             2 Syslog 
-            3 Syslog x"#]]);
+            3 Syslog x"#]],
+        );
         check("1 syslog 5 a\nb\nc\n", expect![[r#"1 Syslog a\nb\nc"#]]);
         check("1 starttls 0\n", expect!["1 Other "]);
     }
@@ -247,12 +250,18 @@ mod tests {
     #[test]
     fn what_a_frame_must_keep_to() {
         check("1 syslog 1 xy\n", expect!["! the frame does not end where its length says"]);
-        check("1 syslog 1 x\n3 syslog 1 x\n", expect![[r#"
+        check(
+            "1 syslog 1 x\n3 syslog 1 x\n",
+            expect![[r#"
             1 Syslog x
-            ! transaction 2 was next, not 3"#]]);
-        check("1 syslog 1 x\n1 syslog 1 x\n", expect![[r#"
+            ! transaction 2 was next, not 3"#]],
+        );
+        check(
+            "1 syslog 1 x\n1 syslog 1 x\n",
+            expect![[r#"
             1 Syslog x
-            ! transaction 2 was next, not 1"#]]);
+            ! transaction 2 was next, not 1"#]],
+        );
         check("0 syslog 1 x\n", expect!["! transaction 1 was next, not 0"]);
         check("2 open 0\n", expect!["! transaction 1 was next, not 2"]);
         check("1 syslog 1048577 x\n", expect!["! a frame may have 1048576 bytes, not 1048577"]);

@@ -11,10 +11,12 @@ use crate::frame::{Frame, PAYLOAD_BYTES_MAX, Seq, Transport};
 use crate::journal::{Journal, JournalReader};
 use crate::time::Timestamp;
 
+mod http;
+
 /// Long enough for a loaded machine; a test waits this long only when it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running receiver. Its sites: loopback is "rathaus".
+/// A running receiver. Its sites: loopback is "rathaus" (7), and who shows the token `bauamt-geheim` is "bauamt" (8).
 pub(super) struct Bench {
     pub(super) journal: Journal,
     reader: JournalReader,
@@ -57,7 +59,14 @@ impl Bench {
             certificates: vec![],
             tokens: vec![],
         };
-        let sites = Arc::new(RwLock::new(Arc::new(SiteTable::new(vec![site]))));
+        let bauamt = Site {
+            id: SiteId(crate::id::Ulid(8)),
+            name: "bauamt".into(),
+            prefixes: vec![],
+            tokens: vec![token_hash("bauamt-geheim")],
+            ..site.clone()
+        };
+        let sites = Arc::new(RwLock::new(Arc::new(SiteTable::new(vec![site, bauamt]))));
         let (counters, shutdown, at) = (Arc::new(Counters::default()), CancellationToken::new(), bound.addresses());
         let clock = Clock::manual(Timestamp(1_795_000_000_000));
         let running = tokio::spawn(bound.run(journal.writer(), sites, Arc::clone(&counters), clock, shutdown.clone()));
@@ -493,7 +502,12 @@ async fn packed_bodies() {
     gzip.write_all(body.as_bytes()).unwrap();
     let gzip = gzip.finish().unwrap();
     let zstd = zstd::encode_all(body.as_bytes(), 3).unwrap();
-    for (encoding, packed) in [("gzip", gzip.as_slice()), ("X-GZIP", &gzip), ("zstd", &zstd), ("identity", body.as_bytes())] {
+    let mut deflate = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    deflate.write_all(body.as_bytes()).unwrap();
+    let deflate = deflate.finish().unwrap();
+    for (encoding, packed) in
+        [("deflate", deflate.as_slice()), ("gzip", gzip.as_slice()), ("X-GZIP", &gzip), ("zstd", &zstd), ("identity", body.as_bytes())]
+    {
         let answer = bench.post(&format!("Content-Encoding: {encoding}\r\n"), packed);
         assert!(answer.ends_with(r#"{"accepted":2}"#), "{encoding}: {answer}");
         assert_eq!(bench.frames(2)[1].payload.as_ref(), br#"{"a":2}"#);
@@ -502,8 +516,8 @@ async fn packed_bodies() {
         let answer = bench.post(&format!("Content-Encoding: {encoding}\r\n"), broken);
         assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("the body cannot be unpacked"), "{encoding}: {answer}");
     }
-    check_refusal(&bench.post("Content-Encoding: br\r\n", b"x"), expect!["415 Content-Encoding may be gzip, zstd or identity"]);
-    expect!["http received 13 stored 8 rejected [(Unreadable, 5)] dropped []"].assert_eq(&bench.counts(received(13)).await);
+    check_refusal(&bench.post("Content-Encoding: br\r\n", b"x"), expect!["415 Content-Encoding may be gzip, deflate, zstd or identity"]);
+    expect!["http received 15 stored 10 rejected [(Unreadable, 5)] dropped []"].assert_eq(&bench.counts(received(15)).await);
 }
 
 fn check_refusal(answer: &str, expected: Expect) {
@@ -545,8 +559,9 @@ async fn a_long_line_in_a_body_is_kept_in_parts_and_said() {
     let mut bench = Bench::start().await;
     let body = format!("{{\"a\":\"{}{{}}\n{{}}\n", "x".repeat(PAYLOAD_BYTES_MAX - 6));
     assert!(bench.post("", body.as_bytes()).ends_with(r#"{"accepted":3,"cut":1}"#));
-    let frames: Vec<_> = bench.frames(3).iter().map(|frame| (frame.kind, frame.payload.len())).collect();
-    assert_eq!(frames, [(FrameKind::Line, PAYLOAD_BYTES_MAX), (FrameKind::Line, 2), (FrameKind::Json, 2)]);
+    let frames: Vec<_> = bench.frames(3).iter().map(|frame| (frame.kind, frame.marks, frame.payload.len())).collect();
+    let (cut, rest) = ((FrameKind::Line, Marks::CUT, PAYLOAD_BYTES_MAX), (FrameKind::Line, Marks::REST, 2));
+    assert_eq!(frames, [cut, rest, (FrameKind::Json, Marks::default(), 2)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -566,12 +581,12 @@ async fn only_the_right_token_opens() {
     assert!(bench.post("Authorization: bearer geheim\r\n", b"x\n").ends_with(r#"{"accepted":1}"#));
     expect!["http received 6 stored 1 rejected [(Unauthorized, 5)] dropped []"].assert_eq(&bench.counts(received(6)).await);
     check_refusal(
-        &bench.http(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
-        expect!["404 there is POST /v1/ingest and GET /healthz here"],
+        &bench.http(b"GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+        expect!["404 there is POST /v1/ingest, POST /v1/logs, POST /_bulk and GET /healthz here"],
     );
     check_refusal(
         &bench.http(b"GET /v1/ingest HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
-        expect!["405 POST to /v1/ingest, GET from /healthz"],
+        expect!["405 POST to /v1/ingest, /v1/logs and /_bulk, GET from /healthz"],
     );
 }
 

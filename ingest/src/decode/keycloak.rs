@@ -1,0 +1,43 @@
+//! Keycloak's login events: `WARN  [org.keycloak.events] (executor-thread-1) type="LOGIN_ERROR", realmId="…", ipAddress="192.0.2.1", error="…", username="…"`.
+
+use super::Look;
+use super::draft::Draft;
+use crate::fields;
+
+pub(super) fn first_look(look: &Look<'_>) -> bool {
+    look.text.contains(".events]") && look.text.contains("type=")
+}
+
+pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
+    let Some(at) = look.text.find("type=") else { return false };
+    let Some(pairs) = look.text.get(at..) else { return false };
+    draft.name(fields::EVENT_MODULE, "keycloak");
+    let mut kind = "";
+    for pair in pairs.split(", ") {
+        let Some((key, value)) = pair.split_once('=') else { continue };
+        let value = value.trim_matches('"');
+        if value == "null" {
+            continue;
+        }
+        match key {
+            "type" => kind = value,
+            "ipAddress" => draft.source(value),
+            "username" => draft.str(fields::USER_NAME, value),
+            "userId" => draft.str(fields::USER_ID, value),
+            "error" => draft.str(fields::EVENT_REASON, value),
+            "realmId" | "realmName" | "clientId" | "auth_method" | "redirect_uri" => draft.vendor("keycloak", key, value),
+            _ => {}
+        }
+    }
+    let outcome = if kind.ends_with("_ERROR") { "failure" } else { "success" };
+    match kind {
+        "LOGIN" | "LOGIN_ERROR" => draft.event("authentication", "login", outcome),
+        "LOGOUT" | "LOGOUT_ERROR" => draft.event("authentication", "logout", outcome),
+        _ => {
+            draft.name(fields::EVENT_CATEGORY, "iam");
+            draft.name(fields::EVENT_OUTCOME, outcome);
+        }
+    }
+    draft.vendor("keycloak", "type", kind);
+    true
+}

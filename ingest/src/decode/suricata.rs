@@ -1,0 +1,66 @@
+//! Suricata's fast.log: `03/14/2026-08:00:00.1  [**] [1:2008578:4] Name [**] [Classification: …] [Priority: 2] {UDP} a:1 -> b:2`.
+//! EVE comes as JSON and is read by `json`.
+
+use super::Look;
+use super::draft::Draft;
+use super::part::{between, bracketed};
+use crate::fields;
+use crate::syslog::Stamp;
+
+pub(super) fn first_look(look: &Look<'_>) -> bool {
+    look.text.contains("[**]")
+}
+
+pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
+    let Some((time, rest)) = look.text.split_once("[**] ") else { return false };
+    let Some((ids, rest)) = bracketed(rest) else { return false };
+    let Some((name, rest)) = rest.split_once(" [**]") else { return false };
+    let mut ids = ids.split(':');
+    let (Some(generator), Some(signature), Some(revision)) = (ids.next(), ids.next(), ids.next()) else { return false };
+    draft.name(fields::EVENT_MODULE, "suricata");
+    draft.name(fields::EVENT_KIND, "alert");
+    draft.name(fields::EVENT_CATEGORY, "intrusion_detection");
+    draft.name(fields::EVENT_ACTION, if time.contains("[Drop]") || rest.contains("[Drop]") { "blocked" } else { "detected" });
+    draft.str(fields::RULE_ID, signature);
+    draft.str(fields::RULE_NAME, name);
+    draft.vendor("suricata", "gid", generator);
+    draft.vendor("suricata", "rev", revision);
+    if draft.stamp == Stamp::Absent {
+        draft.stamp = american(time.trim()).unwrap_or_default();
+    }
+    if let Some((class, _)) = between(rest, "[Classification: ", "]") {
+        draft.vendor("suricata", "classification", class);
+    }
+    if let Some((priority, _)) = between(rest, "[Priority: ", "]") {
+        draft.optional(fields::EVENT_SEVERITY, priority);
+    }
+    if let Some((protocol, peers)) = between(rest, "{", "} ") {
+        match protocol {
+            "TCP" => draft.name(fields::NETWORK_TRANSPORT, "tcp"),
+            "UDP" => draft.name(fields::NETWORK_TRANSPORT, "udp"),
+            "ICMP" => draft.name(fields::NETWORK_TRANSPORT, "icmp"),
+            _ => draft.str(fields::NETWORK_TRANSPORT, protocol),
+        }
+        if let Some((source, destination)) = peers.split_once(" -> ") {
+            draft.source_endpoint(&unbracketed(source));
+            draft.destination_endpoint(&unbracketed(destination.trim_end()));
+        }
+    }
+    true
+}
+
+/// Suricata writes IPv6 with its port as `2001:db8::1:80`: the last part is the port.
+fn unbracketed(text: &str) -> String {
+    match text.rsplit_once(':') {
+        Some((host, port)) if text.matches(':').count() > 1 && !text.starts_with('[') => format!("[{host}]:{port}"),
+        _ => text.to_owned(),
+    }
+}
+
+/// `MM/DD/YYYY-hh:mm:ss.ffffff`
+fn american(text: &str) -> Option<Stamp> {
+    let (date, clock) = text.split_once('-')?;
+    let mut parts = date.split('/');
+    let (month, day, year) = (parts.next()?, parts.next()?, parts.next()?);
+    crate::syslog::whole_stamp(&format!("{year}-{month}-{day} {clock}"))
+}

@@ -1,0 +1,152 @@
+//! VPN: strongSwan's charon, OpenVPN and WireGuard. Who negotiates, who fails to.
+
+use super::Look;
+use super::draft::Draft;
+use super::part::{between, bracketed, word};
+use crate::fields;
+
+pub(super) fn first_look(look: &Look<'_>) -> bool {
+    matches!(look.app, "charon" | "charon-systemd" | "ipsec" | "openvpn" | "ovpn-server")
+        || look.app.starts_with("openvpn")
+        || look.text.contains("wireguard: ")
+}
+
+pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
+    match look.app {
+        "charon" | "charon-systemd" | "ipsec" => charon(look.text, draft),
+        _ if look.text.contains("wireguard: ") => wireguard(look.text, draft),
+        _ => openvpn(look.text, draft),
+    }
+}
+
+/// `06[IKE] <connection|83> received packet: from 192.0.2.1[28808] to 192.0.2.2[4500] (144 bytes)`
+fn charon(text: &str, draft: &mut Draft<'_>) -> bool {
+    let Some(at) = text.find('[').filter(|at| text.get(..*at).is_some_and(|thread| thread.bytes().all(|byte| byte.is_ascii_digit())))
+    else {
+        return false;
+    };
+    let Some((subsystem, rest)) = text.get(at..).and_then(bracketed) else { return false };
+    draft.name(fields::EVENT_MODULE, "strongswan");
+    draft.name(fields::EVENT_CATEGORY, "network");
+    draft.vendor("strongswan", "subsystem", subsystem);
+    let rest = match rest.strip_prefix('<').and_then(|rest| rest.split_once("> ")) {
+        Some((connection, rest)) => {
+            draft.vendor("strongswan", "connection", connection);
+            rest
+        }
+        None => rest,
+    };
+    let sending = rest.starts_with("sending packet: ");
+    if let Some((_, peers)) = rest.split_once("packet: from ")
+        && let Some((from, to)) = peers.split_once(" to ")
+    {
+        // The peer is the source, whichever way the packet goes.
+        let to = to.split(' ').next().unwrap_or_default();
+        let (peer, ours) = if sending { (to, from) } else { (from, to) };
+        draft.name(fields::EVENT_ACTION, if sending { "ike_packet_sent" } else { "ike_packet_received" });
+        ike_endpoint(peer, true, draft);
+        ike_endpoint(ours, false, draft);
+        return true;
+    }
+    if let Some((user, _)) = between(rest, "username: '", "'") {
+        draft.event("authentication", "vpn_login", "unknown");
+        draft.str(fields::USER_NAME, user);
+    } else if rest.contains("verification failed")
+        || rest.contains("authentication of") && rest.contains("failed")
+        || rest.starts_with("no EAP key found")
+        || rest.starts_with("EAP method") && rest.contains("failed")
+    {
+        draft.event("authentication", "vpn_login", "failure");
+        draft.str(fields::EVENT_REASON, rest);
+        if let Some((_, user)) = rest.rsplit_once(" - '") {
+            draft.str(fields::USER_NAME, user.trim_end_matches('\''));
+        }
+    } else if rest.contains("authentication of '") && rest.contains("successful") {
+        draft.event("authentication", "vpn_login", "success");
+        if let Some((user, _)) = between(rest, "authentication of '", "'") {
+            draft.str(fields::USER_NAME, user);
+        }
+    } else if let Some((address, _)) = rest.split_once(" is initiating ") {
+        draft.event("network", "ike_initiated", "");
+        draft.source(address);
+    } else if let Some((_, rest)) = rest.split_once("deleting half open IKE_SA with ") {
+        // The peer began and never proved who it is.
+        draft.event("authentication", "vpn_login", "failure");
+        draft.name(fields::EVENT_REASON, "half open");
+        draft.source(rest.split(' ').next().unwrap_or_default());
+    } else if rest.contains("established between ") {
+        draft.event("network", "vpn_established", "success");
+        if let Some((_, peers)) = rest.split_once("established between ")
+            && let Some((_, peer)) = peers.split_once("...")
+        {
+            draft.source(peer.split('[').next().unwrap_or_default());
+        }
+    }
+    true
+}
+
+fn ike_endpoint(text: &str, is_source: bool, draft: &mut Draft<'_>) {
+    let (host, port) = text.split_once('[').unwrap_or((text, ""));
+    let port = port.trim_end_matches(']');
+    if is_source {
+        draft.source(host);
+        draft.optional(fields::SOURCE_PORT, port);
+    } else {
+        draft.optional(fields::DESTINATION_IP, host);
+        draft.optional(fields::DESTINATION_PORT, port);
+    }
+}
+
+/// `wireguard: wg0: Invalid handshake initiation from 192.0.2.1:51820`
+fn wireguard(text: &str, draft: &mut Draft<'_>) -> bool {
+    let Some((_, text)) = text.split_once("wireguard: ") else { return false };
+    let Some((interface, what)) = text.split_once(": ") else { return false };
+    draft.name(fields::EVENT_MODULE, "wireguard");
+    draft.str(fields::OBSERVER_INGRESS_INTERFACE, interface);
+    if let Some((inner, peer)) = what.strip_prefix("Packet has unallowed src IP (").and_then(|rest| rest.split_once(')')) {
+        draft.event("network", "vpn_packet_refused", "failure");
+        draft.vendor("wireguard", "inner_source_ip", inner);
+        if let Some((peer, _)) = between(peer, "(", ")") {
+            draft.source_endpoint(peer);
+        }
+    } else if let Some((reason, peer)) = what.split_once(" from ").filter(|(what, _)| what.starts_with("Invalid")) {
+        draft.event("authentication", "vpn_handshake", "failure");
+        draft.str(fields::EVENT_REASON, reason);
+        draft.source_endpoint(peer.split(' ').next().unwrap_or_default());
+    } else {
+        draft.name(fields::EVENT_CATEGORY, "network");
+    }
+    true
+}
+
+/// `192.0.2.1:1194 TLS Auth Error: …`, `anna/192.0.2.1:1194 …`, `… AUTH_FAILED`
+fn openvpn(text: &str, draft: &mut Draft<'_>) -> bool {
+    draft.name(fields::EVENT_MODULE, "openvpn");
+    let (who, what) = word(text).unwrap_or((text, ""));
+    let (user, endpoint) = who.rsplit_once('/').unwrap_or(("", who));
+    let (host, _) = super::part::host_port(endpoint);
+    let what = if super::draft::address(host).is_some() {
+        draft.source_endpoint(endpoint);
+        what
+    } else {
+        text
+    };
+    let failed =
+        ["TLS Auth Error", "TLS Error", "AUTH_FAILED", "VERIFY ERROR", "auth-failure", "Auth Username/Password verification failed"];
+    if failed.iter().any(|word| what.contains(word)) {
+        draft.event("authentication", "vpn_login", "failure");
+        draft.str(fields::EVENT_REASON, what);
+    } else if what.contains("Peer Connection Initiated") {
+        draft.event("authentication", "vpn_login", "success");
+    } else {
+        draft.name(fields::EVENT_CATEGORY, "network");
+    }
+    let user = between(what, "username '", "'").map_or(user, |(user, _)| user);
+    let user = if user.is_empty() {
+        bracketed(what).filter(|_| what.contains("Peer Connection Initiated")).map_or("", |(user, _)| user)
+    } else {
+        user
+    };
+    draft.str(fields::USER_NAME, user);
+    true
+}
