@@ -336,16 +336,17 @@ impl Intake {
         self.quotas.grant(site, self.site_table().name(site), wanted, self.watch.elapsed(), self.pressure())
     }
 
-    /// Whether a site may send more, for senders that are told or slowed down: asked before something of theirs is read.
-    /// What is read is paid for when it is appended.
-    fn admit(&self, site: SiteId) -> Admission {
-        self.quotas.admit(site, self.site_table().name(site), self.watch.elapsed(), self.pressure())
+    /// Whether a sender's site may send more, for senders that are told or slowed down: asked before something of theirs
+    /// is read. What is read is paid for when it is appended.
+    fn admit(&self, sender: &Sender) -> Admission {
+        let sites = self.site_table();
+        let site = sites.attribute(sender);
+        self.quotas.admit(site, sites.name(site), self.watch.elapsed(), self.pressure())
     }
 
     /// Waits until a sender's site may send more. Dropping the future loses nothing.
     async fn turn(&self, sender: &Sender) {
-        let site = self.site_table().attribute(sender);
-        while let Admission::Wait(pause) | Admission::Shed(pause) = self.admit(site) {
+        while let Admission::Wait(pause) | Admission::Shed(pause) = self.admit(sender) {
             tokio::time::sleep(pause.min(TURN_PAUSE_MAX)).await;
         }
     }

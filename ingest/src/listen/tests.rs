@@ -282,18 +282,23 @@ async fn a_site_that_sends_too_much_over_udp_loses_the_rest_and_over_tcp_waits()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_nearly_full_disk_low_priorities_datagrams_are_dropped_and_counted() {
+async fn on_a_nearly_full_disk_low_priorities_datagrams_are_dropped_and_others_told_to_come_later() {
     let full = crate::disk::Space { total: 100 << 30, free: 5 << 30 };
     let watermark = Watermark::default();
     watermark.update(full, crate::disk::Thresholds::default());
-    for (priority, expected) in [
-        (Priority::Low, expect!["syslog_udp received 1 stored 0 rejected [] dropped [(DiskFull, 1)]"]),
-        (Priority::Normal, expect!["syslog_udp received 1 stored 1 rejected [] dropped []"]),
-    ] {
+    let low = expect![[r"
+        syslog_udp received 1 stored 0 rejected [] dropped [(DiskFull, 1)]
+        http received 1 stored 0 rejected [(Later, 1)] dropped []"]];
+    let normal = expect![[r"
+        syslog_udp received 1 stored 1 rejected [] dropped []
+        http received 1 stored 1 rejected [] dropped []"]];
+    for (priority, status, expected) in [(Priority::Low, "429", low), (Priority::Normal, "200", normal)] {
         let quota = QuotaConfig { rate: 0, sites: [("rathaus".to_owned(), SiteQuota { rate: None, priority })].into() };
         let bench = Bench::start_as(ListenConfig { quota, watermark: watermark.clone(), ..ListenConfig::default() }, |_| {}).await;
         UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"<13>x", bench.at[Listener::SyslogUdp].unwrap()).unwrap();
-        expected.assert_eq(&bench.counts(received(1)).await);
+        let answer = bench.post("", b"<13>x");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        expected.assert_eq(&bench.counts(received(2)).await);
     }
 }
 
