@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use ingest::body::Prefix;
 use ingest::disk::Thresholds;
-use ingest::listen::{Addresses, Listener, TlsFiles};
+use ingest::listen::{Addresses, Listener, Priority, QuotaConfig, SiteQuota, TlsFiles};
 use toml::de::{DeTable, DeValue};
 
 /// One thing that is wrong, for people.
@@ -40,6 +40,8 @@ pub struct Intake {
     pub http_token: Option<String>,
     pub udp_receive_buffer_bytes: usize,
     pub udp_sockets: usize,
+    /// Frames a second that a site may send; 0 is without limit.
+    pub site_rate: u64,
     pub tls_certificate: Option<PathBuf>,
     pub tls_key: Option<PathBuf>,
     pub tls_client_ca: Option<PathBuf>,
@@ -87,13 +89,25 @@ pub struct SiteConfig {
     pub tokens: Vec<String>,
     /// Zone of its stamps that carry none.
     pub zone: Option<chrono_tz::Tz>,
+    /// Where its rate is not that of all sites.
+    pub rate: Option<u64>,
+    pub priority: Priority,
+}
+
+impl Config {
+    /// How much each site may send.
+    pub fn quota(&self) -> QuotaConfig {
+        let of = |site: &SiteConfig| (site.name.clone(), SiteQuota { rate: site.rate, priority: site.priority });
+        QuotaConfig { rate: self.intake.site_rate, sites: self.sites.iter().map(of).collect() }
+    }
 }
 
 impl fmt::Debug for SiteConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The tokens stay out of every log.
-        let Self { name, body, prefixes, certificates, tokens, zone } = self;
-        write!(f, "SiteConfig({name:?}, {body:?}, {prefixes:?}, {certificates:?}, {} tokens, {zone:?})", tokens.len())
+        let Self { name, body, prefixes, certificates, tokens, zone, rate, priority } = self;
+        let tokens = tokens.len();
+        write!(f, "SiteConfig({name:?}, {body:?}, {prefixes:?}, {certificates:?}, {tokens} tokens, {zone:?}, {rate:?}, {priority:?})")
     }
 }
 
@@ -197,6 +211,13 @@ const KEYS: &[Key] = &[
         "UDP-Anschlüsse je Syslog- oder NetFlow-Adresse, jeder mit eigenem Thread; mehr als einer lohnt erst über 100.000 Zeilen je Sekunde",
     ),
     key(
+        "intake.site_rate",
+        Kind::Integer(0, 10_000_000),
+        "20000",
+        "20000",
+        "Zeilen je Sekunde, die ein Standort senden darf, für 5 Sekunden auf einmal; mehr wird gebremst, über UDP verworfen und gezählt; 0: ohne Grenze",
+    ),
+    key(
         "journal.keep_days",
         Kind::Integer(1, 3_650),
         "30",
@@ -273,6 +294,20 @@ const KEYS: &[Key] = &[
         "Dateien mit den Tokens seiner HTTP-Absender (gehen vor dem Netz)",
     ),
     key("sites[].zone", Kind::Zone, "", "\"UTC\"", "Zeitzone seiner Zeitstempel ohne Angabe, wo sie von time.zone abweicht"),
+    key(
+        "sites[].rate",
+        Kind::Integer(0, 10_000_000),
+        "",
+        "50000",
+        "Zeilen je Sekunde, wo sie von intake.site_rate abweichen; 0: ohne Grenze",
+    ),
+    key(
+        "sites[].priority",
+        Kind::Choice(&["hoch", "normal", "niedrig"]),
+        "",
+        "\"hoch\"",
+        "\"hoch\", \"normal\" oder \"niedrig\": bei voller Platte wird Niedriges verworfen, bei Überlast hat Hohes den größeren Anteil",
+    ),
 ];
 
 /// Reads and checks a file.
@@ -418,6 +453,7 @@ impl Reader<'_> {
             ("intake.tls_clients", Checked::Text(choice)) => config.intake.tls_clients_optional = choice == "erlaubt",
             ("intake.proxies", Checked::Prefixes(prefixes)) => config.intake.proxies = prefixes,
             ("intake.udp_sockets", Checked::Integer(number)) => config.intake.udp_sockets = usize::try_from(number).unwrap_or(1),
+            ("intake.site_rate", Checked::Integer(rate)) => config.intake.site_rate = u64::try_from(rate).unwrap_or_default(),
             ("web.listen", Checked::Address(address)) => config.web.listen = address,
             (listener, Checked::Address(address)) => {
                 let named = |known: &Listener| listener.strip_prefix("intake.") == Some(known.as_str());
@@ -445,12 +481,23 @@ impl Reader<'_> {
                         ("sites[].prefixes", Checked::Prefixes(prefixes)) => last.prefixes = prefixes,
                         ("sites[].certificates", Checked::Texts(names)) => last.certificates = names,
                         ("sites[].token_files", Checked::Texts(tokens)) => last.tokens = tokens,
+                        ("sites[].rate", Checked::Integer(rate)) => last.rate = u64::try_from(rate).ok(),
+                        ("sites[].priority", Checked::Text(priority)) => last.priority = priority_of(&priority),
                         ("sites[].zone", Checked::Zone(zone)) => last.zone = Some(zone),
                         _ => {}
                     }
                 }
             }
         }
+    }
+}
+
+/// The German words of `KEYS`.
+fn priority_of(text: &str) -> Priority {
+    match text {
+        "hoch" => Priority::High,
+        "niedrig" => Priority::Low,
+        _ => Priority::Normal,
     }
 }
 
@@ -633,6 +680,8 @@ mod tests {
                 prefixes: vec!["10.20.0.0/16".parse().unwrap()],
                 certificates: vec!["collector.soemmerda.example".into()],
                 tokens: vec![],
+                rate: Some(50_000),
+                priority: Priority::High,
                 zone: Some(chrono_tz::UTC),
             }]
         );

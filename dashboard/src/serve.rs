@@ -50,6 +50,8 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         tls: intake.tls(),
         proxies: intake.proxies.clone(),
         udp_sockets: intake.udp_sockets,
+        quota: config.quota(),
+        watermark: node.watermark.clone(),
     };
     let bound = listen::bind(&listen)
         .await

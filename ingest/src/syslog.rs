@@ -73,6 +73,11 @@ pub fn facility_name(priority: u8) -> Option<&'static str> {
     FACILITIES.get(usize::from(priority / 8)).copied()
 }
 
+/// Our word for a facility's name, in whatever case.
+pub fn facility_named(text: &str) -> Option<&'static str> {
+    FACILITIES.into_iter().find(|name| name.eq_ignore_ascii_case(text))
+}
+
 /// The name of a severity from 0 (emergency) to 7 (debug); of a priority, its severity.
 pub fn severity_name(priority: u8) -> &'static str {
     SEVERITIES.get(usize::from(priority % 8)).copied().unwrap_or("debug")

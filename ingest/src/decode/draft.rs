@@ -20,6 +20,8 @@ pub(super) struct Draft<'a> {
     pub(super) stamp: Stamp,
     pub(super) message: &'a str,
     message_text: Option<Box<str>>,
+    /// It came by GELF's transport, so its names are GELF's.
+    pub(super) is_gelf: bool,
     /// The decoder that understood the payload; empty for none.
     pub(super) decoder: &'static str,
 }
@@ -36,7 +38,16 @@ pub(super) struct Parts {
 impl<'a> Draft<'a> {
     pub(super) fn new(line: &'a str) -> Self {
         let fields = Vec::with_capacity(FIELDS_USUAL);
-        Self { line, fields, defects: Defects::default(), stamp: Stamp::Absent, message: line, message_text: None, decoder: "" }
+        Self {
+            line,
+            fields,
+            defects: Defects::default(),
+            stamp: Stamp::Absent,
+            message: line,
+            message_text: None,
+            is_gelf: false,
+            decoder: "",
+        }
     }
 
     pub(super) fn into_parts(self) -> Parts {

@@ -627,7 +627,7 @@ fn json_golden() {
         r#"{"version":"1.1","host":"srv4","short_message":"Hallo","timestamp":1773471598.25,"level":4,"_facility":"x"}"#,
         expect![[r#"
         2026-03-14T06:59:58.250Z
-        version=1.1 host.name=srv4 log.level=warning json._facility=x
+        version=1.1 host.name=srv4 log.level=warning gelf._facility=x
         | Hallo"#]],
     );
     check(
@@ -663,6 +663,68 @@ fn json_golden() {
         | {not json}"#]],
     );
     check(r#"{}"#, expect!["2026-03-14T07:00:00.000Z bad_timestamp"]);
+}
+
+#[test]
+fn gelf_golden() {
+    let check = |payload: &str, expected: Expect| {
+        let mut frame = frame(FrameKind::of_line(payload.as_bytes()), payload.as_bytes());
+        frame.frame.transport = Transport::Gelf;
+        expected.assert_eq(&rendered(&decode(&frame, &Options::default()).unwrap()));
+    };
+    // The example of the specification, with what the container engines and logging libraries add.
+    check(
+        r#"{"version":"1.1","host":"example.org","short_message":"A short message that helps you identify what is going on","full_message":"Backtrace here\n\nmore stuff","timestamp":1773471598.3072,"level":1,"_user_id":9001,"_some_info":"foo","_some_env_var":"bar"}"#,
+        expect![[r#"
+            2026-03-14T06:59:58.307Z
+            version=1.1 host.name=example.org full_message='Backtrace here
+
+            more stuff' log.level=alert user_id=9001 some_info=foo some_env_var=bar
+            | A short message that helps you identify what is going on"#]],
+    );
+    check(
+        r#"{"version":"1.1","host":"10.0.0.7","short_message":"Failed password for root from 203.0.113.5 port 4711 ssh2","timestamp":"1773471598.5","level":6,"facility":"authpriv","_program":"sshd","_pid":7,"_container_name":"web","_image_name":"nginx:1","_logger_name":"a.b","_line":12,"_src_ip":"203.0.113.5","_username":"root"}"#,
+        expect![[r#"
+            2026-03-14T06:59:58.500Z
+            version=1.1 host.ip=10.0.0.7 host.name=10.0.0.7 log.level=informational log.syslog.facility.name=authpriv process.name=sshd process.pid=7 container.name=web container.image.name=nginx:1 log.logger=a.b log.origin.file.line=12 source.ip=203.0.113.5 user.name=root event.module=sshd event.category=authentication event.action=ssh_login event.outcome=failure sshd.method=password user.name=root source.ip=203.0.113.5 source.port=4711
+            | Failed password for root from 203.0.113.5 port 4711 ssh2"#]],
+    );
+    check(
+        r#"{"host":"a","short_message":"m","facility":4,"timestamp":1773471598}"#,
+        expect![[r#"
+        2026-03-14T06:59:58.000Z
+        host.name=a log.syslog.facility.name=auth
+        | m"#]],
+    );
+    check(
+        r#"{"host":"a","short_message":"m","facility":"gelf-rb","file":"x.rb","line":3}"#,
+        expect![[r#"
+        2026-03-14T07:00:00.000Z bad_timestamp
+        host.name=a gelf.facility=gelf-rb file=x.rb line=3
+        | m"#]],
+    );
+    // Nobody writes what is ours, or GELF's own, by an additional field.
+    check(
+        r#"{"version":"1.1","short_message":"m","_site":"fremd","_observer.ip":"6.6.6.6","_@timestamp":"x","_level":0,"_host":"other","_":1,"__raw":"x","_source.ip":"nirgends"}"#,
+        expect![[r#"
+            2026-03-14T07:00:00.000Z bad_timestamp no_host bad_field
+            version=1.1 gelf.site=fremd gelf.observer.ip=6.6.6.6 gelf._@timestamp=x gelf._level=0 gelf._host=other gelf._=1 gelf.__raw=x source.ip.text=nirgends
+            | m"#]],
+    );
+    check(
+        r#"{"version":"1.1","host":"a","short_message":"abge"#,
+        expect![[r#"
+        2026-03-14T07:00:00.000Z bad_timestamp bad_json
+        version=1.1 host.name=a"#]],
+    );
+    check(
+        "<13>Mar 14 07:59:58 srv app[3]: no json at all",
+        expect![[r#"
+        2026-03-14T06:59:58.000Z no_year
+        log.syslog.facility.name=user log.level=notice host.name=srv process.name=app process.pid=3
+        | no json at all"#]],
+    );
+    check("no json at all", expect!["2026-03-14T07:00:00.000Z no_header"]);
 }
 
 #[test]

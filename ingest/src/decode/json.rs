@@ -41,6 +41,25 @@ const ALIASES: &[(&str, FieldId)] = &[
     ("PRIORITY", fields::LOG_LEVEL),
 ];
 
+/// Additional fields of GELF that ECS has another name for, without their underscore: those of the container engines'
+/// and the usual logging libraries' drivers.
+const GELF_NAMES: &[(&str, &str)] = &[
+    ("container_id", "container.id"),
+    ("container_name", "container.name"),
+    ("image_id", "container.image.hash.all"),
+    ("image_name", "container.image.name"),
+    ("command", "process.command_line"),
+    ("logger", "log.logger"),
+    ("logger_name", "log.logger"),
+    ("thread", "process.thread.name"),
+    ("thread_name", "process.thread.name"),
+    ("file", "log.origin.file.name"),
+    ("line", "log.origin.file.line"),
+];
+
+/// What GELF itself says (version 1.1); an additional field of such a name is another thing.
+const GELF_OWN: [&str; 7] = ["version", "host", "short_message", "full_message", "timestamp", "level", "facility"];
+
 /// Where the time may stand, the surest first.
 const TIMES: [&str; 5] = ["@timestamp", "timestamp", "__REALTIME_TIMESTAMP", "time", "ts"];
 const MESSAGES: [&str; 4] = ["message", "MESSAGE", "short_message", "msg"];
@@ -68,7 +87,8 @@ fn body(text: &str) -> &str {
 /// fault of a broken object is kept: it was cut more often than forged, and the defect says so.
 pub(super) fn object(text: &str, draft: &mut Draft<'_>) {
     let mut path = String::new();
-    let mut found = Found { header: HEADER.map(|field| draft.has(field)), ..Found::default() };
+    let is_gelf = draft.is_gelf || memchr::memmem::find(text.as_bytes(), b"\"short_message\"").is_some();
+    let mut found = Found { header: HEADER.map(|field| draft.has(field)), is_gelf, ..Found::default() };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let read = if text.starts_with('{') {
         Flat { draft, found: &mut found, path: &mut path, depth: 0 }.deserialize(&mut deserializer).and_then(|()| deserializer.end())
@@ -77,6 +97,10 @@ pub(super) fn object(text: &str, draft: &mut Draft<'_>) {
     };
     if read.is_err() {
         draft.defects.add(Defect::BadJson);
+    }
+    // GELF demands a host, and then the one in the header of a relay is not it.
+    if is_gelf && !draft.has(fields::HOST_NAME) {
+        draft.defects.add(Defect::NoHost);
     }
     if found.message.is_some() && !draft.has(fields::EVENT_ACTION) {
         said(draft);
@@ -111,6 +135,7 @@ struct Found {
     /// The rank in `TIMES` and `MESSAGES` of what was taken.
     time: Option<usize>,
     message: Option<usize>,
+    is_gelf: bool,
 }
 
 /// Walks through the object; `path` is the dotted name so far.
@@ -220,7 +245,21 @@ impl Flat<'_, '_> {
             }
             return;
         }
+        if self.is_gelf_facility() {
+            match syslog::facility_named(text) {
+                Some(name) => self.draft.name(fields::LOG_SYSLOG_FACILITY, name),
+                None => self.draft.vendor("gelf", "facility", text),
+            }
+            return;
+        }
         let Some(field) = self.field() else { return };
+        // A GELF host may be an address.
+        if self.found.is_gelf
+            && self.path == "host"
+            && let Ok(address) = text.parse()
+        {
+            self.draft.put_ip(fields::HOST_IP, address);
+        }
         // journald writes the severity as "6", syslog's number.
         if field == fields::LOG_LEVEL
             && let Ok(level @ 0..=7) = text.parse::<u8>()
@@ -234,6 +273,14 @@ impl Flat<'_, '_> {
         if let Some(rank) = rank(&TIMES, self.path)
             && self.time(rank, syslog::epoch(number).map(Stamp::Moment))
         {
+            return;
+        }
+        if self.is_gelf_facility() {
+            let facility = u8::try_from(number).ok().and_then(|number| number.checked_mul(8)).and_then(syslog::facility_name);
+            match facility {
+                Some(name) => self.draft.name(fields::LOG_SYSLOG_FACILITY, name),
+                None => self.draft.vendor_int("gelf", "facility", number),
+            }
             return;
         }
         let Some(field) = self.field() else { return };
@@ -266,8 +313,31 @@ impl Flat<'_, '_> {
         }
     }
 
+    /// GELF 1.0 has a facility: syslog's by name or number, or any word of the program's.
+    fn is_gelf_facility(&self) -> bool {
+        self.found.is_gelf && self.path == "facility"
+    }
+
+    /// The field of an additional field of GELF, whose name has an underscore before it.
+    fn gelf_field(&mut self) -> Option<FieldId> {
+        let name = self.path.strip_prefix('_').unwrap_or_default();
+        if GELF_OWN.contains(&name) || matches!(name, "" | "event.ingested" | "event.sequence" | "@timestamp") || name.starts_with('_') {
+            return self.draft.vendor_field(&["gelf.", self.path]);
+        }
+        let alias = ALIASES.iter().find(|(known, _)| *known == name).map(|(_, field)| *field);
+        let ecs = GELF_NAMES.iter().find(|(known, _)| *known == name).map_or(name, |(_, ecs)| *ecs);
+        match alias.or_else(|| FieldId::find(ecs)) {
+            Some(field) if fields_of_ours(field) => self.draft.vendor_field(&["gelf.", name]),
+            Some(field) => Some(field),
+            None => self.draft.vendor_field(&[ecs]),
+        }
+    }
+
     /// The field of the present name; `None` where the value has no place.
     fn field(&mut self) -> Option<FieldId> {
+        if self.found.is_gelf && self.path.starts_with('_') {
+            return self.gelf_field();
+        }
         let alias = ALIASES.iter().find(|(name, _)| *name == self.path.as_str()).map(|(_, field)| *field);
         let field = match alias.or_else(|| FieldId::find(self.path)) {
             Some(field) if !fields_of_ours(field) => field,

@@ -42,7 +42,7 @@ use draft::Draft;
 
 use crate::event::{Defect, Event};
 use crate::fields;
-use crate::frame::{Frame, FrameKind, Marks, NewFrame};
+use crate::frame::{Frame, FrameKind, Marks, NewFrame, Transport};
 use crate::source::{Reading, SharedReadings};
 use crate::syslog::{self, Header};
 
@@ -142,6 +142,7 @@ pub fn decode(frame: &Frame, options: &Options) -> Option<Event> {
         }
     }
     let mut draft = Draft::new(event.line());
+    draft.is_gelf = received.transport == Transport::Gelf;
     match received.kind {
         FrameKind::Json => json_frame(&mut draft),
         _ => line_frame(&mut draft),

@@ -177,6 +177,11 @@ impl JournalWriter {
         Ok(answer)
     }
 
+    /// How much of the queue is in use.
+    pub fn queue_used_percent(&self) -> usize {
+        100 - self.room.available_permits().min(QUEUE_UNITS) * 100 / QUEUE_UNITS
+    }
+
     /// Ends the writer once everything queued is written.
     pub(super) fn stop(&self) {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();

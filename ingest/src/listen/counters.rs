@@ -137,10 +137,13 @@ pub enum Rejected {
     Proxy,
     /// A GELF message of whose parts some never came.
     Incomplete,
+    /// An HTTP request whose sender was told to repeat it later: his site has sent more than its limit, or the disk is
+    /// nearly full.
+    Later,
 }
 
 impl Rejected {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Empty,
         Self::Unauthorized,
         Self::TooLarge,
@@ -150,6 +153,7 @@ impl Rejected {
         Self::Protocol,
         Self::Proxy,
         Self::Incomplete,
+        Self::Later,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -163,6 +167,7 @@ impl Rejected {
             Self::Protocol => "protocol",
             Self::Proxy => "proxy",
             Self::Incomplete => "incomplete",
+            Self::Later => "later",
         }
     }
 }

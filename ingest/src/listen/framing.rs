@@ -42,6 +42,8 @@ pub struct Framer {
     nul_ends: Option<bool>,
     /// No counts here: what looks like one is text.
     lines_only: bool,
+    /// Nothing but NUL ends a message.
+    nul_only: bool,
     closed: bool,
 }
 
@@ -75,6 +77,11 @@ impl Framer {
     /// For bodies and files, where only LF ends a line and nothing is counted.
     pub fn lines() -> Self {
         Self { nul_ends: Some(false), lines_only: true, ..Self::default() }
+    }
+
+    /// For GELF, where only NUL ends a message and nothing is counted.
+    pub fn nul() -> Self {
+        Self { nul_only: true, ..Self::default() }
     }
 
     pub fn push(&mut self, bytes: &[u8]) {
@@ -127,7 +134,7 @@ impl Framer {
             return None;
         };
         self.searched = 0;
-        let opening = if self.lines_only { Opening::Line } else { opening(self.rest()) };
+        let opening = if self.lines_only || self.nul_only { Opening::Line } else { opening(self.rest()) };
         (self.mode, self.marks) = match opening {
             Opening::Undecided if !self.closed => return None,
             Opening::Undecided | Opening::Line if self.behind_count && first != b'<' => (Mode::Stray, Marks::COUNT),
@@ -147,6 +154,7 @@ impl Framer {
         let window = self.rest().get(..=PAYLOAD_BYTES_MAX).unwrap_or(self.rest());
         let unsearched = window.get(self.searched..).unwrap_or_default();
         let end = match self.nul_ends {
+            _ if self.nul_only => memchr::memchr(0, unsearched),
             Some(false) => memchr::memchr(b'\n', unsearched),
             Some(true) | None => memchr::memchr2(b'\n', 0, unsearched),
         };
@@ -311,9 +319,25 @@ fn starts_message(bytes: &[u8]) -> bool {
 }
 
 /// Where to cut so that no UTF-8 character is torn: at `limit`, or up to three bytes before.
-fn cut_at(bytes: &[u8], limit: usize) -> usize {
+pub(super) fn cut_at(bytes: &[u8], limit: usize) -> usize {
     let is_inside = |at: usize| bytes.get(at).is_some_and(|byte| byte & 0b1100_0000 == 0b1000_0000);
     (limit.saturating_sub(3)..=limit).rev().find(|at| !is_inside(*at)).unwrap_or(limit)
+}
+
+#[cfg(test)]
+mod nul_tests {
+    use super::*;
+
+    #[test]
+    fn only_nul_ends_a_message_where_it_is_the_only_delimiter() {
+        let mut framer = Framer::nul();
+        framer.push(b"{\n  \"a\": 1\n}\0\0\n5 <13>x\0<13>y\nz");
+        let mut next = || framer.next().map(|frame| String::from_utf8(frame.bytes.into()).unwrap());
+        assert_eq!([next(), next(), next()], [Some("{\n  \"a\": 1\n}".to_owned()), Some("5 <13>x".to_owned()), None]);
+        framer.close();
+        let last = framer.next().unwrap();
+        assert_eq!((last.bytes.as_ref(), last.marks), (&b"<13>y\nz"[..], Marks::TORN));
+    }
 }
 
 #[cfg(test)]

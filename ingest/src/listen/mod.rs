@@ -1,4 +1,4 @@
-//! Receiving: syslog over UDP, TCP and TLS, RELP, NetFlow over UDP, lines and JSON over HTTP. Receiving is urgent: a
+//! Receiving: syslog over UDP, TCP and TLS, RELP, GELF, NetFlow over UDP, lines and JSON over HTTP. Receiving is urgent: a
 //! frame is stamped, attributed to a site by who its sender is, and appended to the journal; nothing is parsed here and
 //! nothing is answered before it is on disk.
 
@@ -6,9 +6,11 @@ mod accept;
 mod certificate;
 mod counters;
 pub mod framing;
+mod gelf;
 mod http;
 mod keep;
 mod proxy;
+mod quota;
 mod relp;
 mod relp_frame;
 mod tcp;
@@ -28,14 +30,17 @@ pub use tokio_util::sync::CancellationToken;
 
 pub use accept::{Bounded, IdleStream, Peer, descriptors_raise};
 pub use counters::{CounterRow, Counters, Dropped, Listener, PEERS_MAX, PeerCounts, PerListener, ReceiveBuffer, Rejected};
+pub use quota::{Priority, QuotaConfig, SiteQuota};
 pub use tls::{TlsError, TlsFiles, certificate_end};
 
 use self::accept::{Accepting, Entry, Room};
+use self::quota::{Admission, Grant, Pressure, Quotas};
 use self::tls::ServerTls;
 use crate::body::{Prefix, Sender, SiteId, SiteTable};
+use crate::disk::{Level, Watermark};
 use crate::frame::{FrameKind, Marks, NewFrame, Transport};
 use crate::journal::{JournalWriter, Refused};
-use crate::time::{Clock, Timestamp};
+use crate::time::{Clock, Stopwatch, Timestamp};
 
 /// The receive buffer that is asked for where the configuration names none: a burst of 26,000 lines of 350 bytes in one
 /// second (DOMAIN.md, load B1) waits here while the journal syncs. The kernel counts about 1 KiB for such a datagram.
@@ -54,12 +59,16 @@ pub struct ListenConfig {
     pub http_token: Option<String>,
     /// 0 leaves the system's default.
     pub udp_receive_buffer_bytes: usize,
+    /// Sockets, each with its thread, that share a syslog or NetFlow address; 0 is one, too.
+    pub udp_sockets: usize,
+    /// How much each site may send.
+    pub quota: QuotaConfig,
+    /// How full the disk is: what is shed depends on it.
+    pub watermark: Watermark,
     /// What listeners over TLS need.
     pub tls: Option<TlsFiles>,
     /// From these addresses, and only from them, each TCP connection begins with a PROXY protocol header.
     pub proxies: Vec<Prefix>,
-    /// Sockets, each with its thread, that share a syslog or NetFlow address; 0 is one, too.
-    pub udp_sockets: usize,
 }
 
 /// The address of each listener. Of bound ones: with the port that the system chose where the configuration said 0.
@@ -72,9 +81,10 @@ impl fmt::Debug for ListenConfig {
             .field("addresses", &self.addresses)
             .field("http_token", &self.http_token.as_ref().map(|_| "…"))
             .field("udp_receive_buffer_bytes", &self.udp_receive_buffer_bytes)
+            .field("udp_sockets", &self.udp_sockets)
+            .field("quota", &self.quota)
             .field("tls", &self.tls)
             .field("proxies", &self.proxies)
-            .field("udp_sockets", &self.udp_sockets)
             .finish()
     }
 }
@@ -151,6 +161,8 @@ pub struct Bound {
     tls: Option<Arc<ServerTls>>,
     proxies: Arc<[Prefix]>,
     http_token: Option<String>,
+    quota: QuotaConfig,
+    watermark: Watermark,
     addresses: Addresses,
     limits: Limits,
 }
@@ -164,7 +176,6 @@ pub async fn bind(config: &ListenConfig) -> Result<Bound, ListenError> {
         return Err(ListenError::TokenEmpty);
     }
     let tls = config.tls.clone().map(ServerTls::open).transpose()?.map(Arc::new);
-    let (buffer_bytes, sockets) = (config.udp_receive_buffer_bytes, config.udp_sockets);
     let mut addresses = Addresses::default();
     let (mut udp, mut tcp) = (PerListener::default(), PerListener::default());
     for listener in Listener::ALL {
@@ -173,13 +184,14 @@ pub async fn bind(config: &ListenConfig) -> Result<Bound, ListenError> {
             return Err(ListenError::NoCertificate { listener: listener.as_str() });
         }
         if listener.is_udp() {
-            udp[listener] = open(listener, address, &mut addresses, |at| udp::open(listener, at, buffer_bytes, sockets))?;
+            udp[listener] = open(listener, address, &mut addresses, |at| udp::open(listener, at, config))?;
         } else {
             tcp[listener] = open(listener, address, &mut addresses, accept::open)?;
         }
     }
     let (proxies, http_token) = (config.proxies.clone().into(), config.http_token.clone());
-    Ok(Bound { udp, tcp, tls, proxies, http_token, addresses, limits: Limits::default() })
+    let (quota, watermark) = (config.quota.clone(), config.watermark.clone());
+    Ok(Bound { udp, tcp, tls, proxies, http_token, quota, watermark, addresses, limits: Limits::default() })
 }
 
 type Opened<S> = std::io::Result<(S, SocketAddr)>;
@@ -221,17 +233,19 @@ impl Bound {
         clock: Clock,
         shutdown: CancellationToken,
     ) {
-        let intake = Intake { journal, sites, counters, clock };
+        let quotas = Arc::new(Quotas::new(std::mem::take(&mut self.quota)));
+        let (watermark, watch) = (self.watermark.clone(), Stopwatch::start());
+        let intake = Intake { journal, sites, counters, clock, quotas, watermark, watch };
         let mut tasks = JoinSet::new();
-        for (listener, kind) in [(Listener::SyslogUdp, FrameKind::Line), (Listener::NetflowUdp, FrameKind::Flow)] {
-            if let Some(socket) = self.udp[listener].take() {
-                tasks.spawn(udp::run(socket, listener, kind, intake.clone(), shutdown.clone()));
+        for listener in [Listener::SyslogUdp, Listener::GelfUdp, Listener::NetflowUdp] {
+            if let Some(sockets) = self.udp[listener].take() {
+                tasks.spawn(udp::run(sockets, listener, intake.clone(), shutdown.clone()));
             }
         }
         let limits = self.limits;
         let room = Room::new(limits.tcp_connections, limits.tcp_connections_per_peer);
         let places = keep::places();
-        for listener in [Listener::SyslogTcp, Listener::SyslogTls] {
+        for listener in [Listener::SyslogTcp, Listener::SyslogTls, Listener::GelfTcp] {
             if let Some(accepting) = self.accepting(listener, &room, &intake) {
                 tasks.spawn(tcp::run(accepting, listener, intake.clone(), Arc::clone(&places), limits, shutdown.clone()));
             }
@@ -281,6 +295,10 @@ struct Intake {
     sites: Arc<RwLock<Arc<SiteTable>>>,
     counters: Arc<Counters>,
     clock: Clock,
+    quotas: Arc<Quotas>,
+    watermark: Watermark,
+    /// The time of the quotas: nobody sets it back.
+    watch: Stopwatch,
 }
 
 /// What all frames of one sender have in common at one moment.
@@ -299,19 +317,61 @@ impl Stamp {
     }
 }
 
+/// More than this of the journal's queue in use is pressure: what is loud is held to its share.
+const PRESSURE_PERCENT: usize = 50;
+/// The longest that a sender's turn is waited for before it is asked again: pressure passes.
+const TURN_PAUSE_MAX: Duration = Duration::from_secs(1);
+
 impl Intake {
+    fn site_table(&self) -> Arc<SiteTable> {
+        Arc::clone(&self.sites.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn pressure(&self) -> Pressure {
+        Pressure { queue: self.journal.queue_used_percent() > PRESSURE_PERCENT, disk: self.watermark.level() >= Level::Shed }
+    }
+
+    /// What of so many datagrams of a site is taken, and paid for.
+    fn grant(&self, site: SiteId, wanted: usize) -> Grant {
+        self.quotas.grant(site, self.site_table().name(site), wanted, self.watch.elapsed(), self.pressure())
+    }
+
+    /// Whether a sender's site may send more, for senders that are told or slowed down: asked before something of theirs
+    /// is read. What is read is paid for when it is appended.
+    fn admit(&self, sender: &Sender) -> Admission {
+        let sites = self.site_table();
+        let site = sites.attribute(sender);
+        self.quotas.admit(site, sites.name(site), self.watch.elapsed(), self.pressure())
+    }
+
+    /// Waits until a sender's site may send more. Dropping the future loses nothing.
+    async fn turn(&self, sender: &Sender) {
+        while let Admission::Wait(pause) | Admission::Shed(pause) = self.admit(sender) {
+            tokio::time::sleep(pause.min(TURN_PAUSE_MAX)).await;
+        }
+    }
+
+    fn spend(&self, site: SiteId, frames: usize) {
+        self.quotas.spend(site, self.site_table().name(site), frames, self.watch.elapsed(), self.pressure());
+    }
+
     fn stamp(&self, sender: &Sender, listener: Listener) -> Stamp {
-        let sites = Arc::clone(&self.sites.read().unwrap_or_else(PoisonError::into_inner));
+        let sites = self.site_table();
         Stamp { received_at: self.clock.now(), site: sites.attribute(sender), peer: sender.peer, transport: listener.transport() }
     }
 
-    /// Appends frames of a sender who waits for the answer, and counts them.
+    /// Appends frames of a sender who waits for the answer, counts them, and lets their site pay for them.
     ///
     /// # Errors
     /// The frames, which are not counted then.
     async fn append(&self, counts: &PeerCounts, frames: Vec<NewFrame>) -> Result<(), Refused> {
         let number = frames.len();
+        // All frames of an append are one sender's.
+        let site = frames.first().map(|frame| frame.site);
         let result = self.journal.append(frames).await;
+        if let (Some(site), Ok(_)) = (site, &result) {
+            self.spend(site, number);
+        }
         self.counters.set_journal_healthy(result.is_ok());
         result.map(|_| counts.stored(number))
     }

@@ -93,7 +93,7 @@ impl Session {
                     }
                     continue;
                 }
-                ready = timeout(patience, ready(&self.stream, &mut self.batch, places)), if !self.batch.is_full() => {
+                ready = ready(&self.stream, &self.dialog.intake, patience, &mut self.batch, places), if !self.batch.is_full() => {
                     match ready {
                         Ok(Ok(())) => {}
                         Ok(Err(_)) => break Ended::Gone,
@@ -194,10 +194,18 @@ impl Session {
     }
 }
 
-async fn ready(stream: &accept::Connection, batch: &mut Batch, places: &Places) -> std::io::Result<()> {
-    stream.readable().await?;
+/// As in `tcp`.
+async fn ready(
+    stream: &accept::Connection,
+    intake: &Intake,
+    patience: Duration,
+    batch: &mut Batch,
+    places: &Places,
+) -> Result<std::io::Result<()>, tokio::time::error::Elapsed> {
+    let readable = timeout(patience, stream.readable()).await?;
+    intake.turn(&stream.sender).await;
     batch.enter(places).await;
-    Ok(())
+    Ok(readable)
 }
 
 /// What is said in a session.

@@ -1,8 +1,9 @@
-//! Syslog over TCP and TLS: each connection is read in batches, and while one is brought to disk at most one more is
+//! Syslog over TCP and TLS, and GELF over TCP: each connection is read in batches, and while one is brought to disk at most one more is
 //! read. That is the only acknowledgement plain TCP has: a sender whose lines we cannot keep is slowed down, not lied to.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +33,8 @@ pub(super) async fn run(
         let counts = intake.counters.peer(stream.sender.peer, listener);
         let keeper = Keeper::new(intake.clone(), Arc::clone(&counts), stop.clone());
         let (intake, places, stop) = (intake.clone(), Arc::clone(&places), stop.clone());
-        let reading = Reading { stream, listener, framer: Framer::default(), counts, intake };
+        let framer = if listener == Listener::GelfTcp { Framer::nul() } else { Framer::default() };
+        let reading = Reading { stream, listener, framer, counts, intake };
         async move { serve(reading, keeper, &places, limits, &stop).await }
     };
     accepting.serve(limits.grace, shutdown, serve).await;
@@ -57,7 +59,7 @@ async fn serve(mut reading: Reading, mut keeper: Keeper, places: &Places, limits
                 }
                 continue;
             }
-            ready = timeout(patience, ready(&reading.stream, &mut batch, places)), if !batch.is_full() => {
+            ready = ready(&reading, patience, &mut batch, places), if !batch.is_full() => {
                 if !matches!(ready, Ok(Ok(()))) {
                     break;
                 }
@@ -79,10 +81,18 @@ async fn serve(mut reading: Reading, mut keeper: Keeper, places: &Places, limits
     let _ = finish(reading, keeper, batch, places).await;
 }
 
-async fn ready(stream: &accept::Connection, batch: &mut Batch, places: &Places) -> std::io::Result<()> {
-    stream.readable().await?;
+/// Waits until something is there, then until it may be read; only the sender's own time counts as his silence.
+async fn ready(
+    reading: &Reading,
+    patience: Duration,
+    batch: &mut Batch,
+    places: &Places,
+) -> Result<std::io::Result<()>, tokio::time::error::Elapsed> {
+    let readable = timeout(patience, reading.stream.readable()).await?;
+    // Before a place is held: a loud site must not hold those of others.
+    reading.intake.turn(&reading.stream.sender).await;
     batch.enter(places).await;
-    Ok(())
+    Ok(readable)
 }
 
 /// Keeps what has arrived and what was begun: a last line without its newline is a line.
@@ -147,7 +157,8 @@ impl Reading {
         let before = batch.frames.len();
         let stamp = self.intake.stamp(&self.stream.sender, self.listener);
         while let Some(frame) = self.framer.next() {
-            batch.push(stamp.frame(FrameKind::Line, frame.marks, frame.bytes));
+            let kind = if self.listener == Listener::GelfTcp { FrameKind::of_line(&frame.bytes) } else { FrameKind::Line };
+            batch.push(stamp.frame(kind, frame.marks, frame.bytes));
         }
         self.counts.received(batch.frames.len() - before);
     }

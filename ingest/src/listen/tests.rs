@@ -251,6 +251,109 @@ async fn a_datagram_of_the_greatest_length_is_whole_and_an_ipv4_sender_at_ipv6_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_sends_too_much_over_udp_loses_the_rest_and_over_tcp_waits() {
+    let loud = SiteQuota { rate: Some(2_000), priority: Priority::Normal };
+    let quota = QuotaConfig { rate: 0, sites: [("rathaus".to_owned(), loud)].into() };
+    let mut bench = Bench::start_as(ListenConfig { quota, udp_receive_buffer_bytes: 8 << 20, ..ListenConfig::default() }, |_| {}).await;
+    let mut stream = bench.tcp();
+    let lines: String = (0..11_500).map(|number| format!("<13>{number}\n")).collect();
+    let writer = tokio::task::spawn_blocking(move || {
+        stream.write_all(lines.as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        closed(&mut stream)
+    });
+    for (number, frame) in bench.frames(11_500).iter().enumerate() {
+        assert_eq!(frame.payload.as_ref(), format!("<13>{number}").as_bytes());
+    }
+    assert!(writer.await.unwrap());
+    // The account is empty now, whichever way it was spent.
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..20_000 {
+        sender.send_to(b"<13>more", bench.at[Listener::SyslogUdp].unwrap()).unwrap();
+    }
+    bench.stop().await;
+    bench.journal.close();
+    let rows = bench.counters.snapshot();
+    assert!(rows.iter().all(|row| row.unaccounted() == 0));
+    assert_eq!((rows[1].stored, rows[1].dropped.len()), (11_500, 0));
+    let (received, kernel) = (rows[0].received, bench.counters.kernel_dropped(Listener::SyslogUdp));
+    assert_eq!(received + kernel, 20_000);
+    assert!(matches!(rows[0].dropped[..], [(Dropped::RateLimited, 1..)]), "{:?}", rows[0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_nearly_full_disk_low_priorities_datagrams_are_dropped_and_others_told_to_come_later() {
+    let full = crate::disk::Space { total: 100 << 30, free: 5 << 30 };
+    let watermark = Watermark::default();
+    watermark.update(full, crate::disk::Thresholds::default());
+    let low = expect![[r"
+        syslog_udp received 1 stored 0 rejected [] dropped [(DiskFull, 1)]
+        http received 1 stored 0 rejected [(Later, 1)] dropped []"]];
+    let normal = expect![[r"
+        syslog_udp received 1 stored 1 rejected [] dropped []
+        http received 1 stored 1 rejected [] dropped []"]];
+    for (priority, status, expected) in [(Priority::Low, "429", low), (Priority::Normal, "200", normal)] {
+        let quota = QuotaConfig { rate: 0, sites: [("rathaus".to_owned(), SiteQuota { rate: None, priority })].into() };
+        let bench = Bench::start_as(ListenConfig { quota, watermark: watermark.clone(), ..ListenConfig::default() }, |_| {}).await;
+        UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"<13>x", bench.at[Listener::SyslogUdp].unwrap()).unwrap();
+        let answer = bench.post("", b"<13>x");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
+        expected.assert_eq(&bench.counts(received(2)).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gelf_over_udp_and_tcp() {
+    let mut config = ListenConfig::default();
+    for listener in [Listener::GelfUdp, Listener::GelfTcp] {
+        config.addresses[listener] = Some((Ipv4Addr::LOCALHOST, 0).into());
+    }
+    let mut bench = Bench::start_as(config, |_| {}).await;
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let at = bench.at[Listener::GelfUdp].unwrap();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(br#"{"short_message":"packed"}"#).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let (first, second) = gzip.split_at(20);
+    for datagram in [
+        br#"{"short_message":"plain"}"#.as_slice(),
+        b"no json",
+        b"",
+        &gzip,
+        &gzip[..25],
+        &[b"\x1e\x0f12345678\x01\x02", second].concat(),
+        &[b"\x1e\x0f87654321\x00\x02", first].concat(),
+        &[b"\x1e\x0f12345678\x00\x02", first].concat(),
+        b"\x1e\x0f12345678\x02\x02x",
+    ] {
+        udp.send_to(datagram, at).unwrap();
+    }
+    let shown = |frame: &NewFrame| format!("{} {:?} {}\n", frame.transport.as_str(), frame.kind, frame.payload.escape_ascii());
+    expect![[r#"
+        gelf Json {\"short_message\":\"plain\"}
+        gelf Line no json
+        gelf Json {\"short_message\":\"packed\"}
+        gelf Json {\"short_message\":\"packed\"}
+    "#]]
+    .assert_eq(&bench.frames(4).iter().map(shown).collect::<String>());
+    let mut tcp = TcpStream::connect(bench.at[Listener::GelfTcp].unwrap()).unwrap();
+    tcp.write_all(b"{\"short_message\":\n \"over\\ntcp\"}\0\0no json\0{\"short_message\":\"torn\"").unwrap();
+    tcp.shutdown(Shutdown::Write).unwrap();
+    expect![[r#"
+        gelf Json {\"short_message\":\n \"over\\ntcp\"}
+        gelf Line no json
+        gelf Line {\"short_message\":\"torn\"
+    "#]]
+    .assert_eq(&bench.frames(3).iter().map(shown).collect::<String>());
+    // At the end a message of which a part never came is given up.
+    bench.stop().await;
+    expect![[r#"
+        gelf_udp received 8 stored 4 rejected [(Empty, 1), (Unreadable, 1), (Protocol, 1), (Incomplete, 1)] dropped []
+        gelf_tcp received 3 stored 3 rejected [] dropped []"#]]
+    .assert_eq(&bench.counts(received(11)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn both_framings_over_one_connection_in_drips() {
     let mut bench = Bench::start().await;
     let mut stream = bench.tcp();

@@ -18,8 +18,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::framing::trim_end;
-use super::{Dropped, Intake, Listener, Opened, PeerCounts, ReceiveBuffer, Rejected, Stamp};
-use crate::body::Sender;
+use super::gelf::{self, Assembly};
+use super::quota::fair_shares;
+use super::{Dropped, Intake, ListenConfig, Listener, Opened, PeerCounts, ReceiveBuffer, Rejected, Stamp};
+use crate::body::{Sender, SiteId};
 use crate::frame::{FrameKind, Marks, NewFrame};
 use crate::journal::Refused;
 use crate::time::Stopwatch;
@@ -62,10 +64,12 @@ pub(super) struct Sockets {
     buffer: ReceiveBuffer,
 }
 
-/// Opens `number` sockets on one address. Several share it by `SO_REUSEPORT`: the kernel gives each sender's datagrams
-/// to one of them, so that their order stays.
-pub(super) fn open(listener: Listener, address: SocketAddr, buffer_bytes: usize, number: usize) -> Opened<Sockets> {
-    let number = number.max(1);
+/// Opens an address's sockets. Several share it by `SO_REUSEPORT`: the kernel gives each sender's datagrams to one of
+/// them, so that their order stays.
+pub(super) fn open(listener: Listener, address: SocketAddr, config: &ListenConfig) -> Opened<Sockets> {
+    // A sender may send the parts of a GELF message from several ports; they must meet.
+    let number = if listener == Listener::GelfUdp { 1 } else { config.udp_sockets.max(1) };
+    let buffer_bytes = config.udp_receive_buffer_bytes;
     let (mut sockets, mut at, mut given) = (Vec::with_capacity(number), address, u64::MAX);
     for _ in 0..number {
         let (socket, bytes) = open_one(at, buffer_bytes, number > 1)?;
@@ -104,7 +108,7 @@ fn open_one(address: SocketAddr, buffer_bytes: usize, shared: bool) -> std::io::
 }
 
 /// Receives until `shutdown`, a thread for each socket, then takes what is still in the sockets.
-pub(super) async fn run(sockets: Sockets, listener: Listener, kind: FrameKind, intake: Intake, shutdown: CancellationToken) {
+pub(super) async fn run(sockets: Sockets, listener: Listener, intake: Intake, shutdown: CancellationToken) {
     intake.counters.set_receive_buffer(listener, sockets.buffer);
     // Whoever drops this future ends the threads, too.
     let stop = shutdown.child_token();
@@ -112,7 +116,7 @@ pub(super) async fn run(sockets: Sockets, listener: Listener, kind: FrameKind, i
     let (running, mut ended) = mpsc::channel::<()>(1);
     let mut threads = Vec::new();
     for (number, socket) in sockets.sockets.into_iter().enumerate() {
-        let receiver = Receiver::new(socket, listener, kind, intake.clone());
+        let receiver = Receiver::new(socket, listener, intake.clone());
         let (stop, running) = (stop.clone(), running.clone());
         let thread = std::thread::Builder::new().name(format!("{}-{number}", listener.as_str())).spawn(move || {
             let _running = running;
@@ -133,10 +137,29 @@ pub(super) async fn run(sockets: Sockets, listener: Listener, kind: FrameKind, i
     }
 }
 
+/// What a listener's datagrams hold.
+enum Content {
+    Lines,
+    Flows,
+    Gelf(Box<Assembly>),
+}
+
+impl Content {
+    fn of(listener: Listener) -> Self {
+        match listener {
+            Listener::GelfUdp => Self::Gelf(Box::default()),
+            Listener::NetflowUdp => Self::Flows,
+            _ => Self::Lines,
+        }
+    }
+}
+
 struct Receiver {
     socket: UdpSocket,
     listener: Listener,
-    kind: FrameKind,
+    content: Content,
+    /// The time of what is assembled.
+    watch: Stopwatch,
     intake: Intake,
     buffer: Vec<u8>,
     /// Places for the next call: twice what the last one brought, for laying them out costs, too.
@@ -147,9 +170,9 @@ struct Receiver {
 }
 
 impl Receiver {
-    fn new(socket: UdpSocket, listener: Listener, kind: FrameKind, intake: Intake) -> Self {
-        let buffer = vec![0; SLOTS * SLOT_BYTES];
-        Self { socket, listener, kind, intake, buffer, slots: SLOTS_MIN, drops: Drops::default(), patience: PATIENCE }
+    fn new(socket: UdpSocket, listener: Listener, intake: Intake) -> Self {
+        let (content, watch, buffer) = (Content::of(listener), Stopwatch::start(), vec![0; SLOTS * SLOT_BYTES]);
+        Self { socket, listener, content, watch, intake, buffer, slots: SLOTS_MIN, drops: Drops::default(), patience: PATIENCE }
     }
 
     fn run(mut self, stop: &CancellationToken) {
@@ -164,6 +187,10 @@ impl Receiver {
                     std::thread::sleep(ERROR_PAUSE);
                 }
             }
+            if let Content::Gelf(assembly) = &mut self.content {
+                assembly.expire(self.watch.elapsed());
+                self.count_lost();
+            }
             if asked.elapsed() >= KERNEL_DROPS_EVERY {
                 self.ask_kernel();
                 asked = Stopwatch::start();
@@ -173,6 +200,10 @@ impl Receiver {
             if !matches!(self.batch(MsgFlags::MSG_DONTWAIT), Ok(taken) if taken > 0) {
                 break;
             }
+        }
+        if let Content::Gelf(assembly) = &mut self.content {
+            assembly.end();
+            self.count_lost();
         }
         self.ask_kernel();
     }
@@ -206,7 +237,7 @@ impl Receiver {
         let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(self.slots, Some(cmsg_space!(u32)));
         let places = self.buffer.chunks_exact_mut(SLOT_BYTES).take(self.slots);
         let mut places: Vec<_> = places.map(|place| [IoSliceMut::new(place)]).collect();
-        let mut taken = 0;
+        let (mut taken, now) = (0, self.watch.elapsed());
         for message in recvmmsg(self.socket.as_raw_fd(), &mut headers, &mut places, flags, None)? {
             taken += 1;
             for control in message.cmsgs().into_iter().flatten() {
@@ -216,22 +247,31 @@ impl Receiver {
             }
             // A datagram without bytes has no slice.
             let datagram = message.iovs().next().unwrap_or_default();
-            let sender = batch.sender(peer(message.address.as_ref()), &self.intake, self.listener);
-            // A flow datagram's zeros are content.
-            let payload = if self.kind == FrameKind::Flow { datagram } else { trim_end(datagram) };
-            batch.put(sender, self.kind, payload);
+            let peer = peer(message.address.as_ref());
+            let sender = batch.sender(peer, &self.intake, self.listener);
+            match &mut self.content {
+                Content::Lines => batch.put(sender, FrameKind::Line, Marks::default(), trim_end(datagram)),
+                // A flow datagram's zeros are content.
+                Content::Flows => batch.put(sender, FrameKind::Flow, Marks::default(), datagram),
+                Content::Gelf(assembly) => match assembly.put(peer, datagram, now) {
+                    Ok(None) => {}
+                    Ok(Some(message)) => gelf::parts(&message).for_each(|(kind, marks, part)| batch.put(sender, kind, marks, part)),
+                    Err(reason) => batch.reject(sender, reason),
+                },
+            }
         }
         self.slots = (taken * 2).clamp(SLOTS_MIN, SLOTS);
         Ok(taken)
     }
 
     /// The journal takes a batch as a whole or not at all. What it took is counted when it is on disk.
-    fn offer(&mut self, batch: Batch) {
+    fn offer(&mut self, mut batch: Batch) {
+        batch.senders.iter().for_each(|sender| sender.counts.received(sender.number));
+        batch.limit(&self.intake);
         let Batch { mut frames, senders, .. } = batch;
         if frames.is_empty() {
             return;
         }
-        senders.iter().for_each(|sender| sender.counts.received(sender.number));
         let senders: Arc<[FromSender]> = senders.into();
         let waiting = Stopwatch::start();
         loop {
@@ -248,6 +288,14 @@ impl Receiver {
         }
         self.patience = Duration::ZERO;
         senders.iter().for_each(|sender| sender.counts.dropped(Dropped::QueueFull, sender.number));
+    }
+
+    /// Messages of which some parts never came are one each.
+    fn count_lost(&mut self) {
+        let Content::Gelf(assembly) = &mut self.content else { return };
+        for peer in assembly.lost() {
+            self.intake.counters.peer(peer, self.listener).rejected(Rejected::Incomplete);
+        }
     }
 
     fn ask_kernel(&mut self) {
@@ -307,15 +355,53 @@ impl Batch {
         place
     }
 
-    fn put(&mut self, sender: usize, kind: FrameKind, payload: &[u8]) {
-        let Some(sender) = self.senders.get_mut(sender) else { return };
+    fn put(&mut self, sender: usize, kind: FrameKind, marks: Marks, payload: &[u8]) {
         if payload.is_empty() {
-            sender.counts.rejected(Rejected::Empty);
-            return;
+            return self.reject(sender, Rejected::Empty);
         }
+        let Some(sender) = self.senders.get_mut(sender) else { return };
         sender.number += 1;
         self.bytes += payload.len();
-        self.frames.push(sender.stamp.frame(kind, Marks::default(), payload.into()));
+        self.frames.push(sender.stamp.frame(kind, marks, payload.into()));
+    }
+
+    fn reject(&self, sender: usize, reason: Rejected) {
+        if let Some(sender) = self.senders.get(sender) {
+            sender.counts.rejected(reason);
+        }
+    }
+
+    /// Drops what sites sent beyond what they may. Within a site it is the loudest senders' that goes, the last first.
+    fn limit(&mut self, intake: &Intake) {
+        let mut sites: HashMap<SiteId, Vec<usize>> = HashMap::new();
+        for (place, sender) in self.senders.iter().enumerate().filter(|(_, sender)| sender.number > 0) {
+            sites.entry(sender.stamp.site).or_default().push(place);
+        }
+        // What each sender may keep, where it is less than what he sent.
+        let mut left: HashMap<IpAddr, usize> = HashMap::new();
+        for (site, places) in sites {
+            let wants: Vec<usize> = places.iter().filter_map(|place| self.senders.get(*place)).map(|sender| sender.number).collect();
+            let (wanted, grant) = (wants.iter().sum(), intake.grant(site, wants.iter().sum()));
+            if grant.taken >= wanted {
+                continue;
+            }
+            for (place, share) in places.iter().zip(fair_shares(&wants, grant.taken)) {
+                let Some(sender) = self.senders.get_mut(*place) else { continue };
+                sender.counts.dropped(grant.refused, sender.number - share);
+                sender.number = share;
+                left.insert(sender.stamp.peer, share);
+            }
+        }
+        if !left.is_empty() {
+            self.frames.retain(|frame| match left.get_mut(&frame.peer) {
+                None => true,
+                Some(0) => false,
+                Some(left) => {
+                    *left -= 1;
+                    true
+                }
+            });
+        }
     }
 }
 

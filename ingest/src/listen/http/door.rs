@@ -20,7 +20,7 @@ use super::unpack::Packing;
 use crate::body::Sender;
 use crate::frame::NewFrame;
 use crate::journal::Refused;
-use crate::listen::{Dropped, Intake, Listener, PeerCounts, Rejected, Stamp, token_hash};
+use crate::listen::{Admission, Dropped, Intake, Listener, PeerCounts, Rejected, Stamp, token_hash};
 
 /// What a request may carry; shippers send 1-10 MiB.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -97,6 +97,7 @@ impl Door {
         parse: impl FnOnce(Packing, &[u8], Stamp) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<Parsed<T>, Refusal> {
         let sender = self.known(sender, request.headers())?;
+        self.admitted(&sender)?;
         let packing = Packing::of(request.headers())?;
         if content_length(request.headers()).is_some_and(|bytes| bytes > BODY_BYTES_MAX as u64) {
             return Err(body_too_large());
@@ -136,6 +137,18 @@ impl Door {
         }
         let problem = Problem::new(StatusCode::UNAUTHORIZED, "send the collector's token: Authorization: Bearer …");
         Err((Rejected::Unauthorized, problem.with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))))
+    }
+
+    /// # Errors
+    /// For one whose site has sent more than it may, before anything of the body is read.
+    fn admitted(&self, sender: &Sender) -> Result<(), Refusal> {
+        let (pause, why) = match self.intake.admit(sender) {
+            Admission::Take => return Ok(()),
+            Admission::Wait(pause) => (pause, "your site has sent more than it may: send it again later"),
+            Admission::Shed(pause) => (pause, "the disk is nearly full and your site is of low priority: send it again later"),
+        };
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, why);
+        Err((Rejected::Later, problem.with(header::RETRY_AFTER, HeaderValue::from(pause.as_secs() + 1))))
     }
 
     async fn read(&self, mut body: Body) -> Result<Held, Refusal> {
