@@ -25,6 +25,8 @@ pub const GRACE: Duration = Duration::from_secs(10);
 const PAGE_CONNECTIONS_MAX: usize = 400;
 /// How long a connection may say nothing, be it a header that does not end or one kept alive.
 const PAGE_IDLE: Duration = Duration::from_secs(30);
+/// Each connection is a descriptor: 12,000 streams, 1,000 over HTTP, the pages', and the stores' files.
+const DESCRIPTORS_WANTED: u64 = 16_000;
 const SMTP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running server.
@@ -109,6 +111,13 @@ impl Server {
 /// # Errors
 /// What kept the server from starting.
 pub fn serve(dir: &Path, config: &Config, clock: &ingest::time::Clock) -> Result<()> {
+    match listen::descriptors_raise() {
+        Ok(descriptors) if descriptors < DESCRIPTORS_WANTED => {
+            tracing::warn!(descriptors, "too few for all connections: raise LimitNOFILE")
+        }
+        Ok(descriptors) => tracing::info!(descriptors, "allowed"),
+        Err(error) => tracing::warn!(%error, "the number of descriptors cannot be raised"),
+    }
     let runtime = runtime()?;
     let node = Node::open(dir, config, clock)?;
     let settings = Settings { secure: config.web.base_url.starts_with("https://"), ..Settings::default() };

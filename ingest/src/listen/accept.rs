@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
 
 use super::tls::ServerTls;
 use super::{Counters, Listener, Opened, Rejected, proxy, tls};
@@ -175,6 +176,42 @@ impl Accepting {
                 }
             }
         }
+    }
+}
+
+impl Accepting {
+    /// Serves each connection in a task of its own until `shutdown`; then they have `grace` to finish.
+    pub(super) async fn serve<F, S>(mut self, grace: Duration, shutdown: CancellationToken, serve: F)
+    where
+        F: Fn(Connection) -> S,
+        S: Future<Output = ()> + Send + 'static,
+    {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                Some(ended) = connections.join_next(), if !connections.is_empty() => report(&ended),
+                connection = self.accept() => {
+                    connections.spawn(serve(connection));
+                }
+            }
+        }
+        let listener = self.door.listener();
+        drop(self);
+        let finish = async {
+            while let Some(ended) = connections.join_next().await {
+                report(&ended);
+            }
+        };
+        if timeout(grace, finish).await.is_err() {
+            tracing::warn!(listener, connections = connections.len(), "connections cut at shutdown: their last lines were not kept");
+        }
+    }
+}
+
+fn report(ended: &Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a connection's task ended by itself");
     }
 }
 

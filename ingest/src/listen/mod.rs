@@ -7,7 +7,10 @@ mod certificate;
 mod counters;
 pub mod framing;
 mod http;
+mod keep;
 mod proxy;
+mod relp;
+mod relp_frame;
 mod tcp;
 mod tls;
 mod udp;
@@ -109,6 +112,8 @@ struct Limits {
     /// A sender that says nothing for a day has gone; closing earlier would cost a quiet sender the first line it
     /// writes afterwards. Dead peers are found by keep-alive within two minutes.
     tcp_idle: Duration,
+    /// How long one message may take to come: what trickles is kept as far as it came, and its connection closed.
+    tcp_frame: Duration,
     /// Of HTTP and HTTPS together.
     http_connections: usize,
     /// Of one address: the fourth part, since a shipper opens a few dozen and a proxy may stand for many.
@@ -128,6 +133,7 @@ impl Default for Limits {
             tcp_connections_per_peer: 1_200,
             opening: Duration::from_secs(30),
             tcp_idle: Duration::from_secs(24 * 60 * 60),
+            tcp_frame: Duration::from_secs(5 * 60),
             http_connections: 1_000,
             http_connections_per_peer: 250,
             http_idle: Duration::from_secs(75),
@@ -224,10 +230,19 @@ impl Bound {
         }
         let limits = self.limits;
         let room = Room::new(limits.tcp_connections, limits.tcp_connections_per_peer);
+        let places = keep::places();
         for listener in [Listener::SyslogTcp, Listener::SyslogTls] {
             if let Some(accepting) = self.accepting(listener, &room, &intake) {
-                tasks.spawn(tcp::run(accepting, listener, intake.clone(), limits, shutdown.clone()));
+                tasks.spawn(tcp::run(accepting, listener, intake.clone(), Arc::clone(&places), limits, shutdown.clone()));
             }
+        }
+        for listener in [Listener::Relp, Listener::RelpTls] {
+            if let Some(accepting) = self.accepting(listener, &room, &intake) {
+                tasks.spawn(relp::run(accepting, listener, intake.clone(), Arc::clone(&places), limits, shutdown.clone()));
+            }
+        }
+        if let Some(server) = self.tls.clone() {
+            tasks.spawn(tls::watch(server, shutdown.clone()));
         }
         let room = Room::new(limits.http_connections, limits.http_connections_per_peer);
         let shared = http::Shared { token: self.http_token.take(), room: http::Room::default() };

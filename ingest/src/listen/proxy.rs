@@ -113,3 +113,71 @@ async fn v1(stream: &mut (impl AsyncRead + Unpin), head: &[u8]) -> Result<Header
         _ => Err(ProxyError::Broken),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    /// What a stream's beginning says, and what is left of it for the listener.
+    async fn check(stream: &[u8], expected: Expect) {
+        let mut rest = stream;
+        let said = match read(&mut rest).await {
+            Ok(None) => "closed".to_owned(),
+            Ok(Some(Header { client })) => {
+                let client = client.map_or("its own".to_owned(), |client| client.to_string());
+                format!("{client}, then {:?}", rest.escape_ascii().to_string())
+            }
+            Err(error) => error.to_string(),
+        };
+        expected.assert_eq(&said);
+    }
+
+    fn v2(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
+        let len = u16::try_from(rest.len()).unwrap().to_be_bytes();
+        [SIGNATURE.as_slice(), &[command, family], &len, rest, b"<13>"].concat()
+    }
+
+    const V4: [u8; 12] = [192, 0, 2, 7, 10, 0, 0, 1, 0x80, 0, 2, 2];
+
+    #[tokio::test]
+    async fn version_2() {
+        check(&v2(0x21, 0x11, &V4), expect![[r#"192.0.2.7, then "<13>""#]]).await;
+        let v6 = [&Ipv6Addr::LOCALHOST.octets()[..], &[0; 16], &[0; 4]].concat();
+        check(&v2(0x21, 0x21, &v6), expect![[r#"::1, then "<13>""#]]).await;
+        let mapped = [&"::ffff:192.0.2.8".parse::<Ipv6Addr>().unwrap().octets()[..], &[0; 20]].concat();
+        check(&v2(0x21, 0x21, &mapped), expect![[r#"192.0.2.8, then "<13>""#]]).await;
+        // With what a proxy adds (a checksum, a name), as a health check, over a socket of its machine.
+        check(&v2(0x21, 0x11, &[&V4[..], &[3, 0, 4, 1, 2, 3, 4, 2, 0, 1, b'x']].concat()), expect![[r#"192.0.2.7, then "<13>""#]]).await;
+        check(&v2(0x20, 0x00, &[]), expect![[r#"its own, then "<13>""#]]).await;
+        check(&v2(0x21, 0x00, &[]), expect![[r#"its own, then "<13>""#]]).await;
+        check(&v2(0x21, 0x31, &[0; 216]), expect![[r#"its own, then "<13>""#]]).await;
+    }
+
+    #[tokio::test]
+    async fn version_1() {
+        check(b"PROXY TCP4 192.0.2.7 10.0.0.1 4711 514\r\n<13>", expect![[r#"192.0.2.7, then "<13>""#]]).await;
+        check(b"PROXY TCP6 2001:db8::7 2001:db8::1 4711 514\r\n<13>", expect![[r#"2001:db8::7, then "<13>""#]]).await;
+        check(b"PROXY UNKNOWN\r\n<13>", expect![[r#"its own, then "<13>""#]]).await;
+        check(b"PROXY UNKNOWN ff::1 ff::2 1 2\r\n", expect![[r#"its own, then """#]]).await;
+    }
+
+    #[tokio::test]
+    async fn what_is_no_header() {
+        check(b"", expect!["closed"]).await;
+        check(b"<13>a line without any header\n", expect!["the proxy sent no header"]).await;
+        check(b"PROXIED TCP4 192.0.2.7\r\n", expect!["the proxy sent no header"]).await;
+        check(b"PROXY TCP4 2001:db8::7 2001:db8::1 4711 514\r\n", expect!["the proxy's header is broken"]).await;
+        check(b"PROXY TCP4 192.0.2.7 10.0.0.1 4711\r\n", expect!["the proxy's header is broken"]).await;
+        check(b"PROXY TCP4 host 10.0.0.1 4711 514\r\n", expect!["the proxy's header is broken"]).await;
+        check(&[&b"PROXY TCP4 "[..], &[b'1'; 200]].concat(), expect!["the proxy's header announces 108 bytes"]).await;
+        check(&v2(0x21, 0x11, &V4[..11]), expect!["the proxy's header is broken"]).await;
+        check(&v2(0x21, 0x41, &V4), expect!["the proxy's header is broken"]).await;
+        check(&v2(0x11, 0x11, &V4), expect!["the proxy's header is broken"]).await;
+        check(&v2(0x22, 0x11, &V4), expect!["the proxy's header is broken"]).await;
+        check(&v2(0x21, 0x11, &[0; 4_097]), expect!["the proxy's header announces 4097 bytes"]).await;
+        check(&v2(0x21, 0x11, &V4)[..20], expect!["the proxy's header broke off"]).await;
+        check(&SIGNATURE[..5], expect!["the proxy's header broke off"]).await;
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -11,9 +11,14 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
 use super::certificate;
 use crate::time::Timestamp;
 
+/// How soon a changed file is in use. Authorities give certificates for months.
+const RELOAD_EVERY: Duration = Duration::from_secs(30);
 /// Names taken from one client certificate: a certificate for hundreds of names is no sender's.
 const NAMES_MAX: usize = 100;
 /// RFC 1035, 2.3.4.
@@ -81,6 +86,24 @@ impl ServerTls {
         let config = config(&self.files)?;
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = config;
         Ok(true)
+    }
+}
+
+/// Keeps the settings in step with their files: every 30 seconds, and at once on SIGHUP.
+pub(super) async fn watch(server: Arc<ServerTls>, shutdown: CancellationToken) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(RELOAD_EVERY) => {}
+            _ = hangup.recv() => {}
+        }
+        let server = Arc::clone(&server);
+        match tokio::task::spawn_blocking(move || server.reload()).await {
+            Ok(Ok(true)) => tracing::info!("the changed TLS files are in use for new connections"),
+            Ok(Err(error)) => tracing::error!(%error, "the changed TLS files cannot be used: the old ones stay"),
+            Ok(Ok(false)) | Err(_) => {}
+        }
     }
 }
 

@@ -15,13 +15,11 @@ pub(super) struct Batch {
     frames: Vec<NewFrame>,
     bytes: usize,
     cut: usize,
-    /// The next frame goes on with a line that was cut.
-    in_long: bool,
 }
 
 impl Batch {
     pub(super) fn new(stamp: Stamp) -> Self {
-        Self { stamp, frames: Vec::new(), bytes: 0, cut: 0, in_long: false }
+        Self { stamp, frames: Vec::new(), bytes: 0, cut: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -51,18 +49,13 @@ impl Batch {
     /// Takes what a framer has ready. Blank lines are nothing.
     pub(super) fn take(&mut self, framer: &mut Framer) -> Result<(), Refusal> {
         while let Some(frame) = framer.next() {
-            let is_rest = std::mem::replace(&mut self.in_long, frame.cut);
-            if !is_rest && !frame.cut && frame.bytes.trim_ascii().is_empty() {
+            let (is_rest, is_cut) = (frame.marks.has(Marks::REST), frame.marks.has(Marks::CUT));
+            if !is_rest && !is_cut && frame.bytes.trim_ascii().is_empty() {
                 continue;
             }
-            self.cut += usize::from(frame.cut && !is_rest);
-            let (kind, marks) = match (is_rest, frame.cut) {
-                (false, false) => (FrameKind::of_line(&frame.bytes), Marks::default()),
-                (false, true) => (FrameKind::Line, Marks::CUT),
-                (true, false) => (FrameKind::Line, Marks::REST),
-                (true, true) => (FrameKind::Line, Marks::CUT.and(Marks::REST)),
-            };
-            self.push(kind, marks, frame.bytes)?;
+            self.cut += usize::from(is_cut && !is_rest);
+            let kind = if is_rest || is_cut { FrameKind::Line } else { FrameKind::of_line(&frame.bytes) };
+            self.push(kind, frame.marks, frame.bytes)?;
         }
         Ok(())
     }
