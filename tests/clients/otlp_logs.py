@@ -16,7 +16,7 @@ url, number, *token = sys.argv[1:]
 headers = {"Authorization": f"Bearer {token[0]}"} if token else None
 exporter = OTLPLogExporter(endpoint=f"{url}/v1/logs", headers=headers, compression=Compression.Gzip)
 provider = LoggerProvider(resource=Resource({"service.name": "client", "host.name": "client"}))
-provider.add_log_record_processor(BatchLogRecordProcessor(exporter, max_queue_size=int(number) + 1))
+provider.add_log_record_processor(BatchLogRecordProcessor(exporter, max_queue_size=max(int(number), 2048)))
 logger = logging.getLogger("client")
 logger.propagate = False
 logger.setLevel(logging.INFO)
