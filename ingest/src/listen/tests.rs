@@ -16,7 +16,8 @@ mod http;
 /// Long enough for a loaded machine; a test waits this long only when it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running receiver. Its sites: loopback is "rathaus" (7), and who shows the token `bauamt-geheim` is "bauamt" (8).
+/// A running receiver. Its sites: loopback is "rathaus" (7), and who shows the token
+/// `bauamt-geheim` or a certificate for shipper.bauamt.example is "bauamt" (8).
 pub(super) struct Bench {
     pub(super) journal: Journal,
     reader: JournalReader,
@@ -63,6 +64,7 @@ impl Bench {
             id: SiteId(crate::id::Ulid(8)),
             name: "bauamt".into(),
             prefixes: vec![],
+            certificates: vec!["shipper.bauamt.example".into()],
             tokens: vec![token_hash("bauamt-geheim")],
             ..site.clone()
         };

@@ -54,9 +54,8 @@ impl Batch {
                 continue;
             }
             self.cut += usize::from(is_cut && !is_rest);
-            let marks = frame.marks;
             let kind = if is_rest || is_cut { FrameKind::Line } else { FrameKind::of_line(&frame.bytes) };
-            self.push(kind, marks, frame.bytes)?;
+            self.push(kind, frame.marks, frame.bytes)?;
         }
         Ok(())
     }

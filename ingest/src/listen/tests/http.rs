@@ -1,6 +1,10 @@
 //! The protocols over HTTP: Elastic's bulk API, OpenTelemetry's logs, tokens, and what slow or hostile requests meet.
 
+use std::path::Path;
+
 use prost::Message as _;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::PrivatePkcs8KeyDer;
 
 use super::*;
 
@@ -319,4 +323,79 @@ async fn a_connection_serves_many_requests_and_ends_with_the_shutdown() {
     assert_eq!(bench.lines(3), "0\n1\n2");
     bench.stop().await;
     assert!(closed(&mut stream));
+}
+
+/// An authority in `dir`, the server's certificate, and a client's connection with the sender's certificate or without.
+struct Pki {
+    files: TlsFiles,
+    authority: rcgen::Certificate,
+    sender: (rcgen::Certificate, KeyPair),
+}
+
+impl Pki {
+    fn new(dir: &Path) -> Self {
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let authority = params.self_signed(&key).unwrap();
+        let issuer = Issuer::new(params, key);
+        let signed = |name: &str| {
+            let key = KeyPair::generate().unwrap();
+            (CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &issuer).unwrap(), key)
+        };
+        let ((server, server_key), sender) = (signed("localhost"), signed("shipper.bauamt.example"));
+        let put = |name: &str, text: String| {
+            let path = dir.join(name);
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let files = TlsFiles {
+            certificate: put("tls.pem", server.pem()),
+            key: put("tls.key", server_key.serialize_pem()),
+            client_ca: Some(put("ca.pem", authority.pem())),
+            clients_required: true,
+        };
+        Self { files, authority, sender }
+    }
+
+    /// Sends a request, gives the answer; an error where the server does not let us in.
+    fn request(&self, at: SocketAddr, with_certificate: bool, request: &[u8]) -> std::io::Result<String> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.authority.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_root_certificates(roots);
+        let (certificate, key) = &self.sender;
+        let config = if with_certificate {
+            let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+            config.with_client_auth_cert(vec![certificate.der().clone()], key.into()).unwrap()
+        } else {
+            config.with_no_client_auth()
+        };
+        let connection = rustls::ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
+        let stream = TcpStream::connect(at)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut stream = rustls::StreamOwned::new(connection, stream);
+        stream.write_all(request)?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tls_the_certificate_says_whose_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let pki = Pki::new(dir.path());
+    let mut config = ListenConfig { tls: Some(pki.files.clone()), ..ListenConfig::default() };
+    config.addresses[Listener::Https] = Some((Ipv4Addr::LOCALHOST, 0).into());
+    let mut bench = Bench::start_as(config, |_| {}).await;
+    let at = bench.at[Listener::Https].unwrap();
+    let request = b"POST /_bulk HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 15\r\n\r\n{\"index\":{}}\n{}";
+    let answer = tokio::task::block_in_place(|| pki.request(at, true, request)).unwrap();
+    assert_eq!(status(&answer), "200", "{answer}");
+    let frame = bench.frames(1).remove(0);
+    assert_eq!((frame.site, frame.transport), (SiteId(crate::id::Ulid(8)), Transport::Http));
+    assert!(tokio::task::block_in_place(|| pki.request(at, false, request)).is_err());
+    expect!["https received 2 stored 1 rejected [(Handshake, 1)] dropped []"].assert_eq(&bench.counts(received(2)).await);
 }
