@@ -320,4 +320,6 @@ impl Intake {
 #[cfg(test)]
 mod measure;
 #[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
 mod tests;
