@@ -98,7 +98,6 @@ impl Parser {
     ///
     /// # Errors
     /// What is wrong with the stream; there is nothing to be had of it any more.
-    #[expect(clippy::should_implement_trait, reason = "after a push it goes on: no iterator")]
     pub(super) fn next(&mut self) -> Result<Option<Part>, RelpError> {
         let (head, marks) = match self.head.take() {
             Some(begun) => begun,
