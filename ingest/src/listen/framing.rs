@@ -458,6 +458,17 @@ mod tests {
     }
 
     #[test]
+    fn an_endless_line_takes_no_memory() {
+        let (mut framer, mut bytes) = (Framer::default(), 0);
+        for _ in 0..4_096 {
+            framer.push(&[b'x'; 16 * 1024]);
+            bytes += std::iter::from_fn(|| framer.next()).map(|frame| frame.bytes.len()).sum::<usize>();
+            assert!(framer.buffer.capacity() <= 4 * PAYLOAD_BYTES_MAX, "{}", framer.buffer.capacity());
+        }
+        assert!(bytes > 63 << 20);
+    }
+
+    #[test]
     fn a_cut_tears_no_character() {
         let long = "ü".repeat(PAYLOAD_BYTES_MAX);
         let parts = frames(&[long.as_bytes()]);

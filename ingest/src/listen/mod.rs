@@ -380,4 +380,6 @@ impl Intake {
 #[cfg(test)]
 mod measure;
 #[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
 mod tests;

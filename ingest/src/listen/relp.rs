@@ -225,7 +225,7 @@ impl Dialog {
         let over = self.frames(batch, answers).unwrap_or_else(|error| {
             self.counts.rejected(Rejected::Protocol);
             tracing::debug!(listener = self.listener.as_str(), %error, "a RELP session is broken off");
-            answer(answers, self.parser.txnr(), &format!("500 {error}"));
+            answer(answers, self.parser.current(), &format!("500 {error}"));
             true
         });
         self.counts.received(batch.frames.len() - before);

@@ -63,8 +63,10 @@ pub(super) struct Parser {
     taken: usize,
     /// The frame whose data are coming: what of it is still to come, and how its next part is marked.
     head: Option<(Head, Marks)>,
-    /// The number of the last frame; 0 before the first.
+    /// The number of the last frame in order; 0 before the first.
     txnr: u32,
+    /// Whom an error is about.
+    current: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,9 +83,10 @@ impl Parser {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The number of the last frame that was begun in order.
-    pub(super) fn txnr(&self) -> u32 {
-        self.txnr
+    /// The number of the frame that is being read, or that was expected where none can be read: an error is answered
+    /// to it.
+    pub(super) fn current(&self) -> u32 {
+        self.current
     }
 
     /// Whether a part of a frame has come.
@@ -95,7 +98,6 @@ impl Parser {
     ///
     /// # Errors
     /// What is wrong with the stream; there is nothing to be had of it any more.
-    #[expect(clippy::should_implement_trait, reason = "after a push it goes on: no iterator")]
     pub(super) fn next(&mut self) -> Result<Option<Part>, RelpError> {
         let (head, marks) = match self.head.take() {
             Some(begun) => begun,
@@ -131,16 +133,18 @@ impl Parser {
             (self.buffer, self.taken) = (Vec::new(), 0);
             return Ok(None);
         }
+        let expected = if self.txnr == TXNR_MAX { 1 } else { self.txnr + 1 };
+        self.current = expected;
         let (behind, head) = match header(rest) {
             Ok(parsed) => parsed,
             Err(nom::Err::Incomplete(_)) => return Ok(None),
             Err(_) => return Err(RelpError::NoFrame),
         };
+        self.current = head.txnr;
         let max = if head.command == Command::Syslog { MESSAGE_BYTES_MAX } else { OFFERS_BYTES_MAX };
         if head.len > max {
             return Err(RelpError::TooLong { len: head.len, max });
         }
-        let expected = if self.txnr == TXNR_MAX { 1 } else { self.txnr + 1 };
         if head.txnr != expected {
             return Err(RelpError::OutOfOrder { expected, got: head.txnr });
         }
@@ -207,9 +211,15 @@ mod tests {
 
     #[test]
     fn a_session_as_rsyslog_speaks_it() {
+        let offers = "relp_version=0\nrelp_software=librelp,1.11.0,http://librelp.adiscon.com\ncommands=syslog";
+        let open = format!("1 open {} {offers}\n", offers.len());
         check(
-            "1 open 85 relp_version=0\nrelp_software=librelp,1.11.0,http://librelp.adiscon.com\ncommands=syslog\n2 syslog 7 <13>one\n3 syslog 8 <13>two\n\n4 close 0\n",
-            expect!["! the frame does not end where its length says"],
+            &format!("{open}2 syslog 7 <13>one\n3 syslog 8 <13>two\n\n4 close 0\n"),
+            expect![[r#"
+            1 Open relp_version=0\nrelp_software=librelp,1.11.0,http://librelp.adiscon.com\ncommands=syslog
+            2 Syslog <13>one
+            3 Syslog <13>two\n
+            4 Close "#]],
         );
     }
 

@@ -14,16 +14,16 @@ use crate::time::Timestamp;
 mod http;
 
 /// Long enough for a loaded machine; a test waits this long only when it fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running receiver. Its sites: loopback is "rathaus" (7), and who shows the token
-/// `bauamt-geheim` or a certificate for shipper.bauamt.example is "bauamt" (8).
+/// A running receiver. Its sites: loopback is "rathaus" (7); who shows the token `bauamt-geheim` or a certificate for
+/// shipper.bauamt.example is "bauamt" (8); 192.0.2.0/24 and a certificate are "bauhof" (9).
 pub(super) struct Bench {
     pub(super) journal: Journal,
     reader: JournalReader,
     pub(super) counters: Arc<Counters>,
     pub(super) at: Addresses,
-    shutdown: CancellationToken,
+    pub(super) shutdown: CancellationToken,
     running: tokio::task::JoinHandle<()>,
     _dir: tempfile::TempDir,
 }
@@ -43,7 +43,7 @@ impl Bench {
         Self::start_as(config, limit).await
     }
 
-    async fn start_as(mut config: ListenConfig, limit: impl FnOnce(&mut Limits)) -> Self {
+    pub(super) async fn start_as(mut config: ListenConfig, limit: impl FnOnce(&mut Limits)) -> Self {
         let anywhere = Some((Ipv4Addr::LOCALHOST, 0).into());
         for listener in [Listener::SyslogUdp, Listener::SyslogTcp, Listener::Http, Listener::NetflowUdp] {
             config.addresses[listener] = config.addresses[listener].or(anywhere);
@@ -68,7 +68,14 @@ impl Bench {
             tokens: vec![token_hash("bauamt-geheim")],
             ..site.clone()
         };
-        let sites = Arc::new(RwLock::new(Arc::new(SiteTable::new(vec![site, bauamt]))));
+        let bauhof = Site {
+            id: SiteId(crate::id::Ulid(9)),
+            name: "bauhof".into(),
+            prefixes: vec!["192.0.2.0/24".parse().unwrap()],
+            certificates: vec!["collector.bauhof.example".into()],
+            ..site.clone()
+        };
+        let sites = Arc::new(RwLock::new(Arc::new(SiteTable::new(vec![site, bauamt, bauhof]))));
         let (counters, shutdown, at) = (Arc::new(Counters::default()), CancellationToken::new(), bound.addresses());
         let clock = Clock::manual(Timestamp(1_795_000_000_000));
         let running = tokio::spawn(bound.run(journal.writer(), sites, Arc::clone(&counters), clock, shutdown.clone()));
@@ -77,7 +84,7 @@ impl Bench {
     }
 
     /// The next frames, when so many have arrived.
-    fn frames(&mut self, number: usize) -> Vec<NewFrame> {
+    pub(super) fn frames(&mut self, number: usize) -> Vec<NewFrame> {
         tokio::task::block_in_place(|| {
             let mut frames: Vec<Frame> = Vec::new();
             while frames.len() < number {
@@ -88,7 +95,7 @@ impl Bench {
         })
     }
 
-    fn lines(&mut self, number: usize) -> String {
+    pub(super) fn lines(&mut self, number: usize) -> String {
         let lines: Vec<_> = self.frames(number).iter().map(|frame| frame.payload.escape_ascii().to_string()).collect();
         lines.join("\n")
     }
@@ -126,7 +133,7 @@ impl Bench {
     }
 
     /// The counts as text. Counting follows the answer, so it is waited for.
-    async fn counts(&self, settled: impl Fn(&[CounterRow]) -> bool) -> String {
+    pub(super) async fn counts(&self, settled: impl Fn(&[CounterRow]) -> bool) -> String {
         for _ in 0..3_000 {
             let rows = self.counters.snapshot();
             if settled(&rows) && rows.iter().all(|row| row.unaccounted() == 0) {
@@ -147,12 +154,12 @@ impl Bench {
     }
 }
 
-fn received(number: u64) -> impl Fn(&[CounterRow]) -> bool {
+pub(super) fn received(number: u64) -> impl Fn(&[CounterRow]) -> bool {
     move |rows| rows.iter().map(|row| row.received).sum::<u64>() == number
 }
 
 /// Waits until the other side has closed.
-fn closed(stream: &mut TcpStream) -> bool {
+pub(super) fn closed(stream: &mut TcpStream) -> bool {
     tokio::task::block_in_place(|| match stream.read(&mut [0; 16]) {
         Ok(len) => len == 0,
         Err(error) => error.kind() != ErrorKind::WouldBlock,

@@ -184,3 +184,200 @@ pub(super) fn client_names(chain: Option<&[CertificateDer<'_>]>) -> Vec<String> 
     }
     names
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::io::ErrorKind;
+
+    use expect_test::{Expect, expect};
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd};
+    use rustls::{ClientConfig, ClientConnection, ServerConnection, SupportedProtocolVersion, version};
+
+    use super::*;
+
+    /// Somebody who signs certificates.
+    pub(in super::super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+    /// A certificate and its key, PEM.
+    pub(in super::super) struct Pair {
+        pub(in super::super) certificate: String,
+        pub(in super::super) key: String,
+    }
+
+    impl Authority {
+        pub(in super::super) fn new(name: &str) -> Self {
+            let mut params = CertificateParams::new(vec![]).unwrap();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.distinguished_name.push(DnType::CommonName, name);
+            Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+        }
+
+        pub(in super::super) fn pem(&self) -> String {
+            self.0.pem()
+        }
+
+        pub(in super::super) fn signs(&self, names: &[&str], until_year: i32) -> Pair {
+            let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap();
+            params.not_before = date_time_ymd(2001, 1, 1);
+            params.not_after = date_time_ymd(until_year, 1, 1);
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+            let key = KeyPair::generate().unwrap();
+            Pair { certificate: params.signed_by(&key, &self.0).unwrap().pem(), key: key.serialize_pem() }
+        }
+
+        /// A client that trusts this authority and shows that certificate.
+        pub(in super::super) fn client(&self, shown: Option<&Pair>, version: &'static SupportedProtocolVersion) -> Arc<ClientConfig> {
+            let mut roots = RootCertStore::empty();
+            roots.add(self.0.der().clone()).unwrap();
+            let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+                .with_protocol_versions(&[version])
+                .unwrap()
+                .with_root_certificates(roots);
+            Arc::new(match shown {
+                None => builder.with_no_client_auth(),
+                Some(Pair { certificate, key }) => {
+                    let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
+                    builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap()).unwrap()
+                }
+            })
+        }
+    }
+
+    /// Writes what a listener needs into a folder.
+    pub(in super::super) fn files(dir: &Path, ours: &Pair, client_ca: Option<&str>, clients_required: bool) -> TlsFiles {
+        let write = |name: &str, content: &str| {
+            let path = dir.join(name);
+            std::fs::write(&path, content).unwrap();
+            path
+        };
+        TlsFiles {
+            certificate: write("tls.pem", &ours.certificate),
+            key: write("tls.key", &ours.key),
+            client_ca: client_ca.map(|pem| write("client-ca.pem", pem)),
+            clients_required,
+        }
+    }
+
+    /// Shakes hands in memory; what the server knows of the client then, or which side refused what.
+    fn handshake(server: &ServerTls, client: Arc<ClientConfig>) -> String {
+        let mut server = ServerConnection::new(server.config()).unwrap();
+        let mut client = ClientConnection::new(client, "localhost".try_into().unwrap()).unwrap();
+        while server.is_handshaking() || client.is_handshaking() {
+            let mut bytes = Vec::new();
+            client.write_tls(&mut bytes).unwrap();
+            server.read_tls(&mut bytes.as_slice()).unwrap();
+            if let Err(error) = server.process_new_packets() {
+                // How long ago an expired one did, would be another text every second.
+                let error = error.to_string();
+                return format!("server: {}", error.split_once(": verification time").map_or(error.as_str(), |(what, _)| what));
+            }
+            bytes.clear();
+            server.write_tls(&mut bytes).unwrap();
+            match client.read_tls(&mut bytes.as_slice()) {
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return format!("client: {error}"),
+                _ => {}
+            }
+            if let Err(error) = client.process_new_packets() {
+                return format!("client: {error}");
+            }
+        }
+        let names = client_names(server.peer_certificates());
+        let shown = |name: &String| if name.starts_with("sha256:") { format!("sha256 of {} digits", name.len() - 7) } else { name.clone() };
+        format!("{:?} {}", server.protocol_version().unwrap(), names.iter().map(shown).collect::<Vec<_>>().join(", "))
+    }
+
+    fn check(server: &ServerTls, client: Arc<ClientConfig>, expected: Expect) {
+        expected.assert_eq(&handshake(server, client));
+    }
+
+    #[test]
+    fn who_may_send() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, foreign) = (Authority::new("Landes-CA"), Authority::new("somebody else"));
+        let own = ours.signs(&["localhost"], 2100);
+        let right = ours.signs(&["Collector.Bauhof.example", "zweiter.example"], 2100);
+        let (expired, stranger) = (ours.signs(&["collector.bauhof.example"], 2002), foreign.signs(&["collector.bauhof.example"], 2100));
+        let server = ServerTls::open(files(dir.path(), &own, Some(&ours.pem()), true)).unwrap();
+        check(
+            &server,
+            ours.client(Some(&right), &version::TLS13),
+            expect!["TLSv1_3 sha256 of 64 digits, collector.bauhof.example, zweiter.example"],
+        );
+        check(
+            &server,
+            ours.client(Some(&right), &version::TLS12),
+            expect!["TLSv1_2 sha256 of 64 digits, collector.bauhof.example, zweiter.example"],
+        );
+        check(&server, ours.client(None, &version::TLS13), expect!["server: peer sent no certificates"]);
+        check(&server, ours.client(None, &version::TLS12), expect!["server: peer sent no certificates"]);
+        check(&server, ours.client(Some(&stranger), &version::TLS13), expect!["server: invalid peer certificate: UnknownIssuer"]);
+        check(&server, ours.client(Some(&expired), &version::TLS13), expect!["server: invalid peer certificate: certificate expired"]);
+        check(&server, foreign.client(Some(&right), &version::TLS13), expect!["client: invalid peer certificate: UnknownIssuer"]);
+
+        let server = ServerTls::open(files(dir.path(), &own, Some(&ours.pem()), false)).unwrap();
+        check(&server, ours.client(None, &version::TLS13), expect!["TLSv1_3 "]);
+        check(
+            &server,
+            ours.client(Some(&right), &version::TLS13),
+            expect!["TLSv1_3 sha256 of 64 digits, collector.bauhof.example, zweiter.example"],
+        );
+        check(&server, ours.client(Some(&stranger), &version::TLS13), expect!["server: invalid peer certificate: UnknownIssuer"]);
+
+        let server = ServerTls::open(files(dir.path(), &own, None, true)).unwrap();
+        check(&server, ours.client(Some(&right), &version::TLS13), expect!["TLSv1_3 "]);
+    }
+
+    #[test]
+    fn a_fingerprint_is_the_certificates() {
+        // Of the DER, as `openssl x509 -fingerprint -sha256` takes it; in lower case and without colons.
+        let certificate = CertificateDer::from(b"not a certificate".to_vec());
+        expect!["sha256:47209c9b7af839de69e9a9cd625e9182c1ad63dae79ed88a2dd680fe34218620"]
+            .assert_eq(&client_names(Some(&[certificate])).join(" "));
+        assert_eq!(client_names(None), Vec::<String>::new());
+    }
+
+    #[test]
+    fn changed_files_are_used_and_broken_ones_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (Authority::new("old"), Authority::new("new"));
+        let server = ServerTls::open(files(dir.path(), &old.signs(&["localhost"], 2100), None, true)).unwrap();
+        let used = |by: &Authority| handshake(&server, by.client(None, &version::TLS13)).starts_with("TLSv1_3");
+        assert!(!server.reload().unwrap(), "nothing has changed");
+        assert!(used(&old) && !used(&new));
+
+        let next = files(dir.path(), &new.signs(&["localhost"], 2101), None, true);
+        assert!(server.reload().unwrap());
+        assert!(used(&new) && !used(&old));
+
+        std::fs::write(&next.key, old.signs(&["localhost"], 2100).key).unwrap();
+        assert!(server.reload().unwrap_err().to_string().contains("cannot be used together"));
+        std::fs::write(&next.certificate, "half a certif").unwrap();
+        assert!(server.reload().unwrap_err().to_string().ends_with("there is none in PEM form"));
+        assert!(!server.reload().unwrap(), "said once");
+        std::fs::remove_file(&next.certificate).unwrap();
+        assert!(server.reload().is_err());
+        assert!(used(&new), "what was good stays");
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Authority::new("ca");
+        let said = |files: TlsFiles| {
+            let said = ServerTls::open(files).unwrap_err().to_string();
+            said.replace(&dir.path().display().to_string(), "DIR")
+        };
+        let own = authority.signs(&["localhost"], 2100);
+        let good = files(dir.path(), &own, Some("no authority"), true);
+        expect!["cannot read the senders' authority from DIR/client-ca.pem: there is none in PEM form"].assert_eq(&said(good.clone()));
+        std::fs::write(&good.key, authority.signs(&["localhost"], 2100).key).unwrap();
+        expect!["certificate DIR/tls.pem and key DIR/tls.key cannot be used together: keys may not be consistent: KeyMismatch"]
+            .assert_eq(&said(TlsFiles { client_ca: None, ..good.clone() }));
+        std::fs::write(&good.key, &own.certificate).unwrap();
+        expect!["cannot read the key from DIR/tls.key: there is none in PEM form"].assert_eq(&said(good.clone()));
+        std::fs::remove_file(&good.certificate).unwrap();
+        expect!["cannot read the certificate from DIR/tls.pem: I/O error: No such file or directory (os error 2)"].assert_eq(&said(good));
+        expect!["2100-01-01T00:00:00.000Z"]
+            .assert_eq(&certificate_end(&files(dir.path(), &own, None, true).certificate).unwrap().to_string());
+    }
+}
