@@ -110,7 +110,7 @@ pub struct JournalWatch(writer::Shared);
 impl JournalWatch {
     /// As `Journal::last`.
     pub fn last(&self) -> Seq {
-        self.0.last()
+        Seq(self.0.end().last)
     }
 }
 
