@@ -403,6 +403,18 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_that_begins_behind_the_cursor_is_counted_from_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(&dir.path().join("w.db"), &[MIGRATIONS]).unwrap();
+        let mut consumer = SourceConsumer::new(db.clone()).unwrap();
+        consumer.apply(&batch(51..=60)).unwrap();
+        consumer.flush().unwrap();
+        assert_eq!(consumer.cursor(), Seq(60));
+        let sources = db.read(|c| source_list(c, &Scope::All, &SiteTable::default())).unwrap();
+        assert_eq!(sources[0].frames, 10);
+    }
+
+    #[test]
     fn an_invented_host_name_costs_no_row_beyond_the_bound() {
         let dir = tempfile::tempdir().unwrap();
         let db = Db::open(&dir.path().join("w.db"), &[MIGRATIONS]).unwrap();

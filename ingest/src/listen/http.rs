@@ -167,7 +167,7 @@ impl Door {
             let number = batch.len();
             if let Err(Refused { error, .. }) = self.intake.append(counts, batch).await {
                 tracing::error!(%error, frames = left, "the journal does not take a request: its sender is told to repeat it");
-                counts.dropped(Dropped::JournalStopped, left);
+                counts.dropped(Dropped::by(&error), left);
                 let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "nothing can be stored now: send it again later".into());
                 return Err(problem.with(header::RETRY_AFTER, HeaderValue::from(JOURNAL_RETRY.as_secs().max(1) * 5)));
             }

@@ -136,9 +136,9 @@ impl Receiver {
                 tracing::error!(error = %refused.error, frames = refused.frames.len(), "datagrams are lost: the journal did not take them");
             }
             for (counts, _, number) in told.values() {
-                match answer {
+                match &answer {
                     Ok(_) => counts.stored(*number),
-                    Err(_) => counts.dropped(Dropped::JournalStopped, *number),
+                    Err(refused) => counts.dropped(Dropped::by(&refused.error), *number),
                 }
             }
         });
