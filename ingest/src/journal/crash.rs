@@ -1,15 +1,16 @@
-//! The crash suite: the journal on a disk in memory (`recorded`), with a power cut between any two of its operations, with
-//! each of its operations failing, and with its process killed at each and a power cut later. After every one: opening works, everything acknowledged is there once and in
-//! order, nothing is there that nobody sent, new frames are taken, and `verify` finds nothing wrong.
+//! The crash suite: the journal on a disk in memory (`recorded`), with a power cut between any two of its operations,
+//! with each of its operations failing, and with its process killed at each and a power cut later. After every one:
+//! opening works, everything acknowledged is there once and in order, nothing is there that nobody sent, new frames are
+//! taken, and `verify` finds nothing wrong.
 //!
 //! The seed is printed; `PROPTEST_RNG_SEED` sets it. That the suite can fail is a test of its own
 //! (`each_planted_bug_is_noticed`), with these mistakes made below the journal, and where each one was first seen:
 //!
 //! | mistake                                                   | noticed as                                          |
 //! |-----------------------------------------------------------|-----------------------------------------------------|
-//! | acknowledges before the sync                              | crash: an acknowledged frame is not there           |
+//! | acknowledges before the sync                              | crash: frames missing, or damage below a valid block |
 //! | does not sync the folder                                  | crash: an acknowledged frame is not there           |
-//! | leaves in the file what a failed write brought            | failure: damage in a closed segment                 |
+//! | leaves in the file what a failed write brought            | failure: a reader meets damage in a closed segment  |
 //! | tries a failed sync again on the same descriptor          | failure: an acknowledged frame is not there         |
 //! | creates the next segment before the seal is durable       | crash: a closed segment without a seal              |
 //! | removes freed segments without a line in the chain        | crash: the journal begins late and nobody said so   |

@@ -307,7 +307,6 @@ impl DiskFile for RecordedFile {
             if inner.plant == Some(Plant::RetrySync) {
                 // The second try finds nothing dirty.
                 inner.log.push(Op::Sync(self.id));
-                inner.retried = true;
                 return Ok(());
             }
             self.sync_failed = true;

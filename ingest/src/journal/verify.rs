@@ -436,7 +436,7 @@ mod tests {
                 chain.truncate(chain.len() - 1);
             },
             expect![[r#"
-                00000000000000000009.wbj: unsealed: it is closed and has no seal
+                00000000000000000013.wbj: unsealed: it is closed and has no seal
             "#]],
         );
     }
