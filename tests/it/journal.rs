@@ -38,21 +38,40 @@ fn the_journal_is_listed_shown_and_verified() {
     let data = imported(dir.path());
     let (code, text) = shown(&data, &["journal", "ls"]);
     assert_eq!(code, Some(0));
-    expect![[""]].assert_eq(&text);
+    expect![[r#"
+                   1 bis            4  TIME bis TIME       SIZE  offen
+    "#]]
+    .assert_eq(&text);
     let (_, text) = shown(&data, &["journal", "ls", "--json"]);
-    expect![[""]].assert_eq(&text);
+    expect![[r#"
+        {"file":"00000000000000000001.wbj","first":1,"last":4,"from":"TIME","to":"TIME","bytes":N,"sealed":false,"sealed_late":false,"sha256":null}
+    "#]].assert_eq(&text);
     let (code, text) = shown(&data, &["journal", "cat", "--to", "3"]);
     assert_eq!(code, Some(0));
-    expect![[""]].assert_eq(&text);
+    expect![[r#"
+        1  TIME  unbekannt  127.0.0.1 import line  <86>Nov 20 10:00:00 web-03 app: erste Zeile
+        2  TIME  unbekannt  127.0.0.1 import line  ␛[31mrot
+        3  TIME  unbekannt  127.0.0.1 import line  \xff\\kein UTF-8
+    "#]]
+    .assert_eq(&text);
     let (_, text) = shown(&data, &["journal", "cat", "--from", "3", "--limit", "1", "--json"]);
-    expect![[""]].assert_eq(&text);
+    expect![[r#"
+        {"seq":3,"received_at":"TIME","site":"unbekannt","peer":"127.0.0.1","transport":"import","kind":"line","marks":[],"payload":"\\xff\\\\kein UTF-8","payload_escaped":true}
+    "#]].assert_eq(&text);
     for args in [["journal", "verify"].as_slice(), &["verify"]] {
         let (code, text) = shown(&data, args);
         assert_eq!(code, Some(0), "{text}");
-        expect![[""]].assert_eq(&text);
+        expect![[r#"
+            1 Segment, davon 0 versiegelt; Einträge 1 bis 4, SIZE
+            Kette endet mit HASH
+            Das Journal ist in Ordnung.
+        "#]]
+        .assert_eq(&text);
     }
     let (_, text) = shown(&data, &["verify", "--json"]);
-    expect![[""]].assert_eq(&text);
+    expect![[r#"
+        {"part":"journal","sound":true,"faults":0,"segments":1,"sealed":0,"sealed_late":0,"first":1,"last":4,"freed":0,"bytes":N,"unfinished_bytes":0,"chain":"HASH","chain_known":null}
+    "#]].assert_eq(&text);
 }
 
 #[test]
@@ -63,14 +82,26 @@ fn what_somebody_changed_is_named_and_the_exit_code_says_so() {
     let noted = "ab".repeat(32);
     let (code, text) = shown(&data, &["verify", "--chain", &noted]);
     assert_eq!(code, Some(1));
-    expect![[""]].assert_eq(&text);
+    expect![[r#"
+        Die Kette enthält den notierten Wert nicht: sie wurde neu geschrieben oder gehört zu einem anderen Journal.
+        1 Segment, davon 0 versiegelt; Einträge 1 bis 4, SIZE
+        Kette endet mit HASH
+        Das Journal ist NICHT in Ordnung.
+    "#]]
+    .assert_eq(&text);
     assert_eq!(wartburg(&data, &["verify", "--chain", "xyz"]).status.code(), Some(2));
     let chain = data.join("journal/seals");
     let text = std::fs::read_to_string(&chain).unwrap();
     std::fs::write(&chain, text + "seal 1 4 100 0 0 00 00\n").unwrap();
     let (code, text) = shown(&data, &["journal", "verify"]);
     assert_eq!(code, Some(1));
-    expect![[""]].assert_eq(&text);
+    expect![[r#"
+        seals, Zeile 2: die Kette der Siegel ist gebrochen (the line does not follow from the one before)
+        1 Segment, davon 0 versiegelt; Einträge 1 bis 4, SIZE
+        Kette endet mit HASH
+        Das Journal ist NICHT in Ordnung.
+    "#]]
+    .assert_eq(&text);
 }
 
 #[test]
