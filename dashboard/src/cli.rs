@@ -97,6 +97,17 @@ pub enum Command {
         #[command(subcommand)]
         command: AdvisoryCommand,
     },
+    /// Zeigt und prüft das Journal, auch neben einem laufenden Server
+    Journal {
+        #[command(subcommand)]
+        command: JournalCommand,
+    },
+    /// Prüft, ob alles noch so ist, wie es geschrieben wurde
+    #[command(long_about = "Prüft das Journal: jede Prüfsumme, die lückenlose Nummerierung und die Kette der Siegel, an der sich zeigt, \
+                            wenn etwas Versiegeltes später geändert, entfernt oder vertauscht wurde. Nennt zuletzt das Ende der Kette; \
+                            wer es anderswo notiert, kann später mit --chain beweisen, dass niemand die Kette neu geschrieben hat. \
+                            Geht neben einem laufenden Server. Endet mit 1, wenn etwas nicht stimmt.")]
+    Verify(VerifyArgs),
     /// Legt Konten an
     User {
         #[command(subcommand)]
@@ -236,6 +247,42 @@ pub enum AdvisoryCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum JournalCommand {
+    /// Listet die Segmente: Nummern, Zeitspanne, Größe, Siegel
+    Ls(ListArgs),
+    /// Gibt die Einträge aus, wie sie empfangen wurden
+    Cat(CatArgs),
+    /// Prüft Prüfsummen, Nummern und Siegel
+    Verify(VerifyArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct CatArgs {
+    /// Ab dieser Nummer
+    #[arg(long, value_name = "NUMMER")]
+    pub from: Option<u64>,
+    /// Bis zu dieser Nummer, einschließlich
+    #[arg(long, value_name = "NUMMER")]
+    pub to: Option<u64>,
+    /// Höchstens so viele Einträge
+    #[arg(long, value_name = "ANZAHL")]
+    pub limit: Option<usize>,
+    /// Ein JSON-Objekt je Zeile
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Ein früher notiertes Ende der Kette: es muss noch darin stehen
+    #[arg(long, value_name = "WERT")]
+    pub chain: Option<String>,
+    /// Ein JSON-Objekt je Zeile: jeder Fehler, zuletzt das Ergebnis
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,7 +4,9 @@
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -21,8 +23,8 @@ use ingest::events::{EventConsumer, EventStore};
 use ingest::flow::netflow::NetflowDecoder;
 use ingest::flows::{FlowConsumer, FlowStore};
 use ingest::frame::{Frame, FrameKind, Seq};
-use ingest::journal::Journal;
-use ingest::pipeline::{Batch, Consumer, Decode, Pipeline};
+use ingest::journal::{Journal, JournalOptions, Keeper};
+use ingest::pipeline::{Batch, Consumer, Decode, Pipeline, PipelineWatch};
 use ingest::source::{ReadingRule, Readings, SharedReadings, SourceConsumer, Year, reading_put};
 use ingest::state::{state_load, state_save};
 use ingest::time::{Clock, Timestamp};
@@ -67,6 +69,7 @@ pub struct Node {
     pub watermark: Watermark,
     pub pipeline: Pipeline,
     _disk: DiskWatch,
+    _keeping: Keeping,
     _lock: File,
 }
 
@@ -98,8 +101,10 @@ impl Node {
             Box::new(DetectConsumer::new(db.clone(), engine, clock.clone(), playbooks.clone())?),
         ];
         let seen = consumers.iter().map(|consumer| consumer.cursor()).max().unwrap_or_default();
-        let journal = open_journal(dir, clock.now(), seen)?;
+        let options = JournalOptions { floor: seen, watermark: disk.watermark() };
+        let journal = open_journal(dir, clock.now(), &options)?;
         let pipeline = Pipeline::start(&journal, Box::new(decoder), consumers, sites.clone(), clock)?;
+        let keeping = Keeping::start(journal.keeper(), pipeline.watch(), config.journal_keep_days, clock.clone())?;
         Ok(Self {
             dir: dir.to_owned(),
             clock: clock.clone(),
@@ -114,6 +119,7 @@ impl Node {
             watermark: disk.watermark(),
             pipeline,
             _disk: disk,
+            _keeping: keeping,
             _lock: lock,
         })
     }
@@ -152,6 +158,49 @@ impl Node {
         self.journal.close();
         self.pipeline.stop();
         self.db.close();
+    }
+}
+
+/// How often the journal is looked through for what may be freed: a segment more or less for minutes costs nothing.
+const KEEP_EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// The thread that frees journal segments when their keep time is over; it ends when this is dropped.
+struct Keeping {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeping {
+    fn start(keeper: Keeper, progress: PipelineWatch, keep_days: u32, clock: Clock) -> Result<Self> {
+        let (stop, stopped) = channel::<()>();
+        let keep = move || {
+            let now = clock.now();
+            let keep_from = now.plus(-i64::from(keep_days).saturating_mul(Timestamp::DAY));
+            match keeper.retain(keep_from, progress.consumed(), now) {
+                Ok(freed) if freed.segments > 0 => {
+                    tracing::info!(segments = freed.segments, bytes = freed.bytes, last = freed.last.0, "journal segments freed");
+                }
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, "the journal's old segments cannot be freed; trying again"),
+            }
+        };
+        let work = move || {
+            keep();
+            while stopped.recv_timeout(KEEP_EVERY) == Err(RecvTimeoutError::Timeout) {
+                keep();
+            }
+        };
+        let thread = std::thread::Builder::new().name("keep".into()).spawn(work).context("Thread starten")?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -196,14 +245,20 @@ impl View {
 }
 
 /// Opens the journal above everything that the stores have seen, and says what it found.
-fn open_journal(dir: &Path, now: Timestamp, seen: Seq) -> Result<Journal> {
-    let (journal, report) = Journal::open_above(&dir.join("journal"), &dir.join("quarantine"), now, seen).context("Journal öffnen")?;
+fn open_journal(dir: &Path, now: Timestamp, options: &JournalOptions) -> Result<Journal> {
+    let (journal, report) = Journal::open_with(&dir.join("journal"), &dir.join("quarantine"), now, options).context("Journal öffnen")?;
     tracing::info!(last = report.last.0, segments = report.segments, torn_bytes = report.torn_bytes, "journal opened");
     if report.damaged > 0 {
         tracing::error!(stretches = report.damaged, "the journal's last segment is damaged; readers set the stretches aside");
     }
     if report.lost > 0 {
         tracing::error!(frames = report.lost, "the journal ends before what the stores have seen: its end was lost; going on behind it");
+    }
+    if report.sealed_late > 0 {
+        tracing::warn!(segments = report.sealed_late, "closed segments of the journal had no seal and were sealed now");
+    }
+    if report.chain_broken > 0 {
+        tracing::error!(lines = report.chain_broken, "the journal's chain of seals is broken: `wartburg journal verify` says where");
     }
     Ok(journal)
 }

@@ -77,6 +77,7 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         events: Some(node.events.clone()),
         flows: Some(node.flows.clone()),
         counters,
+        journal: Some(node.journal.keeper()),
         watermark: node.watermark.clone(),
         rules: node.rules.clone(),
         playbooks: node.playbooks.clone(),

@@ -88,6 +88,8 @@ pub struct ConsumerState {
     pub name: &'static str,
     /// The last sequence whose effects are visible.
     pub applied: Seq,
+    /// The last sequence whose effects are durable: the journal need not keep it for this consumer.
+    pub durable: Seq,
     pub error: Option<String>,
 }
 
@@ -98,6 +100,12 @@ pub struct PipelineWatch(Arc<Progress>);
 impl PipelineWatch {
     pub fn states(&self) -> Vec<ConsumerState> {
         self.0.states.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What every consumer has durably worked off, also one that has stopped.
+    pub fn consumed(&self) -> Seq {
+        let states = self.0.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.iter().map(|state| state.durable).min().unwrap_or_default()
     }
 }
 
@@ -129,7 +137,8 @@ impl Pipeline {
         clock: &Clock,
     ) -> Result<Self, JournalError> {
         let from = consumers.iter().map(|consumer| consumer.cursor()).min().unwrap_or_else(|| journal.last());
-        let states = consumers.iter().map(|c| ConsumerState { name: c.name(), applied: c.cursor(), error: None }).collect();
+        let state = |c: &dyn Consumer| ConsumerState { name: c.name(), applied: c.cursor(), durable: c.cursor(), error: None };
+        let states = consumers.iter().map(|c| state(c.as_ref())).collect();
         let progress = Arc::new(Progress { states: Mutex::new(states), changed: Condvar::new() });
         let stop = Arc::new(AtomicBool::new(false));
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
@@ -215,14 +224,25 @@ fn consume(mut consumer: Box<dyn Consumer>, index: usize, batches: &Receiver<Arc
             match batches.recv_timeout(TICK.saturating_sub(since_tick.elapsed())) {
                 Ok(batch) => {
                     consumer.apply(&batch)?;
-                    progress.update(index, |state| state.applied = state.applied.max(batch.last));
+                    let durable = consumer.cursor();
+                    progress.update(index, |state| {
+                        state.applied = state.applied.max(batch.last);
+                        state.durable = durable;
+                    });
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return consumer.flush(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    consumer.flush()?;
+                    let durable = consumer.cursor();
+                    progress.update(index, |state| state.durable = durable);
+                    return Ok(());
+                }
             }
             // Looked at after every batch too: under steady load the queue is never empty.
             if since_tick.elapsed() >= TICK {
                 consumer.tick(clock.now())?;
+                let durable = consumer.cursor();
+                progress.update(index, |state| state.durable = durable);
                 since_tick = Stopwatch::start();
             }
         }

@@ -11,6 +11,7 @@ mod browser;
 mod commands;
 mod demo;
 mod intake;
+mod journal;
 mod kill;
 mod program;
 mod real_clients;

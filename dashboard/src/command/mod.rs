@@ -3,6 +3,7 @@
 
 mod decode;
 mod import;
+mod journal;
 mod list;
 mod rules;
 mod search;
@@ -24,6 +25,7 @@ use crate::show;
 
 use decode::decode_files;
 use import::import;
+use journal::{journal, verify_all};
 use list::{alerts, incidents, sources};
 use rules::{rules, validate};
 use search::{flows, search};
@@ -50,6 +52,8 @@ pub fn run(cli: &Cli, config: &Config, clock: &Clock) -> Result<ExitCode> {
         Command::Rules { command } => rules(command, &mut out)?,
         Command::Advisory { command: AdvisoryCommand::Validate { files, json } } => validate(files, *json, &mut out)?,
         Command::User { command } => user(command, &data_dir(cli, config), config, clock, &mut out)?,
+        Command::Journal { command } => journal(command, &data_dir(cli, config), &mut out)?,
+        Command::Verify(args) => verify_all(args, &data_dir(cli, config), &mut out)?,
         Command::CheckConfig { example: true } => {
             write!(out, "{}", config::example())?;
             ExitCode::SUCCESS

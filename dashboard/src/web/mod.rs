@@ -32,6 +32,7 @@ use ingest::db::Db;
 use ingest::disk::Watermark;
 use ingest::events::EventStore;
 use ingest::flows::FlowStore;
+use ingest::journal::Keeper;
 use ingest::listen::{Counters, Peer};
 use ingest::time::Clock;
 
@@ -55,6 +56,8 @@ pub struct App {
     pub flows: Option<Arc<FlowStore>>,
     /// What the listeners received, stored, refused and dropped.
     pub counters: Arc<Counters>,
+    /// What the journal says of itself; `None` in a program that runs without one.
+    pub journal: Option<Keeper>,
     /// How full the disk with the data is.
     pub watermark: Watermark,
     pub rules: Arc<RuleSet>,

@@ -36,6 +36,7 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
         events: None,
         flows: None,
         counters: Arc::default(),
+        journal: None,
         watermark: Watermark::default(),
         rules: Arc::new(RuleSet::shipped().unwrap()),
         playbooks: Arc::new(Playbooks::embedded().unwrap()),

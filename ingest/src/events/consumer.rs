@@ -251,7 +251,8 @@ impl Consumer for EventConsumer {
     }
 
     fn tick(&mut self, now: Timestamp) -> Result<(), Failure> {
-        if self.pending == 0 {
+        // Frames without events (flows) move the cursor too, or the journal would have to keep them for nothing.
+        if self.pending == 0 && self.applied == self.cursor {
             self.first_pending = None;
             return Ok(());
         }

@@ -26,6 +26,9 @@ pub(super) const COMMIT_BYTES_MAX: usize = 1 << 20;
 /// What a reader accepts as a block: a larger length is damage, and must not make it allocate.
 pub(super) const BLOCK_BYTES_MAX: usize = 32 << 20;
 
+/// What is read of a segment at most: no segment of ours is longer than a full one and its last block.
+pub(super) const SEGMENT_READ_MAX: usize = (SEGMENT_BYTES_MAX as usize) + BLOCK_BYTES_MAX + BLOCK_HEADER_BYTES;
+
 const SEGMENT_MAGIC: [u8; 8] = *b"WBJRNL01";
 const BLOCK_MAGIC: [u8; 4] = *b"WBLK";
 const FRAME_HEADER_BYTES: usize = 46;
@@ -48,54 +51,108 @@ pub(super) fn segment_header(first: u64, created: Timestamp) -> [u8; HEADER_BYTE
     header.try_into().unwrap_or([0; HEADER_BYTES])
 }
 
-/// The first sequence that a segment's header names, or why it is no header of ours.
-pub(super) fn segment_header_read(bytes: &[u8]) -> Result<u64, &'static str> {
-    let mut input = Input(bytes);
-    let magic = input.take(8).ok_or("shorter than a header")?;
-    if magic != SEGMENT_MAGIC {
-        return Err("not a journal segment of version 01");
-    }
-    let first = input.u64().ok_or("shorter than a header")?;
-    input.take(12).ok_or("shorter than a header")?;
-    let crc = input.u32().ok_or("shorter than a header")?;
-    if bytes.get(..HEADER_BYTES - 4).map(crc32c::crc32c) != Some(crc) {
-        return Err("the header's checksum is wrong");
-    }
-    Ok(first)
+/// Why bytes are no segment header of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HeaderFault {
+    /// Whole, but of another format: whoever wrote it knows what it means, we do not.
+    Foreign,
+    Damaged,
 }
 
-/// A block of frames, ready to be written. There must be at least one, and they stay below the bounds of `u32`;
-/// `bytes` is what they take before compression.
-pub(super) fn block<'f>(first: u64, frames: impl Iterator<Item = &'f NewFrame>, bytes: usize) -> std::io::Result<Vec<u8>> {
-    let mut plain = Vec::with_capacity(bytes);
-    let mut count = 0;
-    for frame in frames {
-        count += 1;
-        let payload = frame.payload.get(..PAYLOAD_BYTES_MAX).unwrap_or(&frame.payload);
-        plain.push(frame.kind.to_byte(frame.marks));
-        plain.push(frame.transport as u8);
-        plain.extend_from_slice(&frame.site.0.0.to_le_bytes());
-        plain.extend_from_slice(&mapped(frame.peer).octets());
-        plain.extend_from_slice(&frame.received_at.0.to_le_bytes());
-        plain.extend_from_slice(&len_u32(payload.len()).to_le_bytes());
-        plain.extend_from_slice(payload);
+/// The first sequence that a segment's header names, or why it is no header of ours.
+pub(super) fn segment_header_read(bytes: &[u8]) -> Result<u64, HeaderFault> {
+    let read = || {
+        let mut input = Input(bytes);
+        let magic = input.take(8)?;
+        let first = input.u64()?;
+        input.take(12)?;
+        let whole = input.u32()? == crc32c::crc32c(bytes.get(..HEADER_BYTES - 4)?);
+        Some((magic == SEGMENT_MAGIC, first, whole))
+    };
+    match read() {
+        Some((true, first, true)) => Ok(first),
+        Some((false, _, true)) => Err(HeaderFault::Foreign),
+        _ => Err(HeaderFault::Damaged),
     }
-    let packed = zstd::bulk::compress(&plain, ZSTD_LEVEL)?;
-    let (codec, payload) = if packed.len() < plain.len() { (1u8, &packed) } else { (0, &plain) };
-    let mut block = Vec::with_capacity(BLOCK_HEADER_BYTES + payload.len());
-    block.extend_from_slice(&BLOCK_MAGIC);
-    block.extend_from_slice(&[0; 4]);
-    block.extend_from_slice(&len_u32(payload.len()).to_le_bytes());
-    block.extend_from_slice(&len_u32(plain.len()).to_le_bytes());
-    block.extend_from_slice(&first.to_le_bytes());
-    block.extend_from_slice(&len_u32(count).to_le_bytes());
-    block.extend_from_slice(&[codec, 0, 0, 0]);
-    block.extend_from_slice(payload);
-    let crc = block.get(8..).map_or(0, crc32c::crc32c);
-    if let Some(place) = block.get_mut(4..8) {
-        place.copy_from_slice(&crc.to_le_bytes());
+}
+
+/// Larger buffers are given back after their block: one HTTP body may make a block of 16 MiB, most make none of 2.
+const BUFFER_BYTES_KEPT: usize = 4 << 20;
+
+/// Makes blocks. It keeps its buffers and its compressor from one to the next: making those costs as much as packing
+/// a small block.
+pub(super) struct Encoder {
+    plain: Vec<u8>,
+    block: Vec<u8>,
+    zstd: zstd::bulk::Compressor<'static>,
+}
+
+impl Encoder {
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(Self { plain: Vec::new(), block: Vec::new(), zstd: zstd::bulk::Compressor::new(ZSTD_LEVEL)? })
     }
-    Ok(block)
+
+    /// A block of frames, ready to be written. There must be at least one, and they stay below the bounds of `u32`;
+    /// `bytes` is what they take before compression.
+    pub(super) fn block<'f>(&mut self, first: u64, frames: impl Iterator<Item = &'f NewFrame>, bytes: usize) -> std::io::Result<&[u8]> {
+        let Self { plain, block, zstd } = self;
+        for buffer in [&mut *plain, &mut *block] {
+            if buffer.capacity() > BUFFER_BYTES_KEPT {
+                *buffer = Vec::new();
+            }
+        }
+        plain.clear();
+        plain.reserve(bytes);
+        let mut count = 0;
+        for frame in frames {
+            count += 1;
+            let payload = frame.payload.get(..PAYLOAD_BYTES_MAX).unwrap_or(&frame.payload);
+            let mut head = [0; FRAME_HEADER_BYTES];
+            frame_header(&mut head, frame, payload.len());
+            plain.extend_from_slice(&head);
+            plain.extend_from_slice(payload);
+        }
+        let room = BLOCK_HEADER_BYTES + zstd::zstd_safe::compress_bound(plain.len());
+        if block.len() < room {
+            block.resize(room, 0);
+        }
+        let packed = zstd.compress_to_buffer(plain, block.get_mut(BLOCK_HEADER_BYTES..).unwrap_or_default())?;
+        let (codec, len) = if packed < plain.len() { (1u8, packed) } else { (0, plain.len()) };
+        let end = BLOCK_HEADER_BYTES + len;
+        if let (0, Some(place)) = (codec, block.get_mut(BLOCK_HEADER_BYTES..end)) {
+            place.copy_from_slice(plain);
+        }
+        let mut header = Vec::with_capacity(BLOCK_HEADER_BYTES);
+        header.extend_from_slice(&BLOCK_MAGIC);
+        header.extend_from_slice(&[0; 4]);
+        header.extend_from_slice(&len_u32(len).to_le_bytes());
+        header.extend_from_slice(&len_u32(plain.len()).to_le_bytes());
+        header.extend_from_slice(&first.to_le_bytes());
+        header.extend_from_slice(&len_u32(count).to_le_bytes());
+        header.extend_from_slice(&[codec, 0, 0, 0]);
+        if let Some(place) = block.get_mut(..BLOCK_HEADER_BYTES) {
+            place.copy_from_slice(&header);
+        }
+        let crc = block.get(8..end).map_or(0, crc32c::crc32c);
+        if let Some(place) = block.get_mut(4..8) {
+            place.copy_from_slice(&crc.to_le_bytes());
+        }
+        Ok(block.get(..end).unwrap_or_default())
+    }
+}
+
+/// Built on the stack and copied once: the growing vector is asked for room once a frame, not six times.
+fn frame_header(head: &mut [u8; FRAME_HEADER_BYTES], frame: &NewFrame, payload_len: usize) {
+    let (site, peer) = (frame.site.0.0.to_le_bytes(), mapped(frame.peer).octets());
+    let (received_at, len) = (frame.received_at.0.to_le_bytes(), len_u32(payload_len).to_le_bytes());
+    let kind = [frame.kind.to_byte(frame.marks), frame.transport as u8];
+    let mut rest = head.as_mut_slice();
+    for field in [kind.as_slice(), &site, &peer, &received_at, &len] {
+        if let Some((place, after)) = std::mem::take(&mut rest).split_at_mut_checked(field.len()) {
+            place.copy_from_slice(field);
+            rest = after;
+        }
+    }
 }
 
 /// A block's header, not yet trusted.
@@ -134,7 +191,7 @@ impl BlockHeader {
 
     /// The last sequence in the block.
     pub(super) fn last(&self) -> u64 {
-        self.first + u64::from(self.count) - 1
+        self.first.saturating_add(u64::from(self.count)) - 1
     }
 
     /// The frames of a verified block; `None` where the content contradicts the header (a bug or an attack, since the checksum fits).
@@ -176,6 +233,65 @@ pub(super) fn next_valid_block(bytes: &[u8], from: usize) -> Option<usize> {
             whole.is_some_and(|whole| header.verify(whole))
         })
     })
+}
+
+/// What a segment's bytes hold.
+#[derive(Debug)]
+pub(super) struct Walk {
+    /// Offset behind the last valid block.
+    pub(super) end: usize,
+    /// The sequence behind the last one in it.
+    pub(super) next: u64,
+    /// Valid blocks: offset and header.
+    pub(super) first_block: Option<(usize, BlockHeader)>,
+    pub(super) last_block: Option<(usize, BlockHeader)>,
+    /// Stretches that are no block but have one behind them: from, to.
+    pub(super) damaged: Vec<(usize, usize)>,
+    /// Where a block does not begin with the sequence that the one before it ended with: offset, expected, found.
+    /// Not behind a damaged stretch.
+    pub(super) jumps: Vec<(usize, u64, u64)>,
+}
+
+/// Walks a segment's blocks. Bytes that are no block are damage where a valid block follows, and a torn tail where none does.
+pub(super) fn walk(bytes: &[u8], first: u64) -> Walk {
+    let mut walk = Walk { end: HEADER_BYTES, next: first, first_block: None, last_block: None, damaged: Vec::new(), jumps: Vec::new() };
+    let mut after_damage = false;
+    loop {
+        let rest = bytes.get(walk.end..).unwrap_or_default();
+        let valid = BlockHeader::read(rest)
+            .filter(|header| rest.get(..BLOCK_HEADER_BYTES + header.payload_len).is_some_and(|block| header.verify(block)));
+        match valid {
+            Some(header) => {
+                if header.first != walk.next && !after_damage {
+                    walk.jumps.push((walk.end, walk.next, header.first));
+                }
+                after_damage = false;
+                walk.first_block.get_or_insert((walk.end, header));
+                walk.last_block = Some((walk.end, header));
+                walk.end += BLOCK_HEADER_BYTES + header.payload_len;
+                walk.next = header.last() + 1;
+            }
+            None => match next_valid_block(bytes, walk.end) {
+                Some(offset) => {
+                    after_damage = true;
+                    walk.damaged.push((walk.end, offset));
+                    walk.end = offset;
+                }
+                None => return walk,
+            },
+        }
+    }
+}
+
+impl Walk {
+    /// When the first and the last frame were received.
+    pub(super) fn span(&self, bytes: &[u8]) -> Option<(Timestamp, Timestamp)> {
+        let frames =
+            |(offset, header): (usize, BlockHeader)| header.frames(bytes.get(offset..offset + BLOCK_HEADER_BYTES + header.payload_len)?);
+        let first = frames(self.first_block?)?.first()?.frame.received_at;
+        let last = frames(self.last_block?)?.last()?.frame.received_at;
+        Some((first, last))
+    }
 }
 
 fn mapped(address: IpAddr) -> Ipv6Addr {

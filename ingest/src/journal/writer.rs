@@ -1,10 +1,8 @@
 //! The one writer: collects appends, writes them as one block, fsyncs, and only then answers. While one fsync runs
 //! the next block gathers, so that a thousand waiting senders cost as many fsyncs as one.
-//! After a failed write or fsync nothing of that block is acknowledged, and the descriptor is never used again:
-//! what the kernel still holds of it is unknown, so the file is cut back to its last durable byte and reopened.
+//! After a failed write or fsync nothing of that block is acknowledged, and the file is cut back (`DurableFile`).
+//! A full segment is sealed (`chain`) before the next one is created.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -12,10 +10,14 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::segment::{self, BLOCK_HEADER_BYTES, BlockHeader, COMMIT_BYTES_MAX, HEADER_BYTES};
-use super::{JournalError, OpenReport, io_error, segment_list};
+use super::chain::{Chain, Entry, Seal, Sum};
+use super::disk::{Disk, DurableFile, read_file};
+use super::segment::{self, COMMIT_BYTES_MAX, Encoder, HEADER_BYTES, HeaderFault, SEGMENT_READ_MAX};
+use super::{JournalError, OpenReport, io_error, segment_list, segment_path};
+use crate::disk::{Level, Watermark};
 use crate::frame::{NewFrame, Seq};
 use crate::time::{Stopwatch, Timestamp};
 
@@ -25,39 +27,73 @@ const LINGER: Duration = Duration::from_millis(10);
 const QUEUE_UNITS: usize = 65_536;
 const UNIT_BYTES: usize = 1_024;
 
-/// The durable end of the journal, told to the readers.
+/// The durable end of the journal, told to the readers, and what they found damaged.
 #[derive(Clone)]
-pub(super) struct Shared(Arc<(Mutex<State>, Condvar)>);
+pub(super) struct Shared(Arc<Common>);
+
+struct Common {
+    state: Mutex<State>,
+    moved: Condvar,
+    damaged: Mutex<std::collections::BTreeSet<(u64, u64)>>,
+}
 
 struct State {
-    last: u64,
+    end: DurableEnd,
     closed: bool,
 }
 
+/// How far the journal is on disk. Nobody reads behind it: what is there may still be cut off again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct DurableEnd {
+    /// The last frame.
+    pub(super) last: u64,
+    /// The first sequence of the segment that is being written; those before it are closed.
+    pub(super) segment: u64,
+    /// Where its last block ends.
+    pub(super) offset: u64,
+}
+
+/// Damaged stretches that are told apart; a disk with more has other news.
+const DAMAGED_MAX: usize = 10_000;
+
 impl Shared {
-    pub(super) fn new(last: Seq) -> Self {
-        Self(Arc::new((Mutex::new(State { last: last.0, closed: false }), Condvar::new())))
+    pub(super) fn new(end: DurableEnd) -> Self {
+        let state = Mutex::new(State { end, closed: false });
+        Self(Arc::new(Common { state, moved: Condvar::new(), damaged: Mutex::default() }))
     }
 
-    pub(super) fn last(&self) -> Seq {
-        Seq(self.0.0.lock().unwrap_or_else(PoisonError::into_inner).last)
+    pub(super) fn end(&self) -> DurableEnd {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).end
     }
 
-    fn publish(&self, last: u64) {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).last = last;
-        self.0.1.notify_all();
+    fn publish(&self, end: DurableEnd) {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).end = end;
+        self.0.moved.notify_all();
     }
 
     pub(super) fn close(&self) {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
-        self.0.1.notify_all();
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.0.moved.notify_all();
     }
 
-    /// Waits until something behind `after` is durable; false on time-out or where the journal has closed.
-    pub(super) fn wait_beyond(&self, after: u64, timeout: Duration) -> bool {
-        let state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = self.0.1.wait_timeout_while(state, timeout, |state| state.last <= after && !state.closed);
-        wait.unwrap_or_else(PoisonError::into_inner).0.last > after
+    /// Waits until something behind `after` is durable; `None` on time-out or where the journal has closed.
+    pub(super) fn wait_beyond(&self, after: u64, timeout: Duration) -> Option<DurableEnd> {
+        let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = self.0.moved.wait_timeout_while(state, timeout, |state| state.end.last <= after && !state.closed);
+        let end = wait.unwrap_or_else(PoisonError::into_inner).0.end;
+        (end.last > after).then_some(end)
+    }
+
+    /// Notes a damaged stretch, once however many readers meet it.
+    pub(super) fn damaged_add(&self, segment: u64, offset: u64) {
+        let mut damaged = self.0.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        if damaged.len() < DAMAGED_MAX {
+            damaged.insert((segment, offset));
+        }
+    }
+
+    pub(super) fn damaged(&self) -> u64 {
+        self.0.damaged.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
     }
 }
 
@@ -122,10 +158,11 @@ impl JournalWriter {
     /// # Errors
     /// The frames, where the disk did not take them; then they may be given again.
     pub async fn append(&self, frames: Vec<NewFrame>) -> Result<RangeInclusive<u64>, Refused> {
-        let Ok(room) = self.room.clone().acquire_many_owned(units(&frames)).await else {
-            return Err(Refused { error: JournalError::Stopped, frames });
+        let bytes = bytes_of(&frames);
+        let Ok(room) = self.room.clone().acquire_many_owned(units(bytes)).await else {
+            return Err(stopped(frames));
         };
-        self.queue(frames, room)?.await.unwrap_or_else(|_| Err(stopped(Vec::new())))
+        self.queue(frames, bytes, room)?.await.unwrap_or_else(|_| Err(stopped(Vec::new())))
     }
 
     /// As `append`, for threads. Not to be called from async code.
@@ -133,14 +170,15 @@ impl JournalWriter {
     /// # Errors
     /// As `append`.
     pub fn append_blocking(&self, frames: Vec<NewFrame>) -> Result<RangeInclusive<u64>, Refused> {
+        let bytes = bytes_of(&frames);
         let room = loop {
-            match self.room.clone().try_acquire_many_owned(units(&frames)) {
+            match self.room.clone().try_acquire_many_owned(units(bytes)) {
                 Ok(room) => break room,
                 Err(tokio::sync::TryAcquireError::Closed) => return Err(stopped(frames)),
                 Err(tokio::sync::TryAcquireError::NoPermits) => std::thread::sleep(Duration::from_millis(1)),
             }
         };
-        self.queue(frames, room)?.blocking_recv().unwrap_or_else(|_| Err(stopped(Vec::new())))
+        self.queue(frames, bytes, room)?.blocking_recv().unwrap_or_else(|_| Err(stopped(Vec::new())))
     }
 
     /// For senders that cannot wait: written with the next commit, whose end `receipt` is told.
@@ -149,10 +187,10 @@ impl JournalWriter {
     /// The frames themselves where the queue is full or the journal has stopped: to be counted as dropped. Then the
     /// receipt is not used.
     pub fn offer(&self, frames: Vec<NewFrame>, receipt: Receipt) -> Result<(), Vec<NewFrame>> {
-        let Ok(room) = self.room.clone().try_acquire_many_owned(units(&frames)) else {
+        let bytes = bytes_of(&frames);
+        let Ok(room) = self.room.clone().try_acquire_many_owned(units(bytes)) else {
             return Err(frames);
         };
-        let bytes = frames.iter().map(segment::frame_bytes).sum();
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         match queue.as_ref() {
             None => Err(frames),
@@ -166,10 +204,10 @@ impl JournalWriter {
     fn queue(
         &self,
         frames: Vec<NewFrame>,
+        bytes: usize,
         room: OwnedSemaphorePermit,
     ) -> Result<oneshot::Receiver<Result<RangeInclusive<u64>, Refused>>, Refused> {
         let (reply, answer) = oneshot::channel();
-        let bytes = frames.iter().map(segment::frame_bytes).sum();
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(queue) = queue.as_ref() else { return Err(stopped(frames)) };
         let append = Append { frames, bytes, reply: Reply::Waiting(reply), _room: room };
@@ -192,26 +230,35 @@ fn stopped(frames: Vec<NewFrame>) -> Refused {
     Refused { error: JournalError::Stopped, frames }
 }
 
+fn bytes_of(frames: &[NewFrame]) -> usize {
+    frames.iter().map(segment::frame_bytes).sum()
+}
+
 /// The room an append takes; one larger than the whole queue takes the whole queue.
-fn units(frames: &[NewFrame]) -> u32 {
-    let bytes: usize = frames.iter().map(segment::frame_bytes).sum();
+fn units(bytes: usize) -> u32 {
     u32::try_from((bytes / UNIT_BYTES + 1).min(QUEUE_UNITS)).unwrap_or(u32::MAX)
 }
 
-pub(super) fn start(active: Active, shared: Shared) -> Result<(JournalWriter, JoinHandle<()>), JournalError> {
+pub(super) fn start(active: Active, shared: Shared, watermark: Watermark) -> Result<(JournalWriter, JoinHandle<()>), JournalError> {
     let (queue, appends) = channel();
-    let path = active.path.clone();
+    let path = active.file.path.clone();
     let thread = std::thread::Builder::new()
         .name("journal".into())
-        .spawn(move || run(active, &appends, &shared))
+        .spawn(move || run(active, &appends, &shared, &watermark))
         .map_err(io_error("start the writer of", &path))?;
     let room = Arc::new(Semaphore::new(QUEUE_UNITS));
     Ok((JournalWriter { queue: Arc::new(Mutex::new(Some(queue))), room }, thread))
 }
 
-fn run(mut active: Active, appends: &Receiver<Append>, shared: &Shared) {
+fn run(mut active: Active, appends: &Receiver<Append>, shared: &Shared, watermark: &Watermark) {
     while let Ok(first) = appends.recv() {
-        commit(&mut active, gather(first, appends), shared);
+        let batch = gather(first, appends);
+        // Refused before the disk is full to the last byte: the stores need room to work off what is here.
+        if watermark.level() == Level::Stop {
+            batch.into_iter().for_each(|append| append.reply.give(Err(Refused { error: JournalError::DiskFull, frames: append.frames })));
+        } else {
+            commit(&mut active, batch, shared);
+        }
     }
 }
 
@@ -240,7 +287,7 @@ fn commit(active: &mut Active, batch: Vec<Append>, shared: &Shared) {
     let is_empty = batch.iter().all(|append| append.frames.is_empty());
     let result = if is_empty { Ok(()) } else { active.append(&batch) };
     if result.is_ok() {
-        shared.publish(active.next - 1);
+        shared.publish(active.end());
     }
     for Append { frames, reply, .. } in batch {
         let count = frames.len() as u64;
@@ -248,146 +295,207 @@ fn commit(active: &mut Active, batch: Vec<Append>, shared: &Shared) {
         from += count;
         reply.give(match &result {
             Ok(()) => Ok(range),
-            Err(error) => Err(Refused { error: JournalError::Write(error.to_string()), frames }),
+            Err(error) => Err(Refused { error: error.refusal(), frames }),
         });
     }
 }
 
+/// The chain, shared by the writer, who seals, and the keeper, who frees.
+pub(super) type SharedChain = Arc<Mutex<Chain>>;
+
 /// The segment that is being written.
 pub(super) struct Active {
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
-    path: PathBuf,
-    /// `None` after a failure, until it has been reopened.
-    file: Option<File>,
-    /// Bytes known to be on disk.
-    durable: u64,
+    chain: SharedChain,
+    file: DurableFile,
+    first: u64,
     next: u64,
+    /// Of all durable bytes of the segment.
+    hash: Sha256,
+    /// When its first and its last frame were received; the time of opening before there is one.
+    from: Timestamp,
+    to: Timestamp,
     segment_bytes_max: u64,
-    created: Timestamp,
+    encoder: Encoder,
 }
 
 impl Active {
-    pub(super) fn open(dir: &Path, now: Timestamp, segment_bytes_max: u64) -> Result<(Self, OpenReport), JournalError> {
-        let mut segments = segment_list(dir)?;
+    pub(super) fn open(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        chain: SharedChain,
+        now: Timestamp,
+        segment_bytes_max: u64,
+    ) -> Result<(Self, OpenReport), JournalError> {
+        let mut segments = segment_list(disk.as_ref(), dir)?;
+        let mut report = OpenReport { segments: segments.len(), ..OpenReport::default() };
+        let place = Place { disk, dir, chain, now, segment_bytes_max };
         let Some((first, path)) = segments.pop() else {
-            let active = Self::create(dir, 1, now, segment_bytes_max)?;
-            return Ok((active, OpenReport { segments: 1, ..OpenReport::default() }));
+            let next = place.chain_last() + 1;
+            report.segments = 1;
+            report.last = Seq(next - 1);
+            return Ok((place.create(next)?, report));
         };
-        let mut file = OpenOptions::new().read(true).write(true).open(&path).map_err(io_error("open", &path))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(io_error("read", &path))?;
+        report.sealed_late = place.seal_late(&segments)?;
+        let bytes = read_file(disk.as_ref(), &path, SEGMENT_READ_MAX)?.unwrap_or_default();
         match segment::segment_header_read(&bytes) {
             Ok(named) if named == first => {}
-            // A crash between creating the file and writing its header: it never held a frame.
-            _ if bytes.len() <= HEADER_BYTES && segment::next_valid_block(&bytes, 0).is_none() => {
-                drop(file);
-                let active = Self::create(dir, first, now, segment_bytes_max)?;
-                let report = OpenReport {
-                    segments: segments.len() + 1,
-                    last: Seq(first - 1),
-                    torn_bytes: bytes.len() as u64,
-                    ..OpenReport::default()
-                };
-                return Ok((active, report));
+            Err(HeaderFault::Foreign) => {
+                return Err(JournalError::Format { path, reason: "not a journal segment of version 01".into() });
             }
-            Ok(named) => return Err(JournalError::Format { path, reason: format!("it says it begins at {named}") }),
-            Err(reason) => return Err(JournalError::Format { path, reason: reason.into() }),
+            // A crash between creating the file and writing its header: it never held a frame.
+            _ if bytes.len() <= HEADER_BYTES => {
+                report.last = Seq(first - 1);
+                report.torn_bytes = bytes.len() as u64;
+                return Ok((place.create(first)?, report));
+            }
+            // The name says the same, and the blocks are checked one by one.
+            _ => report.damaged += 1,
         }
-        let tail = tail_of(&bytes, first);
-        let torn_bytes = (bytes.len() - tail.end) as u64;
-        if torn_bytes > 0 {
-            file.set_len(tail.end as u64).map_err(io_error("cut the torn tail of", &path))?;
-            file.sync_all().map_err(io_error("sync", &path))?;
+        let walk = segment::walk(&bytes, first);
+        report.damaged += walk.damaged.len();
+        let sealed = place.lock().read().seal(first).map(|seal| seal.last);
+        if let Some(last) = sealed {
+            // A crash between the seal and the next segment.
+            report.last = Seq(last.max(walk.next - 1));
+            report.segments += 1;
+            return Ok((place.create(report.last.0 + 1)?, report));
         }
-        file.seek(SeekFrom::End(0)).map_err(io_error("seek in", &path))?;
-        let report = OpenReport { segments: segments.len() + 1, last: Seq(tail.next - 1), torn_bytes, damaged: tail.damaged, lost: 0 };
-        let durable = tail.end as u64;
-        Ok((Self { dir: dir.to_owned(), path, file: Some(file), durable, next: tail.next, segment_bytes_max, created: now }, report))
-    }
-
-    fn create(dir: &Path, first: u64, now: Timestamp, segment_bytes_max: u64) -> Result<Self, JournalError> {
-        let path = dir.join(format!("{first:020}.{}", segment::EXTENSION));
-        let mut options = OpenOptions::new();
-        let mut file = options.read(true).write(true).create(true).truncate(true).open(&path).map_err(io_error("create", &path))?;
-        file.write_all(&segment::segment_header(first, now)).map_err(io_error("write", &path))?;
-        file.sync_all().map_err(io_error("sync", &path))?;
-        // The name itself must survive a power cut, or the whole segment is gone with it.
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(io_error("sync", dir))?;
-        let durable = HEADER_BYTES as u64;
-        Ok(Self { dir: dir.to_owned(), path, file: Some(file), durable, next: first, segment_bytes_max, created: now })
+        let durable = bytes.get(..walk.end).unwrap_or(&bytes);
+        report.last = Seq(walk.next - 1);
+        report.torn_bytes = (bytes.len() - durable.len()) as u64;
+        let mut file = DurableFile::open(disk, path, durable.len() as u64);
+        // Also where nothing is torn: what a process wrote that was killed before its sync counts from now on.
+        file.cut()?;
+        let mut active = place.active(file, first, durable)?;
+        active.next = walk.next;
+        (active.from, active.to) = walk.span(durable).unwrap_or((now, now));
+        Ok((active, report))
     }
 
     /// Goes on with a later sequence, in a segment of its own: within one, sequences have no gaps.
     pub(super) fn skip_to(&mut self, next: Seq, now: Timestamp) -> Result<(), JournalError> {
-        *self = Self::create(&self.dir, next.0, now, self.segment_bytes_max)?;
+        let empty = (self.next == self.first).then(|| self.file.path.clone());
+        let gap = Entry::Gap { first: self.next, last: next.0 - 1, at: now };
+        if empty.is_none() {
+            self.seal()?;
+        }
+        self.chain.lock().unwrap_or_else(PoisonError::into_inner).add(gap)?;
+        (self.next, self.to) = (next.0, now);
+        self.begin()?;
+        if let Some(path) = empty {
+            // It never held a frame, and two segments must not begin where one of them would.
+            self.disk.remove(&path).map_err(io_error("remove", &path))?;
+        }
         Ok(())
+    }
+
+    pub(super) fn end(&self) -> DurableEnd {
+        DurableEnd { last: self.next - 1, segment: self.first, offset: self.file.durable }
     }
 
     fn append(&mut self, batch: &[Append]) -> Result<(), JournalError> {
         let frames = || batch.iter().flat_map(|append| &append.frames);
-        if let Some(frame) = frames().last() {
-            self.created = frame.received_at;
-        }
-        if self.durable >= self.segment_bytes_max {
-            *self = Self::create(&self.dir, self.next, self.created, self.segment_bytes_max)?;
+        if self.file.durable >= self.segment_bytes_max {
+            self.seal()?;
+            self.begin()?;
         }
         let bytes = batch.iter().map(|append| append.bytes).sum();
-        let block = segment::block(self.next, frames(), bytes).map_err(io_error("compress a block for", &self.path))?;
-        if let Err(error) = self.write(&block) {
-            self.file = None;
-            return Err(error);
+        let block = self.encoder.block(self.next, frames(), bytes).map_err(io_error("compress a block for", &self.file.path))?;
+        self.file.append(block)?;
+        self.hash.update(block);
+        if self.next == self.first {
+            self.from = frames().next().map_or(self.to, |frame| frame.received_at);
         }
-        self.durable += block.len() as u64;
-        self.next += frames().count() as u64;
+        for append in batch {
+            self.next += append.frames.len() as u64;
+            self.to = append.frames.last().map_or(self.to, |frame| frame.received_at);
+        }
         Ok(())
     }
 
-    fn write(&mut self, block: &[u8]) -> Result<(), JournalError> {
-        let path = &self.path;
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => none.insert(reopen(path, self.durable)?),
-        };
-        file.write_all(block).map_err(io_error("write", path))?;
-        file.sync_data().map_err(io_error("sync", path))
+    /// Seals the segment; one that is sealed already (the next could not be created) is left so.
+    fn seal(&mut self) -> Result<(), JournalError> {
+        let mut chain = self.chain.lock().unwrap_or_else(PoisonError::into_inner);
+        if chain.read().seal(self.first).is_some() {
+            return Ok(());
+        }
+        let Self { first, next, from, to, .. } = *self;
+        let (bytes, sum) = (self.file.durable, Sum::finish(self.hash.clone()));
+        chain.add(Entry::Seal(Seal { first, last: next - 1, bytes, from, to, sum, late: false }))
+    }
+
+    /// Begins the next segment.
+    fn begin(&mut self) -> Result<(), JournalError> {
+        let (file, header) = segment_create(&self.disk, &self.dir, self.next, self.to)?;
+        (self.file, self.first, self.from) = (file, self.next, self.to);
+        self.hash = Sha256::new();
+        self.hash.update(header);
+        Ok(())
     }
 }
 
-/// A fresh descriptor, with everything that was never acknowledged cut off.
-fn reopen(path: &Path, durable: u64) -> Result<File, JournalError> {
-    let mut file = OpenOptions::new().read(true).write(true).open(path).map_err(io_error("reopen", path))?;
-    file.set_len(durable).map_err(io_error("cut", path))?;
-    file.seek(SeekFrom::End(0)).map_err(io_error("seek in", path))?;
-    file.sync_all().map_err(io_error("sync", path))?;
-    Ok(file)
+fn segment_create(disk: &Arc<dyn Disk>, dir: &Path, first: u64, now: Timestamp) -> Result<(DurableFile, [u8; HEADER_BYTES]), JournalError> {
+    let header = segment::segment_header(first, now);
+    Ok((DurableFile::create(disk, segment_path(dir, first), &header)?, header))
 }
 
-struct Tail {
-    /// Offset behind the last valid block.
-    end: usize,
-    next: u64,
-    damaged: usize,
+/// Where a journal is opened.
+struct Place<'a> {
+    disk: &'a Arc<dyn Disk>,
+    dir: &'a Path,
+    chain: SharedChain,
+    now: Timestamp,
+    segment_bytes_max: u64,
 }
 
-/// Walks a segment's blocks. Bytes that are no block are damage where a valid block follows, and a torn tail where none does.
-fn tail_of(bytes: &[u8], first: u64) -> Tail {
-    let mut tail = Tail { end: HEADER_BYTES, next: first, damaged: 0 };
-    loop {
-        let rest = bytes.get(tail.end..).unwrap_or_default();
-        let valid = BlockHeader::read(rest)
-            .filter(|header| rest.get(..BLOCK_HEADER_BYTES + header.payload_len).is_some_and(|block| header.verify(block)));
-        match valid {
-            Some(header) => {
-                tail.end += BLOCK_HEADER_BYTES + header.payload_len;
-                tail.next = header.last() + 1;
-            }
-            None => match segment::next_valid_block(bytes, tail.end) {
-                Some(offset) => {
-                    tail.damaged += 1;
-                    tail.end = offset;
-                }
-                None => return tail,
-            },
+impl Place<'_> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Chain> {
+        self.chain.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn chain_last(&self) -> u64 {
+        self.lock().read().last()
+    }
+
+    fn create(&self, first: u64) -> Result<Active, JournalError> {
+        let (file, header) = segment_create(self.disk, self.dir, first, self.now)?;
+        self.active(file, first, &header)
+    }
+
+    fn active(&self, file: DurableFile, first: u64, durable: &[u8]) -> Result<Active, JournalError> {
+        let encoder = Encoder::new().map_err(io_error("prepare compression for", &file.path))?;
+        let mut hash = Sha256::new();
+        hash.update(durable);
+        Ok(Active {
+            disk: self.disk.clone(),
+            dir: self.dir.to_owned(),
+            chain: self.chain.clone(),
+            file,
+            first,
+            next: first,
+            hash,
+            from: self.now,
+            to: self.now,
+            segment_bytes_max: self.segment_bytes_max,
+            encoder,
+        })
+    }
+
+    /// Seals closed segments that have no seal: they are older than seals, or their seal was lost. Says how many.
+    fn seal_late(&self, closed: &[(u64, PathBuf)]) -> Result<usize, JournalError> {
+        let sealed: std::collections::HashSet<u64> = self.lock().read().seals().map(|seal| seal.first).collect();
+        let freed = self.lock().read().freed();
+        let mut late = 0;
+        for (first, path) in closed.iter().filter(|(first, _)| !sealed.contains(first) && *first > freed) {
+            let Some(bytes) = read_file(self.disk.as_ref(), path, SEGMENT_READ_MAX)? else { continue };
+            let walk = segment::walk(&bytes, *first);
+            let (from, to) = walk.span(&bytes).unwrap_or((self.now, self.now));
+            let (last, sum) = (walk.next - 1, Sum::of(&bytes));
+            self.lock().add(Entry::Seal(Seal { first: *first, last, bytes: bytes.len() as u64, from, to, sum, late: true }))?;
+            late += 1;
         }
+        Ok(late)
     }
 }

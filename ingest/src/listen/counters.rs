@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use crate::frame::Transport;
+use crate::journal::JournalError;
 
 /// Senders counted one by one: fifty times the bodies' number. A UDP sender's address can be forged, so the table
 /// must not grow with the addresses somebody makes up; those beyond the bound share one row.
@@ -187,6 +188,11 @@ pub enum Dropped {
 
 impl Dropped {
     pub const ALL: [Self; 4] = [Self::QueueFull, Self::JournalStopped, Self::RateLimited, Self::DiskFull];
+
+    /// Why frames are lost that the journal refused and whose sender cannot wait.
+    pub fn by(refusal: &JournalError) -> Self {
+        if matches!(refusal, JournalError::DiskFull) { Self::DiskFull } else { Self::JournalStopped }
+    }
 
     pub fn as_str(self) -> &'static str {
         match self {

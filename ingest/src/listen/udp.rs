@@ -313,9 +313,9 @@ fn receipt(intake: &Intake, senders: Arc<[FromSender]>) -> crate::journal::Recei
             tracing::error!(error = %refused.error, frames = refused.frames.len(), "datagrams are lost: the journal did not take them");
         }
         for FromSender { counts, number, .. } in senders.iter() {
-            match answer {
+            match &answer {
                 Ok(_) => counts.stored(*number),
-                Err(_) => counts.dropped(Dropped::JournalStopped, *number),
+                Err(refused) => counts.dropped(Dropped::by(&refused.error), *number),
             }
         }
     })

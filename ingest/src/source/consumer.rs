@@ -409,6 +409,16 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_that_begins_behind_the_cursor_is_counted_from_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let db = Db::open(&dir.path().join("w.db"), &[MIGRATIONS]).unwrap();
+        let mut consumer = SourceConsumer::new(db.clone()).unwrap();
+        consumer.apply(&batch(51..=60)).unwrap();
+        consumer.flush().unwrap();
+        assert_eq!((consumer.cursor(), sources(&db, Timestamp(60_000))[0].frames), (Seq(60), 10));
+    }
+
+    #[test]
     fn counts_are_exact_over_a_crash_and_a_replay() {
         let dir = tempfile::tempdir().unwrap();
         let db = Db::open(&dir.path().join("w.db"), &[MIGRATIONS]).unwrap();

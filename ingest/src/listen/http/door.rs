@@ -174,7 +174,7 @@ impl Door {
             let number = batch.len();
             if let Err(Refused { error, .. }) = self.intake.append(counts, batch).await {
                 tracing::error!(%error, frames = all - stored, "the journal does not take a request: its sender is told to repeat it");
-                counts.dropped(Dropped::JournalStopped, all - stored);
+                counts.dropped(Dropped::by(&error), all - stored);
                 return Err(NotKept { stored });
             }
             stored += number;
