@@ -3,7 +3,9 @@
 
 use super::ask::{Ask, Reply};
 use super::door;
-use super::pages::{acknowledge, advisories, alerts, flows, incidents, kpis, mailbox, rules, search, sources, start, subscriptions};
+use super::pages::{
+    acknowledge, advisories, alerts, flows, incidents, kpis, mailbox, metrics, rules, search, sources, start, subscriptions,
+};
 use crate::access::{BODIES, CASES, CERT, FIGURES, SOURCES, Who};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,8 @@ pub const ROUTES: &[Route] = &[
     // Also with `.csv` behind the name.
     get("/kennzahl/{name}", FIGURES, kpis::detail),
     get("/quellen", SOURCES, sources::list),
+    // Asks for its own token.
+    get("/metrics", Who::Public, metrics::show),
     // Only a program with a mail sink has these.
     get("/postfach", Who::SignedIn, mailbox::list),
     get("/postfach/{id}", Who::SignedIn, mailbox::detail),

@@ -10,6 +10,7 @@ pub(super) mod incidents;
 pub(super) mod kpis;
 pub(super) mod mailbox;
 mod mails;
+pub(super) mod metrics;
 mod range;
 pub(super) mod rules;
 pub(super) mod search;
