@@ -77,7 +77,7 @@ pub fn consumer(name: &str) -> &str {
 }
 
 /// A decoder, or what else a source's format is.
-pub fn format(name: &str) -> &str {
+pub fn format(name: &str) -> &'static str {
     match name {
         "" => "unverstanden",
         "json" => "JSON",
@@ -90,7 +90,7 @@ pub fn format(name: &str) -> &str {
         "apache" => "Webserver (Apache)",
         "kv" => "Schlüssel=Wert",
         "netflow" => "NetFlow",
-        other => other,
+        _ => "anderes",
     }
 }
 

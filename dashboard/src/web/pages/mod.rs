@@ -14,6 +14,7 @@ pub(super) mod metrics;
 mod range;
 pub(super) mod rules;
 pub(super) mod search;
+pub(super) mod source;
 pub(super) mod sources;
 pub(super) mod start;
 pub(super) mod subscriptions;
