@@ -38,6 +38,8 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
         counters: Arc::default(),
         journal: None,
         watermark: Watermark::default(),
+        pulse: None,
+        readings: ingest::source::SharedReadings::default(),
         rules: Arc::new(RuleSet::shipped().unwrap()),
         playbooks: Arc::new(Playbooks::embedded().unwrap()),
         publisher: Arc::new(publisher(&config::defaults())),
