@@ -422,7 +422,8 @@ fn table(all: &[(Peer, Vec<Sample>)]) -> anyhow::Result<()> {
 fn median(samples: &[Sample], figure: impl Fn(&Sample) -> f64) -> f64 {
     let mut figures: Vec<f64> = samples.iter().map(figure).collect();
     figures.sort_unstable_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+    let middle = |from: usize| figures.get(from).copied().unwrap_or(f64::NAN);
+    f64::midpoint(middle((figures.len() - 1) / 2), middle(figures.len() / 2))
 }
 
 /// With points between the thousands, as Germans write them.
