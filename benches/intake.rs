@@ -96,7 +96,11 @@ fn main() -> anyhow::Result<()> {
     if wanted(Case::Relp) {
         bench.relp()?;
     }
+    if wanted(Case::Tls) {
+        bench.tls()?;
+    }
     if wanted(Case::Memory) {
+        bench.tls_memory()?;
         bench.idle()?;
     }
     Ok(())
@@ -184,6 +188,9 @@ impl Bench {
         // A first breath outside the figures: pages, caches, the file's first blocks.
         let measured = plan.messages;
         plan.messages = measured.min(20_000);
+        if door == Door::Tls {
+            plan.tls = Some(load::tls_config(&Ours::authority(dir.path()), None)?);
+        }
         plan.time = plan.time.min(Duration::from_secs(1));
         let warm = load::run(&plan)?;
         receiver::settle(receiver, warm.tally.sent)?;
@@ -287,13 +294,63 @@ impl Bench {
         Ok(())
     }
 
+    /// Ours over TLS against ours without, turn by turn.
+    fn tls(&self) -> anyhow::Result<()> {
+        let plan = Plan { connections: self.args.connections, messages: self.args.messages, ..self.plan(Way::Tcp(Framing::Newline)) };
+        let (mut tcp, mut tls) = (Vec::new(), Vec::new());
+        for round in 0..self.args.rounds {
+            for (door, samples) in [(Door::Tcp, &mut tcp), (Door::Tls, &mut tls)] {
+                let sample = self.run(Peer::Ours, door, &plan)?;
+                tracing_line(round, Peer::Ours, &sample)?;
+                samples.push(sample);
+            }
+        }
+        let [tcp, tls] = [&tcp, &tls].map(|samples| median(samples, Sample::per_cpu_second));
+        say(&format!(
+            "\n### TLS gegen TCP, {} Verbindungen, {} Meldungen\n\n| Weg | Meldungen je CPU-Sekunde | Verhältnis |\n|---|---:|---:|\n\
+             | TCP | {} | 1,00 |\n| TLS 1.3 | {} | {} |",
+            plan.connections,
+            thousands(plan.messages as f64),
+            thousands(tcp),
+            thousands(tls),
+            format!("{:.2}", tls / tcp).replace('.', ","),
+        ))
+    }
+
+    /// A thousand connections over TLS, all of which send.
+    fn tls_memory(&self) -> anyhow::Result<()> {
+        let dir = tempfile::tempdir_in(&self.dir)?;
+        let mut ours = Ours::start(dir.path())?;
+        let plan = Plan {
+            to: ours.address(Door::Tls)?,
+            connections: TLS_CONNECTIONS,
+            rate: 20_000,
+            tls: Some(load::tls_config(&Ours::authority(dir.path()), None)?),
+            ..self.plan(Way::Tcp(Framing::Newline))
+        };
+        let report = load::run(&plan)?;
+        receiver::settle(&mut ours, report.tally.sent)?;
+        let (paced, sent) = (process::memory_peak_mib(ours.pid())?, report.tally.sent);
+        // And all as fast as they can: a thousand senders after an outage.
+        let report = load::run(&Plan { rate: 0, messages: self.args.messages, ..plan })?;
+        receiver::settle(&mut ours, sent + report.tally.sent)?;
+        say(&format!(
+            "\n### Speicher mit {} TLS-Verbindungen\n\n| Last | gesendet | behalten | Spitze |\n|---|---:|---:|---:|\n\
+             | erst 20.000 Meldungen/s | {} | | {paced:.1} MiB |\n| dann alle, so schnell es geht | {} | {} (zusammen) | {:.1} MiB |",
+            thousands(TLS_CONNECTIONS as f64),
+            thousands(sent as f64),
+            thousands(report.tally.sent as f64),
+            thousands(ours.kept()? as f64),
+            process::memory_peak_mib(ours.pid())?,
+        ))
+    }
+
     /// Ten thousand connections that say nothing, and one line over each in the end.
     fn idle(&self) -> anyhow::Result<()> {
         let dir = tempfile::tempdir_in(&self.dir)?;
         let mut ours = Ours::start(dir.path())?;
         let to = ours.address(Door::Tcp)?;
         let before = process::memory_mib(ours.pid())?;
-        // One below the bound that refuses the next.
         let mut held = (0..IDLE_CONNECTIONS).map(|_| Wire::connect(to, None)).collect::<Result<Vec<_>, _>>().context("hold connections")?;
         std::thread::sleep(Duration::from_secs(3));
         let cpu = Usage::of(ours.pid())?;
@@ -316,7 +373,8 @@ impl Bench {
     }
 }
 
-/// The issue's number; the listener's bound too.
+const TLS_CONNECTIONS: usize = 1_000;
+/// Below the listeners' bound of 12,000.
 const IDLE_CONNECTIONS: usize = 10_000;
 
 /// Each run as it ends, beside the tables.
@@ -364,7 +422,8 @@ fn table(all: &[(Peer, Vec<Sample>)]) -> anyhow::Result<()> {
 fn median(samples: &[Sample], figure: impl Fn(&Sample) -> f64) -> f64 {
     let mut figures: Vec<f64> = samples.iter().map(figure).collect();
     figures.sort_unstable_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+    let middle = |from: usize| figures.get(from).copied().unwrap_or(f64::NAN);
+    f64::midpoint(middle((figures.len() - 1) / 2), middle(figures.len() / 2))
 }
 
 /// With points between the thousands, as Germans write them.

@@ -152,3 +152,55 @@ impl Stock {
         self.piece(at, 1).0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "<13>eins\nzwei\tund\n\ndrei drei drei\nvier\nfünf\n";
+
+    fn messages(lines: &Lines) -> Vec<String> {
+        let mut all: Vec<_> = lines.0.iter().map(|line| String::from_utf8(line.clone()).unwrap()).collect();
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn lines_keep_their_length_or_are_brought_to_one() {
+        assert_eq!(messages(&Lines::of(TEXT, 0).unwrap()), ["<13>eins", "<38>drei drei drei", "<38>f nf", "<38>vier", "<38>zwei und"]);
+        assert_eq!(messages(&Lines::of(TEXT, 16).unwrap()), ["<13>eins zwei un", "<38>drei drei dr", "<38>vier f nf..."]);
+        assert!(Lines::of("\n\n", 0).is_err());
+    }
+
+    #[test]
+    fn every_message_is_sent_once_a_round_and_by_one_connection() {
+        let text: String = (0..100).map(|number| format!("<13>line {number}\n")).collect();
+        let lines = Lines::of(&text, 0).unwrap();
+        let mut all = Vec::new();
+        for number in 0..7 {
+            let stock = lines.framed(Framing::Newline, number, 7);
+            let mut at = 0;
+            while at < stock.len() {
+                let (piece, taken) = stock.piece(at, 3);
+                all.extend_from_slice(piece);
+                at += taken;
+            }
+        }
+        let mut sent: Vec<_> = all.split_inclusive(|byte| *byte == b'\n').map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+        let mut expected: Vec<_> = text.split_inclusive('\n').map(str::to_owned).collect();
+        sent.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(sent, expected);
+    }
+
+    #[test]
+    fn framings() {
+        let lines = Lines::of("<13>a \"b\"", 0).unwrap();
+        let framed = |framing| String::from_utf8(lines.framed(framing, 0, 1).one(0).to_vec()).unwrap();
+        assert_eq!(framed(Framing::Bare), "<13>a \"b\"");
+        assert_eq!(framed(Framing::Newline), "<13>a \"b\"\n");
+        assert_eq!(framed(Framing::Counted), "9 <13>a \"b\"");
+        assert_eq!(framed(Framing::Relp), " syslog 9 <13>a \"b\"\n");
+        assert_eq!(framed(Framing::Ndjson), "{\"message\":\"<13>a \\\"b\\\"\"}\n");
+    }
+}

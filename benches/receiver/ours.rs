@@ -10,8 +10,9 @@ use std::sync::{Arc, RwLock};
 use anyhow::Context as _;
 use ingest::body::SiteTable;
 use ingest::journal::Journal;
-use ingest::listen::{self, CancellationToken, Counters, ListenConfig, Listener};
+use ingest::listen::{self, CancellationToken, Counters, ListenConfig, Listener, TlsFiles};
 use ingest::time::Clock;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
 
 use super::{Door, Receiver};
@@ -28,6 +29,7 @@ pub struct Ours {
 
 impl Ours {
     pub fn start(dir: &Path) -> anyhow::Result<Self> {
+        certificate(dir).context("a certificate for our receiver")?;
         let mut command = Command::new(std::env::current_exe().context("find this program")?);
         command.arg(RECEIVE).arg(dir).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().context("start our receiver")?;
@@ -37,11 +39,30 @@ impl Ours {
         Ok(Self { child, ask, answers, addresses })
     }
 
+    /// What a sender over TLS must trust.
+    pub fn authority(dir: &Path) -> PathBuf {
+        dir.join("ca.pem")
+    }
+
     /// Its counts at this moment.
     pub fn counts(&mut self) -> anyhow::Result<Value> {
         self.ask.as_mut().context("our receiver has been ended")?.write_all(b"\n")?;
         read_json(&mut self.answers)
     }
+}
+
+/// An authority, and the receiver's certificate from it, as files.
+fn certificate(dir: &Path) -> anyhow::Result<()> {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate()?;
+    let authority = CertifiedIssuer::self_signed(params, key)?;
+    let key = KeyPair::generate()?;
+    let own = CertificateParams::new(["localhost".to_owned()])?.signed_by(&key, &authority)?;
+    std::fs::write(Ours::authority(dir), authority.pem())?;
+    std::fs::write(dir.join("own.pem"), own.pem())?;
+    std::fs::write(dir.join("own.key"), key.serialize_pem())?;
+    Ok(())
 }
 
 fn read_json(answers: &mut impl BufRead) -> anyhow::Result<Value> {
@@ -94,7 +115,8 @@ impl Drop for Ours {
 pub fn receive(dir: &Path) -> anyhow::Result<()> {
     let anywhere = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     let mut config = ListenConfig { udp_receive_buffer_bytes: listen::UDP_RECEIVE_BUFFER_BYTES, ..ListenConfig::default() };
-    for listener in [Listener::SyslogUdp, Listener::SyslogTcp] {
+    config.tls = Some(TlsFiles { certificate: dir.join("own.pem"), key: dir.join("own.key"), client_ca: None, clients_required: false });
+    for listener in [Listener::SyslogUdp, Listener::SyslogTcp, Listener::SyslogTls, Listener::Relp] {
         config.addresses[listener] = anywhere;
     }
     let clock = Clock::system();

@@ -47,16 +47,3 @@ fn status(pid: u32, row: &str) -> anyhow::Result<f64> {
     let value = status.lines().find_map(|line| line.strip_prefix(row)).and_then(|rest| rest.split_ascii_whitespace().next());
     value.and_then(|value| value.parse().ok()).with_context(|| format!("{row} in {path}"))
 }
-
-/// Datagrams that the kernel dropped at the socket bound to this port: they never reached the receiver.
-pub fn kernel_drops(port: u16) -> u64 {
-    ["/proc/net/udp", "/proc/net/udp6"]
-        .iter()
-        .filter_map(|path| std::fs::read_to_string(path).ok())
-        .flat_map(|table| {
-            let ours = format!(":{port:04X}");
-            let rows = table.lines().filter(|row| row.split_ascii_whitespace().nth(1).is_some_and(|local| local.ends_with(&ours)));
-            rows.filter_map(|row| row.split_ascii_whitespace().nth(12)?.parse::<u64>().ok()).collect::<Vec<_>>()
-        })
-        .sum()
-}

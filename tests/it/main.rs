@@ -7,6 +7,7 @@
     reason = "tests fail loudly and say what they skip"
 )]
 
+mod blast;
 mod browser;
 mod commands;
 mod demo;

@@ -23,6 +23,12 @@ use crate::time::{Stopwatch, Timestamp};
 
 /// Frames that nobody waits for (UDP) may gather this long, so that quiet hours do not cost an fsync a line.
 const LINGER: Duration = Duration::from_millis(10);
+/// Where a disk syncs faster than this, small commits of several senders are held up until so long after the last one:
+/// fifty connections with 400 lines a second each would make 6,500 commits, and half of a core would go into waking up.
+/// Disks that take a millisecond or more group by themselves.
+const COMMITS_APART: Duration = Duration::from_millis(1);
+/// A commit of this size is worth itself: nothing is won by holding it up.
+const COMMIT_BYTES_WORTH: usize = 64 << 10;
 /// What may wait to be written, in units of `UNIT_BYTES`: 64 MiB. Beyond it senders wait, and datagrams are dropped and counted.
 const QUEUE_UNITS: usize = 65_536;
 const UNIT_BYTES: usize = 1_024;
@@ -251,8 +257,10 @@ pub(super) fn start(active: Active, shared: Shared, watermark: Watermark) -> Res
 }
 
 fn run(mut active: Active, appends: &Receiver<Append>, shared: &Shared, watermark: &Watermark) {
+    let mut last = (Stopwatch::start(), 0);
     while let Ok(first) = appends.recv() {
-        let batch = gather(first, appends);
+        let batch = gather(first, appends, last);
+        last = (Stopwatch::start(), batch.len());
         // Refused before the disk is full to the last byte: the stores need room to work off what is here.
         if watermark.level() == Level::Stop {
             batch.into_iter().for_each(|append| append.reply.give(Err(Refused { error: JournalError::DiskFull, frames: append.frames })));
@@ -262,16 +270,25 @@ fn run(mut active: Active, appends: &Receiver<Append>, shared: &Shared, watermar
     }
 }
 
-/// The appends of one commit: what is queued up to 1 MiB; where nobody waits, also what comes within `LINGER`.
-fn gather(first: Append, appends: &Receiver<Append>) -> Vec<Append> {
+/// The appends of one commit: what is queued up to 1 MiB; where nobody waits, also what comes within `LINGER`, and where
+/// several wait, within `COMMITS_APART` of the last commit. One that sends alone is never held up: he sends nothing before
+/// he has his answer. `last` is when the last commit began and how many appends it had.
+fn gather(first: Append, appends: &Receiver<Append>, last: (Stopwatch, usize)) -> Vec<Append> {
     let watch = Stopwatch::start();
     let mut bytes = first.bytes;
     let mut urgent = matches!(first.reply, Reply::Waiting(_));
+    let mut held_up = false;
     let mut batch = vec![first];
     while bytes < COMMIT_BYTES_MAX {
         let patience = if urgent { Duration::ZERO } else { LINGER.saturating_sub(watch.elapsed()) };
         let next = match appends.recv_timeout(patience) {
             Ok(next) => next,
+            Err(RecvTimeoutError::Timeout) if urgent && !held_up && bytes < COMMIT_BYTES_WORTH && last.1.max(batch.len()) > 1 => {
+                held_up = true;
+                // Asleep, not receiving: each append would wake it.
+                std::thread::sleep(COMMITS_APART.saturating_sub(last.0.elapsed()));
+                continue;
+            }
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
         };
         bytes += next.bytes;

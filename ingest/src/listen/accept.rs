@@ -284,7 +284,9 @@ impl Opening {
                 }
             },
         };
-        Some(Connection { stream, sender: Arc::new(sender), more: false, _place: self.place })
+        // With the handshake's last message the first lines may have come: they are read, and the socket shows nothing of them.
+        let more = matches!(stream, Stream::Tls(_));
+        Some(Connection { stream, sender: Arc::new(sender), more, _place: self.place })
     }
 
     fn refuse<T>(&self, peer: IpAddr, reason: Rejected, why: &dyn std::fmt::Display) -> Option<T> {
