@@ -88,6 +88,9 @@ pub const BODIES: Who = Who::Only(&[Role::Municipality, Role::Provider]);
 pub const FIGURES: Who = Who::Only(&[Role::Analyst, Role::Lead, Role::Municipality, Role::Steering, Role::Auditor]);
 pub const SOURCES: Who = Who::Only(&[Role::Analyst, Role::Lead, Role::Municipality, Role::Provider, Role::Admin]);
 
+/// Who says what is expected of a source and how its stamps are read.
+pub const SOURCES_EDIT: Who = Who::Only(&[Role::Analyst, Role::Lead, Role::Admin]);
+
 /// How a route answers somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

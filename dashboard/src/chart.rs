@@ -301,6 +301,37 @@ pub fn tile_map(caption: Caption<'_>, what: &str, value: impl Fn(&str) -> Option
     figure(caption, &svg, None, &[], &["Kreis", what], rows)
 }
 
+/// The hours of a week as squares, a row for each day: a tone from 0 to 4 and a text each; `None` where nothing is known.
+pub fn week(caption: Caption<'_>, days: &[&str; 7], hours: &[Option<(usize, String)>]) -> Markup {
+    let mut svg = svg_open(caption, "heat", 264.0, 92.0, false);
+    for (row, day) in days.iter().enumerate() {
+        let _ = write!(svg, "<text x=\"0\" y=\"{}\">{}</text>", row * 11 + 9, escape(day));
+    }
+    for (place, hour) in hours.iter().take(7 * 24).enumerate() {
+        let (x, y) = (22 + place % 24 * 10, place / 24 * 11);
+        let (class, text) = hour.as_ref().map_or(("none".to_owned(), "?"), |(tone, text)| (format!("h{}", (*tone).min(4)), text));
+        let day = days.get(place / 24).copied().unwrap_or_default();
+        let _ = write!(
+            svg,
+            "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"9\" height=\"10\" rx=\"1.5\"><title>{} {} Uhr: {}</title></rect>",
+            escape(day),
+            place % 24,
+            escape(text)
+        );
+    }
+    for hour in [0, 6, 12, 18] {
+        let _ = write!(svg, "<text x=\"{}\" y=\"89\">{hour} Uhr</text>", 22 + hour * 10);
+    }
+    svg.push_str("</svg>");
+    let mut head = vec!["Uhr"];
+    head.extend(days);
+    let rows = (0..24).map(|hour| {
+        let cell = |day: usize| hours.get(day * 24 + hour).and_then(|one| Some(one.as_ref()?.1.clone())).unwrap_or_else(|| "–".into());
+        (std::iter::once(hour.to_string()).chain((0..7).map(cell)).collect(), "")
+    });
+    figure(caption, &svg, None, &[], &head, rows)
+}
+
 fn positive(value: f64) -> f64 {
     if value.is_finite() && value > 0.0 { value } else { 0.0 }
 }
@@ -468,6 +499,7 @@ mod tests {
                 sparkline(&values),
                 kaplan_meier(CAPTION, "h", &steps, 72.0),
                 distribution(CAPTION, "Fälle", &[("< 1 h".into(), 3)]),
+                week(CAPTION, &["<"; 7], &[Some((9, "&".to_owned())), None]),
                 tile_map(CAPTION, "Vorfälle", |_| values.first().map(|value| (*value, value.to_string()))),
             ] {
                 well_formed(chart.as_str());

@@ -87,6 +87,11 @@ pub enum Command {
     Alerts(ListArgs),
     /// Listet die Quellen und wann sie zuletzt sendeten
     Sources(ListArgs),
+    /// Sagt, was dem Dienst und seinen Daten fehlt und was zu tun ist
+    #[command(long_about = "Sieht von außen nach, auch neben einem laufenden Dienst: Platte, Journal, Rückstand, verstummte Quellen, \
+                            unbekannte Absender, Zertifikat, Grenzen des Systems, und ob alles Empfangene verbucht ist. Ändert nichts. \
+                            Endet mit 1, wenn etwas zu tun ist.")]
+    Doctor(ListArgs),
     /// Prüft Regeln und ihre Belege
     Rules {
         #[command(subcommand)]

@@ -312,6 +312,17 @@ fn lock(dir: &Path) -> Result<File> {
     Ok(file.try_clone()?)
 }
 
+/// The process that holds the directory, where one does.
+pub(crate) fn held_by(dir: &Path) -> Option<String> {
+    let mut file = File::open(dir.join("lock")).ok()?;
+    if file.try_lock_shared().is_ok() {
+        return None;
+    }
+    let mut text = String::new();
+    let _ = file.read_to_string(&mut text);
+    Some(text.split_whitespace().next_back().unwrap_or_default().to_owned())
+}
+
 /// Decodes lines and flows. NetFlow templates are kept in the database, so that a restart loses none.
 struct NodeDecoder {
     db: Db,

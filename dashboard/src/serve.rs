@@ -3,12 +3,13 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use advisory::csaf::Publisher;
 use advisory::delivery::{Delivery, Login, SmtpConfig, Tls};
 use anyhow::{Context as _, Result, bail};
+use detect::watch::Watch;
 use ingest::listen::{self, Addresses, Bounded, Counters, ListenConfig, Peer};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::node::Node;
+use crate::vitals::{Pulse, Vitals};
 use crate::web::{self, App, Settings};
 
 /// How long the pages' open requests may take to finish at the end.
@@ -27,6 +29,8 @@ const PAGE_CONNECTIONS_MAX: usize = 400;
 const PAGE_IDLE: Duration = Duration::from_secs(30);
 /// Each connection is a descriptor: 12,000 streams, 1,000 over HTTP, the pages', and the stores' files.
 const DESCRIPTORS_WANTED: u64 = 16_000;
+/// How often the sources are looked after: silence is told within the minute that it becomes too long.
+const CARE_EVERY: Duration = Duration::from_secs(60);
 const SMTP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running server.
@@ -35,6 +39,7 @@ pub struct Server {
     pub web: SocketAddr,
     tasks: JoinSet<()>,
     shutdown: CancellationToken,
+    last_word: Box<dyn FnOnce() + Send>,
 }
 
 /// Opens the listeners and the pages and starts them on the current runtime.
@@ -68,6 +73,24 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         let stop = shutdown.clone();
         tasks.spawn(async move { delivery.run(stop.cancelled_owned()).await });
     }
+    let pulse = Pulse {
+        journal: node.journal.watch(),
+        pipeline: node.pipeline.watch(),
+        started: node.clock.now(),
+        journal_dir: node.dir.join("journal"),
+        certificate: config.intake.tls_certificate.clone(),
+    };
+    tasks.spawn(care(node, pulse.clone(), counters.clone(), shutdown.clone()));
+    let settings = Settings { metrics_token: config.web.metrics_token.as_deref().map(listen::token_hash), ..settings };
+    let last_word = {
+        let (db, clock, pulse, counters) = (node.db.clone(), node.clock.clone(), pulse.clone(), counters.clone());
+        Box::new(move || {
+            let vitals = Vitals { ended: true, ..Vitals::gather(&pulse, &counters, clock.now()) };
+            if let Err(error) = vitals.save(&db) {
+                tracing::error!(%error, "how the server ended could not be noted");
+            }
+        })
+    };
     let app = App {
         db: node.db.clone(),
         clock: node.clock.clone(),
@@ -76,6 +99,8 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         flows: Some(node.flows.clone()),
         counters,
         watermark: node.watermark.clone(),
+        pulse: Some(pulse.clone()),
+        readings: node.readings.clone(),
         rules: node.rules.clone(),
         playbooks: node.playbooks.clone(),
         publisher: Arc::new(publisher(config)),
@@ -92,7 +117,7 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
             tracing::error!(%error, "the pages have stopped");
         }
     });
-    Ok(Server { intake: addresses, web: web_address, tasks, shutdown })
+    Ok(Server { intake: addresses, web: web_address, tasks, shutdown, last_word })
 }
 
 impl Server {
@@ -102,6 +127,41 @@ impl Server {
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(GRACE, all).await.is_err() {
             tracing::warn!("some requests did not finish in time and were ended");
+        }
+        // When nothing is received any more, the books must be closed.
+        (self.last_word)();
+    }
+}
+
+/// Once a minute: looks after the sources, and leaves word of how the server is for `doctor`.
+fn care(node: &Node, pulse: Pulse, counters: Arc<Counters>, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
+    let (db, clock, sites) = (node.db.clone(), node.clock.clone(), node.sites.clone());
+    let mut watch = Watch::new(db.clone(), pulse.started);
+    let mut once = move || {
+        let now = clock.now();
+        let sites = sites.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Err(error) = watch.look(&sites, pulse.journal.last(), now) {
+            tracing::error!(%error, "the sources could not be looked after");
+        }
+        if let Err(error) = Vitals::gather(&pulse, &counters, now).save(&db) {
+            tracing::error!(%error, "how the server is could not be noted");
+        }
+    };
+    async move {
+        loop {
+            // The database may have to wait for its disk: not on a thread that serves connections.
+            let done = tokio::task::spawn_blocking(move || {
+                once();
+                once
+            });
+            match done.await {
+                Ok(again) => once = again,
+                Err(error) => return tracing::error!(%error, "nobody looks after the sources any more"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(CARE_EVERY) => {}
+            }
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The German names of what the other stages know in English: severities, states, dispositions, history. One
 //! catalogue, so that the same thing has the same word everywhere (docs/glossar.md).
 
+mod intake;
+
 use std::collections::HashMap;
 
 use detect::alert::{AlertState, Disposition};
@@ -14,6 +16,8 @@ use serde_json::Value;
 
 use crate::show::{self, Markup, Tone};
 use crate::user;
+
+pub use intake::{consumer, defect, dropped, dropped_todo, format, listener, rejected, transport};
 
 pub fn level(level: Level) -> &'static str {
     match level {

@@ -62,6 +62,10 @@ pub(super) fn sources(json: bool, view: &View, now: Timestamp, out: &mut dyn Wri
             if let Some(object) = object.as_object_mut() {
                 object.insert("site".into(), site.into());
                 object.insert("silent".into(), source.is_silent(now).into());
+                object.insert("patience_millis".into(), source.patience_millis(now).into());
+                object.insert("usual_gap_millis".into(), source.usual_gap_millis(now).into());
+                object.insert("rate_per_hour".into(), source.rate(now).into());
+                object.insert("format".into(), source.format().map(|(name, _)| name).into());
             }
             writeln!(out, "{object}")?;
         } else {

@@ -2,6 +2,7 @@
 //! error; `--json` prints one object a line and nothing besides.
 
 mod decode;
+mod doctor;
 mod import;
 mod list;
 mod rules;
@@ -23,6 +24,7 @@ use crate::node::View;
 use crate::show;
 
 use decode::decode_files;
+use doctor::doctor;
 use import::import;
 use list::{alerts, incidents, sources};
 use rules::{rules, validate};
@@ -47,6 +49,7 @@ pub fn run(cli: &Cli, config: &Config, clock: &Clock) -> Result<ExitCode> {
         Command::Incidents(args) => incidents(args.json, &View::open(&data_dir(cli, config), config, clock)?, &mut out)?,
         Command::Alerts(args) => alerts(args.json, &View::open(&data_dir(cli, config), config, clock)?, &mut out)?,
         Command::Sources(args) => sources(args.json, &View::open(&data_dir(cli, config), config, clock)?, clock.now(), &mut out)?,
+        Command::Doctor(args) => doctor(args.json, &data_dir(cli, config), config, clock.now(), &mut out)?,
         Command::Rules { command } => rules(command, &mut out)?,
         Command::Advisory { command: AdvisoryCommand::Validate { files, json } } => validate(files, *json, &mut out)?,
         Command::User { command } => user(command, &data_dir(cli, config), config, clock, &mut out)?,

@@ -11,7 +11,7 @@ mod routes;
 #[cfg(test)]
 mod sample;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -33,6 +33,7 @@ use ingest::disk::Watermark;
 use ingest::events::EventStore;
 use ingest::flows::FlowStore;
 use ingest::listen::{Counters, Peer};
+use ingest::source::SharedReadings;
 use ingest::time::Clock;
 
 pub use ask::{Ask, PageError, Pairs, Reply};
@@ -43,6 +44,7 @@ use crate::demo::sink::Sink;
 use crate::hasher::Hasher;
 use crate::session::{self, Token};
 use crate::throttle::Throttle;
+use crate::vitals::Pulse;
 
 /// Everything that the pages read and write; cheap to clone.
 #[derive(Clone)]
@@ -57,6 +59,10 @@ pub struct App {
     pub counters: Arc<Counters>,
     /// How full the disk with the data is.
     pub watermark: Watermark,
+    /// Where the running server is asked how it is; `None` where none runs.
+    pub pulse: Option<Pulse>,
+    /// By which rules stamps are read that name no zone.
+    pub readings: SharedReadings,
     pub rules: Arc<RuleSet>,
     pub playbooks: Arc<Playbooks>,
     /// As whom warnings are published, and where their CSAF documents are put.
@@ -78,6 +84,8 @@ impl App {
 pub struct Settings {
     /// Served over TLS (by us or by a proxy): cookies are `Secure` and carry the `__Host-` prefix.
     pub secure: bool,
+    /// SHA-256 in hex of what `/metrics` is asked with; without one only this machine is answered.
+    pub metrics_token: Option<String>,
     /// The demo: shows the mail sink and the logins at the door.
     pub demo: bool,
     /// Shown at the door in the demo: (role, login, password).

@@ -3,8 +3,10 @@
 
 use super::ask::{Ask, Reply};
 use super::door;
-use super::pages::{acknowledge, advisories, alerts, flows, incidents, kpis, mailbox, rules, search, sources, start, subscriptions};
-use crate::access::{BODIES, CASES, CERT, FIGURES, SOURCES, Who};
+use super::pages::{
+    acknowledge, advisories, alerts, flows, incidents, kpis, mailbox, metrics, rules, search, source, sources, start, subscriptions,
+};
+use crate::access::{BODIES, CASES, CERT, FIGURES, SOURCES, SOURCES_EDIT, Who};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
@@ -71,6 +73,10 @@ pub const ROUTES: &[Route] = &[
     // Also with `.csv` behind the name.
     get("/kennzahl/{name}", FIGURES, kpis::detail),
     get("/quellen", SOURCES, sources::list),
+    get("/quelle/{id}", SOURCES, source::detail),
+    post("/quelle/{id}", SOURCES_EDIT, source::edit),
+    // Asks for its own token.
+    get("/metrics", Who::Public, metrics::show),
     // Only a program with a mail sink has these.
     get("/postfach", Who::SignedIn, mailbox::list),
     get("/postfach/{id}", Who::SignedIn, mailbox::detail),

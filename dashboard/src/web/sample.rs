@@ -37,6 +37,8 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
         flows: None,
         counters: Arc::default(),
         watermark: Watermark::default(),
+        pulse: None,
+        readings: ingest::source::SharedReadings::default(),
         rules: Arc::new(RuleSet::shipped().unwrap()),
         playbooks: Arc::new(Playbooks::embedded().unwrap()),
         publisher: Arc::new(publisher(&config::defaults())),

@@ -279,6 +279,9 @@ fn the_matrix_of_routes_and_roles() {
         Get /kennzahlen: - analyst lead municipality - steering auditor -
         Get /kennzahl/{name}: - analyst lead municipality - steering auditor -
         Get /quellen: - analyst lead municipality provider - - admin
+        Get /quelle/{id}: - analyst lead municipality provider - - admin
+        Post /quelle/{id}: - analyst lead - - - - admin
+        Get /metrics: everybody analyst lead municipality provider steering auditor admin
         Get /postfach: - analyst lead municipality provider steering auditor admin
         Get /postfach/{id}: - analyst lead municipality provider steering auditor admin
     "#]]
