@@ -10,8 +10,8 @@
 mod browser;
 mod commands;
 mod demo;
+mod faults;
 mod intake;
-mod kill;
 mod program;
 mod real_clients;
 mod tidy;
