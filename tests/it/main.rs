@@ -11,6 +11,7 @@ mod browser;
 mod commands;
 mod demo;
 mod faults;
+mod fuzz;
 mod intake;
 mod program;
 mod real_clients;

@@ -6,6 +6,8 @@ mod accept;
 mod certificate;
 mod counters;
 pub mod framing;
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod keep;
 mod proxy;
