@@ -124,19 +124,22 @@ impl Node {
         })
     }
 
-    /// Waits until everything in the journal is searchable and judged; says who stopped on the way.
+    /// Waits until everything in the journal is searchable and judged; says who cannot go on.
     ///
     /// # Errors
-    /// Where a consumer has stopped.
+    /// Where a consumer fails.
     pub fn catch_up(&self) -> Result<()> {
         let last = self.journal.last();
-        while !self.pipeline.wait_applied(last, Duration::from_secs(1)) {}
-        for state in self.pipeline.states() {
-            if let Some(error) = state.error {
-                bail!("{} ist stehen geblieben: {error}. Das Journal behält alles; nach der Behebung neu starten.", state.name);
+        loop {
+            let done = self.pipeline.wait_applied(last, Duration::from_secs(1));
+            // One that fails may hold up the others, so it is looked for each time.
+            if let Some((name, error)) = self.pipeline.states().into_iter().find_map(|state| Some((state.name, state.error?))) {
+                bail!("{name} kommt nicht weiter: {error}. Das Journal behält alles; ist die Ursache behoben, geht es von selbst weiter.");
+            }
+            if done {
+                return Ok(());
             }
         }
-        Ok(())
     }
 
     /// Reads the sites anew after a change.
@@ -215,25 +218,45 @@ pub struct View {
 }
 
 impl View {
-    /// Opens `dir` for reading. Where no server holds it, what is only in the journal yet is worked in first.
+    /// Opens `dir` for reading. Where no server holds it, what is only in the journal yet is worked in first; where that
+    /// cannot be done, be the disk full, it says so and shows what there is.
     ///
     /// # Errors
-    /// Where there is no data directory, or it cannot be opened.
+    /// Where there is no data directory, or it cannot be read.
     pub fn open(dir: &Path, config: &Config, clock: &Clock) -> Result<Self> {
-        if !dir.join("wartburg.db").exists() {
+        let path = dir.join("wartburg.db");
+        if !path.exists() {
             bail!("{} ist kein Datenverzeichnis. Mit --data eines nennen, oder mit `wartburg import DATEI` eines anlegen.", dir.display());
         }
-        if lock(dir).is_ok() {
-            let node = Node::open(dir, config, clock)?;
-            node.catch_up()?;
-            let sites = node.site_table();
-            return Ok(Self { db: node.db.clone(), sites, events: node.events.clone(), flows: node.flows.clone(), node: Some(node) });
-        }
-        tracing::info!("a server holds the directory: the last seconds before its commit are not shown here");
-        let db = database(dir)?;
+        let db = if lock(dir).is_ok() {
+            match Self::complete(dir, config, clock) {
+                Ok(view) => return Ok(view),
+                Err(error) => tracing::warn!(
+                    error = format!("{error:#}"),
+                    "only what is worked in already is shown: the directory cannot be written to"
+                ),
+            }
+            Db::open_for_reading(&path).context("Datenbank lesen")?
+        } else {
+            tracing::info!("a server holds the directory: the last seconds before its commit are not shown here");
+            database(dir)?
+        };
         let sites = Arc::new(db.read(SiteTable::load)?);
         let (events, flows) = stores(dir, Options { zone: config.zone, readings: readings(&db)? })?;
         Ok(Self { db, sites, events, flows, node: None })
+    }
+
+    /// With everything that is in the journal.
+    fn complete(dir: &Path, config: &Config, clock: &Clock) -> Result<Self> {
+        let mut node = Node::open(dir, config, clock)?;
+        let caught_up = node.catch_up();
+        // What was applied is written out before anybody looks: the sources' counts are read from the database.
+        node.pipeline.stop();
+        if let Err(error) = caught_up {
+            tracing::warn!(error = format!("{error:#}"), "not everything in the journal is shown");
+        }
+        let sites = node.site_table();
+        Ok(Self { db: node.db.clone(), sites, events: node.events.clone(), flows: node.flows.clone(), node: Some(node) })
     }
 
     pub fn close(self) {
@@ -306,7 +329,7 @@ pub(crate) fn sites_apply(db: &Db, sites: &[SiteConfig], now: Timestamp) -> Resu
         for site in &sites {
             let body = bodies.iter().find(|body| Some(&body.name) == site.body.as_ref()).map(|body| body.id);
             let known = known.by_name(&site.name);
-            let site = Site {
+            let changed = Site {
                 id: known.map_or_else(|| SiteId::new(now), |known| known.id),
                 name: site.name.clone(),
                 body,
@@ -314,7 +337,12 @@ pub(crate) fn sites_apply(db: &Db, sites: &[SiteConfig], now: Timestamp) -> Resu
                 certificates: site.certificates.iter().map(|name| name.to_lowercase()).collect(),
                 tokens: site.tokens.iter().map(|token| ingest::listen::token_hash(token)).collect(),
             };
-            if known.is_some() { site_put(tx, &site)? } else { site_add(tx, &site)? }
+            match known {
+                // Nothing is written for it, so that a full disk does not keep the program from starting.
+                Some(known) if *known == changed => {}
+                Some(_) => site_put(tx, &changed)?,
+                None => site_add(tx, &changed)?,
+            }
         }
         Ok::<_, DbError>(())
     })
@@ -361,9 +389,11 @@ fn lock(dir: &Path) -> Result<File> {
             pid.trim()
         );
     }
-    file.set_len(0)?;
-    file.seek(SeekFrom::Start(0))?;
-    writeln!(file, "wartburg, Prozess {}", std::process::id())?;
+    // Who holds it is a help for people and nothing more: on a full disk the file stays empty.
+    let _ = file
+        .set_len(0)
+        .and_then(|()| file.seek(SeekFrom::Start(0)))
+        .and_then(|_| writeln!(file, "wartburg, Prozess {}", std::process::id()));
     Ok(file.try_clone()?)
 }
 

@@ -360,7 +360,7 @@ impl Sender {
 }
 
 /// A site with what its senders are known by.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
     pub id: SiteId,
     /// Short, unique and never changed: the events carry it (`rathaus-soemmerda`).

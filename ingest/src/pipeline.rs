@@ -31,7 +31,8 @@ pub struct Batch {
     pub sites: Arc<SiteTable>,
 }
 
-/// What a consumer fails with. The pipeline then stops that consumer and says so; the journal keeps its data.
+/// What a consumer fails with. The pipeline says so and does the same again until it succeeds or ends: a disk that was
+/// full has space again one day. Meanwhile the journal keeps the data, and behind a full queue the others wait.
 pub type ConsumerError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Turns frames into events and flows. It may keep state (NetFlow templates), which it keeps over restarts itself.
@@ -40,6 +41,9 @@ pub trait Decode: Send {
 }
 
 /// Something downstream of the journal: the event store, the flow store, the rules, the source statistics.
+///
+/// A call that failed is made again with the same argument: it must leave the consumer so that this neither loses nor
+/// doubles an effect.
 pub trait Consumer: Send {
     fn name(&self) -> &'static str;
 
@@ -71,6 +75,8 @@ pub trait Consumer: Send {
 const QUEUE_BATCHES: usize = 4;
 /// How often a consumer's `tick` runs.
 const TICK: Duration = Duration::from_secs(1);
+/// How long a consumer that failed waits before it tries again.
+const RETRY: Duration = Duration::from_secs(1);
 /// How long the reader waits for new frames before it looks whether it should stop.
 const READ_PATIENCE: Duration = Duration::from_millis(100);
 
@@ -82,7 +88,7 @@ pub struct Pipeline {
     progress: Arc<Progress>,
 }
 
-/// How far each consumer is, and what stopped it.
+/// How far each consumer is, and what holds it up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConsumerState {
     pub name: &'static str,
@@ -90,6 +96,7 @@ pub struct ConsumerState {
     pub applied: Seq,
     /// The last sequence whose effects are durable: the journal need not keep it for this consumer.
     pub durable: Seq,
+    /// What it fails with at the moment.
     pub error: Option<String>,
 }
 
@@ -150,8 +157,10 @@ impl Pipeline {
         for (index, consumer) in consumers.into_iter().enumerate() {
             let (queue, batches) = sync_channel(QUEUE_BATCHES);
             queues.push(Some(queue));
-            let (name, progress, clock) = (consumer.name(), progress.clone(), clock.clone());
-            threads.push(spawn(name, Box::new(move || consume(consumer, index, &batches, &progress, &clock)))?);
+            let name = consumer.name();
+            let place = Place { index, progress: progress.clone(), stop: stop.clone() };
+            let clock = clock.clone();
+            threads.push(spawn(name, Box::new(move || consume(consumer, &place, &batches, &clock)))?);
         }
         let reader = journal.reader(from);
         let stopped = stop.clone();
@@ -168,7 +177,7 @@ impl Pipeline {
         PipelineWatch(self.progress.clone())
     }
 
-    /// Waits until every consumer that still runs has applied `seq`; false on time-out.
+    /// Waits until every consumer that does not fail has applied `seq`; false on time-out.
     pub fn wait_applied(&self, seq: Seq, timeout: Duration) -> bool {
         let states = self.progress.states.lock().unwrap_or_else(PoisonError::into_inner);
         let behind = |states: &mut Vec<ConsumerState>| states.iter().any(|state| state.applied < seq && state.error.is_none());
@@ -217,40 +226,83 @@ fn read(
     }
 }
 
-fn consume(mut consumer: Box<dyn Consumer>, index: usize, batches: &Receiver<Arc<Batch>>, progress: &Progress, clock: &Clock) {
-    let mut run = || -> Result<(), ConsumerError> {
-        let mut since_tick = Stopwatch::start();
-        loop {
-            match batches.recv_timeout(TICK.saturating_sub(since_tick.elapsed())) {
-                Ok(batch) => {
-                    consumer.apply(&batch)?;
-                    let durable = consumer.cursor();
-                    progress.update(index, |state| {
-                        state.applied = state.applied.max(batch.last);
-                        state.durable = durable;
-                    });
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    consumer.flush()?;
-                    let durable = consumer.cursor();
-                    progress.update(index, |state| state.durable = durable);
-                    return Ok(());
-                }
+/// A consumer's place among the others.
+struct Place {
+    index: usize,
+    progress: Arc<Progress>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Place {
+    fn fails(&self, name: &str, error: &ConsumerError) {
+        let error = chain(error.as_ref());
+        self.progress.update(self.index, |state| {
+            // Said once, not each second for a whole night.
+            if state.error.is_none() {
+                tracing::error!(consumer = name, error, "cannot go on; the journal keeps what it has not taken, and it tries again");
             }
-            // Looked at after every batch too: under steady load the queue is never empty.
-            if since_tick.elapsed() >= TICK {
-                consumer.tick(clock.now())?;
-                let durable = consumer.cursor();
-                progress.update(index, |state| state.durable = durable);
-                since_tick = Stopwatch::start();
-            }
-        }
-    };
-    if let Err(error) = run() {
-        tracing::error!(consumer = consumer.name(), %error, "stopped; the journal keeps what it has not seen");
-        progress.update(index, |state| state.error = Some(error.to_string()));
+            state.error = Some(error);
+        });
     }
+
+    /// The journal need not keep for this consumer what lies at or below.
+    fn is_durable(&self, durable: Seq) {
+        self.progress.update(self.index, |state| state.durable = durable);
+    }
+
+    fn goes_on(&self, name: &str) {
+        self.progress.update(self.index, |state| {
+            if state.error.take().is_some() {
+                tracing::info!(consumer = name, "goes on");
+            }
+        });
+    }
+}
+
+/// An error with its causes, each of which says more than the one before.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn consume(mut consumer: Box<dyn Consumer>, place: &Place, batches: &Receiver<Arc<Batch>>, clock: &Clock) {
+    let name = consumer.name();
+    let mut since_tick = Stopwatch::start();
+    loop {
+        match batches.recv_timeout(TICK.saturating_sub(since_tick.elapsed())) {
+            Ok(batch) => {
+                while let Err(error) = consumer.apply(&batch) {
+                    place.fails(name, &error);
+                    // What was not applied is read again after the next start.
+                    if place.stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    std::thread::sleep(RETRY);
+                }
+                let durable = consumer.cursor();
+                place.progress.update(place.index, |state| {
+                    state.applied = state.applied.max(batch.last);
+                    state.durable = durable;
+                });
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        // Looked at after every batch too: under steady load the queue is never empty.
+        if since_tick.elapsed() >= TICK {
+            // A failure here is tried again with the next tick; what comes meanwhile is applied.
+            match consumer.tick(clock.now()) {
+                Ok(()) => place.goes_on(name),
+                Err(error) => place.fails(name, &error),
+            }
+            place.is_durable(consumer.cursor());
+            since_tick = Stopwatch::start();
+        }
+    }
+    if let Err(error) = consumer.flush() {
+        place.fails(name, &error);
+    }
+    place.is_durable(consumer.cursor());
 }
 
 #[cfg(test)]
@@ -275,7 +327,8 @@ mod tests {
     struct Memory {
         seen: Arc<Mutex<Vec<u64>>>,
         cursor: Arc<Mutex<u64>>,
-        fail_at: Option<u64>,
+        /// From this sequence on it fails, until that is taken back.
+        fail_at: Arc<Mutex<Option<u64>>>,
     }
 
     impl Consumer for Memory {
@@ -287,7 +340,7 @@ mod tests {
         }
         fn apply(&mut self, batch: &Batch) -> Result<(), ConsumerError> {
             let cursor = *self.cursor.lock().unwrap();
-            if self.fail_at.is_some_and(|at| batch.last.0 >= at) {
+            if self.fail_at.lock().unwrap().is_some_and(|at| batch.last.0 >= at) {
                 return Err("disk full".into());
             }
             self.seen.lock().unwrap().extend(batch.frames.iter().map(|frame| frame.seq.0).filter(|seq| *seq > cursor));
@@ -327,7 +380,9 @@ mod tests {
             let consumers = seen
                 .iter()
                 .zip(&cursors)
-                .map(|(seen, cursor)| Box::new(Memory { seen: seen.clone(), cursor: cursor.clone(), fail_at: None }) as Box<dyn Consumer>)
+                .map(|(seen, cursor)| {
+                    Box::new(Memory { seen: seen.clone(), cursor: cursor.clone(), fail_at: Arc::default() }) as Box<dyn Consumer>
+                })
                 .collect();
             let mut pipeline =
                 Pipeline::start(&journal, Box::new(Lines), consumers, SharedSites::default(), &Clock::manual(Timestamp(1))).unwrap();
@@ -342,20 +397,27 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_consumer_stops_alone_and_says_why() {
+    fn a_failing_consumer_says_why_and_goes_on_when_it_can() {
         let dir = tempfile::tempdir().unwrap();
         let (journal, _) = Journal::open(&dir.path().join("j"), &dir.path().join("q"), Timestamp(1)).unwrap();
-        let seen: Arc<Mutex<Vec<u64>>> = Arc::default();
+        let seen: [Arc<Mutex<Vec<u64>>>; 2] = Default::default();
+        let fail_at = Arc::new(Mutex::new(Some(3)));
         let consumers: Vec<Box<dyn Consumer>> = vec![
-            Box::new(Memory { seen: Arc::default(), cursor: Arc::default(), fail_at: Some(3) }),
-            Box::new(Memory { seen: seen.clone(), cursor: Arc::default(), fail_at: None }),
+            Box::new(Memory { seen: seen[0].clone(), cursor: Arc::default(), fail_at: fail_at.clone() }),
+            Box::new(Memory { seen: seen[1].clone(), cursor: Arc::default(), fail_at: Arc::default() }),
         ];
         let mut pipeline =
             Pipeline::start(&journal, Box::new(Lines), consumers, SharedSites::default(), &Clock::manual(Timestamp(1))).unwrap();
         append(&journal, 6);
+        // The other one is not held up.
         assert!(pipeline.wait_applied(Seq(6), Duration::from_secs(60)));
+        assert_eq!(*seen[1].lock().unwrap(), (1..=6).collect::<Vec<_>>());
         assert_eq!(pipeline.states()[0].error.as_deref(), Some("disk full"));
+        *fail_at.lock().unwrap() = None;
+        while pipeline.states()[0].applied < Seq(6) || pipeline.states()[0].error.is_some() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         pipeline.stop();
-        assert_eq!(*seen.lock().unwrap(), (1..=6).collect::<Vec<_>>());
+        assert_eq!(*seen[0].lock().unwrap(), (1..=6).collect::<Vec<_>>());
     }
 }

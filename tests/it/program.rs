@@ -1,5 +1,6 @@
 //! The built program under test: started as a user would, on loopback and free ports, ended with the test.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use ingest::listen::Listener;
 use regex::Regex;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -41,6 +43,15 @@ pub(crate) fn required() -> bool {
     std::env::var_os("WARTBURG_CORPORA_REQUIRED").is_some_and(|value| value == "1")
 }
 
+/// How a server is started where the plain way is not enough.
+#[derive(Default)]
+pub(crate) struct Setup {
+    /// Further lines of the configuration, behind the addresses.
+    pub(crate) config: String,
+    /// Its environment, such as a library that makes its system calls fail.
+    pub(crate) env: Vec<(&'static str, String)>,
+}
+
 /// A running `serve` with its addresses.
 pub(crate) struct Server {
     child: Child,
@@ -49,15 +60,39 @@ pub(crate) struct Server {
     pub(crate) syslog_udp: SocketAddr,
     pub(crate) netflow: SocketAddr,
     pub(crate) pages: SocketAddr,
+    /// All that it said it listens on, by the name in the configuration.
+    listening: HashMap<String, SocketAddr>,
 }
 
 impl Server {
     pub(crate) fn start(data: &Path) -> Self {
+        Self::start_as(data, &Setup::default())
+    }
+
+    pub(crate) fn start_as(data: &Path, setup: &Setup) -> Self {
+        let mut child = Self::spawn(data, setup);
+        let lines = lines_of(child.stderr.take().unwrap());
+        let serving = wait_for(&lines, "serving");
+        let address = Regex::new(r"(\w+)(?:=|: Some\()(\d+\.\d+\.\d+\.\d+:\d+)").unwrap();
+        let listening: HashMap<String, SocketAddr> =
+            address.captures_iter(&serving).map(|found| (found[1].to_owned(), found[2].parse().unwrap())).collect();
+        let [http, syslog_tcp, syslog_udp, netflow, pages] = ["http", "syslog_tcp", "syslog_udp", "netflow_udp", "pages"]
+            .map(|name| *listening.get(name).unwrap_or_else(|| panic!("no {name} in {serving}")));
+        // Whatever else it says is read and dropped, so that its pipe never fills; with WARTBURG_LOG=1 it is shown.
+        let shown = std::env::var_os("WARTBURG_LOG").is_some();
+        std::thread::spawn(move || lines.iter().filter(|line| shown && (eprintln!("{line}"), true).1).count());
+        Self { child, http, syslog_tcp, syslog_udp, netflow, pages, listening }
+    }
+
+    /// Only begins to start it; its standard error is a pipe.
+    pub(crate) fn spawn(data: &Path, setup: &Setup) -> Child {
         let config = data.with_extension("toml");
-        let free = "\"127.0.0.1:0\"";
-        let intake = format!("[intake]\nsyslog_udp={free}\nsyslog_tcp={free}\nhttp={free}\nnetflow_udp={free}\n[web]\nlisten={free}\n");
-        std::fs::write(&config, intake).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_wartburg"))
+        let mut intake = String::from("[intake]\n");
+        for listener in Listener::ALL.into_iter().filter(|listener| !listener.is_tls()) {
+            intake += &format!("{} = \"127.0.0.1:0\"\n", listener.as_str());
+        }
+        std::fs::write(&config, format!("{intake}[web]\nlisten = \"127.0.0.1:0\"\n{}", setup.config)).unwrap();
+        Command::new(env!("CARGO_BIN_EXE_wartburg"))
             .arg("--data")
             .arg(data)
             .arg("--config")
@@ -65,22 +100,26 @@ impl Server {
             .arg("serve")
             .env("RUST_LOG", "info")
             .env("NO_COLOR", "1")
+            .envs(setup.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
-        let lines = lines_of(child.stderr.take().unwrap());
-        let serving = wait_for(&lines, "serving");
-        let address = |name: &str| -> SocketAddr {
-            let pattern = Regex::new(&format!(r"{name}(?:=|: Some\()([0-9.]+:[0-9]+)")).unwrap();
-            let found = pattern.captures(&serving).unwrap_or_else(|| panic!("no {name} in {serving}"));
-            found[1].parse().unwrap()
-        };
-        // Whatever else it says is read and dropped, so that its pipe never fills.
-        let [http, syslog_tcp, syslog_udp, netflow, pages] = ["http", "syslog_tcp", "syslog_udp", "netflow_udp", "pages"].map(address);
-        std::thread::spawn(move || lines.iter().count());
-        Self { child, http, syslog_tcp, syslog_udp, netflow, pages }
+            .unwrap()
+    }
+
+    /// Where a listener listens; `None` where this program has none of the kind.
+    pub(crate) fn address(&self, listener: Listener) -> Option<SocketAddr> {
+        self.listening.get(listener.as_str()).copied()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// kill -9.
@@ -91,8 +130,13 @@ impl Server {
 
     /// SIGTERM, as systemd does it; says whether it ended well.
     pub(crate) fn terminate(mut self) -> bool {
-        Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
+        self.ask_to_end();
         self.child.wait().unwrap().success()
+    }
+
+    /// SIGTERM, without waiting for what comes of it.
+    pub(crate) fn ask_to_end(&self) {
+        Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
     }
 }
 

@@ -44,6 +44,7 @@ pub fn rejected(reason: Rejected) -> &'static str {
         Rejected::Protocol => "Protokoll verletzt",
         Rejected::Proxy => "Proxy-Kopf fehlt oder ist falsch",
         Rejected::Incomplete => "Teile fehlten",
+        Rejected::Later => "auf später verwiesen",
     }
 }
 

@@ -74,8 +74,15 @@ impl EventConsumer {
         };
         // Lost, it is what the commits say that all partitions had; never more than that.
         let complete = || store.snapshot().partitions.values().map(|view| view.payload.complete).max().unwrap_or_default();
-        let cursor = cursor.unwrap_or_else(complete);
-        cursor_write(&store.dir, cursor)?;
+        // Written only where it is not there: who just looks into a directory on a full disk must not fail for this.
+        let cursor = match cursor {
+            Some(cursor) => cursor,
+            None => {
+                let cursor = complete();
+                cursor_write(&store.dir, cursor)?;
+                cursor
+            }
+        };
         Ok(Self {
             store,
             cursor,
@@ -89,7 +96,9 @@ impl EventConsumer {
         })
     }
 
-    /// Puts a batch's events into memory. The partitions must exist before, because a search may come at once.
+    /// Puts a batch's events into memory. The partitions must exist before, because a search may come at once; and all of
+    /// them before the first event is put anywhere, because a disk that is full may refuse the last, and then the whole
+    /// batch comes again.
     fn take(&mut self, batch: &Batch) -> Result<(), EventStoreError> {
         let mut by_partition: BTreeMap<String, Vec<Pending>> = BTreeMap::new();
         let mut frames = batch.frames.iter().peekable();
@@ -101,8 +110,9 @@ impl EventConsumer {
                 .map_or(FrameKind::Line as u8, |frame| frame.frame.kind.to_byte(frame.frame.marks));
             by_partition.entry(partition_of(event)).or_default().push(Pending { event: event.clone(), kind });
         }
-        for (day, mut events) in by_partition {
-            let name = self.partition(&day)?;
+        let by_partition: Vec<_> =
+            by_partition.into_iter().map(|(day, events)| Ok((self.partition(&day)?, events))).collect::<Result<_, EventStoreError>>()?;
+        for (name, mut events) in by_partition {
             let position = self.store.change(|views| views.partitions.get(&name).map_or(Seq(0), |view| view.payload.position));
             events.retain(|pending| pending.event.seq > position);
             if events.is_empty() {

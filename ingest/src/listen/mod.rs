@@ -6,6 +6,8 @@ mod accept;
 mod certificate;
 mod counters;
 pub mod framing;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gelf;
 mod http;
 mod keep;

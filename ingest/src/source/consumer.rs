@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -240,12 +241,13 @@ impl Consumer for SourceConsumer {
         if self.applied == self.cursor {
             return Ok(());
         }
-        let (deltas, marks, applied) = (std::mem::take(&mut self.deltas), std::mem::take(&mut self.marks), self.applied);
-        self.db.write(move |tx| {
-            for (key, delta) in &deltas {
+        let (deltas, marks) = (Arc::new(std::mem::take(&mut self.deltas)), Arc::new(std::mem::take(&mut self.marks)));
+        let (counted, marked, applied) = (deltas.clone(), marks.clone(), self.applied);
+        let written = self.db.write(move |tx| {
+            for (key, delta) in counted.iter() {
                 source_add(tx, key, delta)?;
             }
-            for (mark, at) in marks.values() {
+            for (mark, at) in marked.values() {
                 import_put(tx, mark, *at)?;
             }
             tx.execute(
@@ -253,7 +255,12 @@ impl Consumer for SourceConsumer {
                 [i64::try_from(applied.0).unwrap_or(i64::MAX)],
             )?;
             Ok::<_, DbError>(())
-        })?;
+        });
+        if written.is_err() {
+            // A full disk: what was counted is kept for the next time.
+            (self.deltas, self.marks) = (Arc::unwrap_or_clone(deltas), Arc::unwrap_or_clone(marks));
+        }
+        written?;
         self.cursor = applied;
         Ok(())
     }

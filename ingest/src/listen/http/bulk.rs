@@ -58,7 +58,7 @@ fn index_of(path: &str) -> Option<&str> {
     (!index.is_empty() && index.len() <= INDEX_BYTES_MAX).then_some(index)
 }
 
-fn read(packing: Packing, body: &[u8], stamp: Stamp, index: Option<Box<str>>) -> Result<Bulk, Refusal> {
+pub(super) fn read(packing: Packing, body: &[u8], stamp: Stamp, index: Option<Box<str>>) -> Result<Bulk, Refusal> {
     let mut bulk = Bulk { batch: Batch::new(stamp), items: Vec::new(), pending: None, begun: Vec::new(), index };
     packing.unpack(body, |piece| bulk.push(piece))?;
     bulk.finish()?;
@@ -66,8 +66,8 @@ fn read(packing: Packing, body: &[u8], stamp: Stamp, index: Option<Box<str>>) ->
 }
 
 /// Takes a body apart as it comes.
-struct Bulk {
-    batch: Batch,
+pub(super) struct Bulk {
+    pub(super) batch: Batch,
     items: Vec<Item>,
     /// An action whose document comes next.
     pending: Option<Item>,

@@ -6,6 +6,7 @@ mod batch;
 mod bulk;
 mod door;
 mod elastic;
+pub(super) mod fuzzing;
 mod ndjson;
 mod otlp;
 mod problem;

@@ -31,7 +31,7 @@ pub(super) async fn ingest(
     Ok(Json(if cut == 0 { json!({ "accepted": accepted }) } else { json!({ "accepted": accepted, "cut": cut }) }).into_response())
 }
 
-fn batch_of(packing: Packing, body: &[u8], stamp: Stamp) -> Result<Batch, Refusal> {
+pub(super) fn batch_of(packing: Packing, body: &[u8], stamp: Stamp) -> Result<Batch, Refusal> {
     let (mut batch, mut framer) = (Batch::new(stamp), Framer::lines());
     packing.unpack(body, |piece| {
         framer.push(piece);

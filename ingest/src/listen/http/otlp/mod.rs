@@ -81,12 +81,12 @@ async fn keep(door: &Door, sender: &Sender, request: Request, encoding: Encoding
 }
 
 /// What a request's records became.
-struct Logs {
-    batch: Batch,
+pub(super) struct Logs {
+    pub(super) batch: Batch,
     rejected: Vec<Rejected>,
 }
 
-fn read(encoding: Encoding, packing: Packing, body: &[u8], stamp: Stamp) -> Result<Logs, Refusal> {
+pub(super) fn read(encoding: Encoding, packing: Packing, body: &[u8], stamp: Stamp) -> Result<Logs, Refusal> {
     let mut unpacked = Vec::new();
     if packing != Packing::Plain || encoding == Encoding::Json {
         packing.unpack(body, |piece| {

@@ -1,0 +1,105 @@
+//! What the fuzz targets do with the bytes they are given: hostile input is data, so nothing may panic, and what does not
+//! depend on how a stream was split must not. The integration tests run the same functions over the kept seeds.
+
+use std::net::Ipv4Addr;
+
+use ingest::body::SITE_UNKNOWN;
+use ingest::decode::{Options, decode};
+use ingest::flow::netflow::NetflowDecoder;
+use ingest::frame::{Frame, FrameKind, Marks, NewFrame, PAYLOAD_BYTES_MAX, Seq, Transport};
+use ingest::listen::framing::{FrameBytes, Framer};
+use ingest::query::Query;
+use ingest::time::Timestamp;
+
+/// A target's name, as its folder of seeds is called, and what it does.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: [Target; 6] =
+    [("framing", framing), ("relp", relp), ("http", http), ("line", line), ("query", query), ("netflow", netflow)];
+
+/// The first byte says how the rest is split.
+fn split(data: &[u8]) -> (usize, &[u8]) {
+    data.split_first().map_or((1, data), |(piece, rest)| (usize::from(*piece).max(1), rest))
+}
+
+/// Syslog over a stream: any split gives the same frames, none of them empty or too long.
+pub fn framing(data: &[u8]) {
+    let (piece, stream) = split(data);
+    for new in [Framer::default, Framer::lines] {
+        let whole = frames(new(), stream, stream.len());
+        assert!(whole.iter().all(|frame| (1..=PAYLOAD_BYTES_MAX).contains(&frame.bytes.len())));
+        assert_eq!(frames(new(), stream, piece), whole);
+    }
+}
+
+fn frames(mut framer: Framer, stream: &[u8], piece: usize) -> Vec<FrameBytes> {
+    let mut frames = Vec::new();
+    for bytes in stream.chunks(piece.max(1)) {
+        framer.push(bytes);
+        frames.extend(std::iter::from_fn(|| framer.next()));
+    }
+    framer.close();
+    frames.extend(std::iter::from_fn(|| framer.next()));
+    frames
+}
+
+/// RELP: any split gives the same parts and the same error.
+pub fn relp(data: &[u8]) {
+    let (piece, stream) = split(data);
+    assert_eq!(ingest::listen::fuzzing::relp(stream, piece), ingest::listen::fuzzing::relp(stream, stream.len()));
+}
+
+/// HTTP bodies of every kind, packed in every way: refused, or frames that a journal takes and a decoder understands.
+pub fn http(data: &[u8]) {
+    let Some((kind, body)) = data.split_first() else { return };
+    for received in ingest::listen::fuzzing::http(*kind, body).unwrap_or_default() {
+        assert!((1..=PAYLOAD_BYTES_MAX).contains(&received.payload.len()));
+        decode(&Frame { seq: Seq(1), frame: received }, &Options::default());
+    }
+}
+
+/// A log line or a JSON object: always an event, whatever is wrong with it, and one that can be shown.
+pub fn line(data: &[u8]) {
+    let data = data.get(..PAYLOAD_BYTES_MAX).unwrap_or(data);
+    for kind in [FrameKind::Line, FrameKind::Json] {
+        let event = decode(&frame(kind, data), &Options::default()).expect("a line is an event");
+        assert_eq!(event.raw(), data);
+        let shown = event.json("rathaus");
+        assert!(!shown.is_empty());
+    }
+}
+
+/// A query: understood or refused; what is understood can be asked of an event.
+pub fn query(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(query) = Query::parse(text) {
+        assert_eq!(Query::parse(text).as_ref(), Ok(&query), "the same text is the same query");
+    }
+}
+
+/// NetFlow: two datagrams out of one input, so that the second may use the first one's templates.
+pub fn netflow(data: &[u8]) {
+    let (at, rest) = split(data);
+    let (first, second) = rest.split_at(at.min(rest.len()));
+    let (mut decoder, mut flows) = (NetflowDecoder::default(), Vec::new());
+    for datagram in [first, second] {
+        decoder.decode(&frame(FrameKind::Flow, datagram), &mut flows);
+    }
+    let mut restored = NetflowDecoder::default();
+    restored.restore(&decoder.snapshot());
+    assert_eq!(restored.snapshot(), decoder.snapshot());
+}
+
+fn frame(kind: FrameKind, payload: &[u8]) -> Frame {
+    let frame = NewFrame {
+        received_at: Timestamp(1_795_000_000_000),
+        site: SITE_UNKNOWN,
+        peer: Ipv4Addr::LOCALHOST.into(),
+        transport: Transport::Tcp,
+        kind,
+        marks: Marks::default(),
+        payload: payload.into(),
+    };
+    Frame { seq: Seq(1), frame }
+}
