@@ -9,6 +9,7 @@ use askama::Template;
 use detect::alert::{Alert, AlertFilter, RuleQuality, alert_list, rule_quality};
 use detect::incident::{IncidentId, incident_labels};
 use detect::rsit::Rsit;
+use detect::rule::Rule;
 use detect::sigma::{CompiledRule, shipped_text};
 use ingest::db::DbError;
 use ingest::time::Timestamp;
@@ -90,8 +91,8 @@ fn kind(rule: &CompiledRule) -> &'static str {
     }
 }
 
-fn rsit(rule: &CompiledRule) -> String {
-    rule.rule.rsit.parse().unwrap_or(Rsit::UNDETERMINED).label()
+fn rsit(rule: &Rule) -> String {
+    rule.rsit.parse().unwrap_or(Rsit::UNDETERMINED).label()
 }
 
 pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
@@ -105,7 +106,7 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
         title: rule.rule.title.clone(),
         description: rule.rule.description.clone(),
         kind: kind(rule),
-        rsit: rsit(rule),
+        rsit: rsit(&rule.rule),
         attack: rule.rule.attack.join(", "),
         quality: Quality::new(quality.get(&rule.rule.name).copied().unwrap_or_default()),
     };
@@ -178,8 +179,11 @@ struct RulePage<'a> {
 pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
     let name = ask.param("name");
     let rules = ask.app.rules.clone();
-    let compiled = rules.rules().iter().find(|compiled| compiled.rule.name == name).ok_or(PageError::NotFound)?;
-    let (rule, scope) = (&compiled.rule, ask.scope());
+    let compiled = rules.rules().iter().find(|compiled| compiled.rule.name == name);
+    // What the house notices by itself stands in no file.
+    let own = || detect::watch::house_rules().into_iter().find(|rule| rule.name == name);
+    let rule = compiled.map(|compiled| compiled.rule.clone()).or_else(own).ok_or(PageError::NotFound)?;
+    let (alerts_itself, scope) = (compiled.is_none_or(|compiled| compiled.alerts), ask.scope());
     let filter = AlertFilter { rule_name: Some(rule.name.clone()), limit: ALERTS_SHOWN, ..AlertFilter::new(scope.clone()) };
     let since = ask.now.plus(-QUALITY_DAYS * Timestamp::DAY);
     let (alerts, numbers, quality) = ask.app.db.read(|c| {
@@ -188,16 +192,16 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         let numbers: HashMap<_, _> = incident_labels(c, &scope, &cases)?.into_iter().map(|(id, label)| (id, label.number)).collect();
         Ok::<_, DbError>((alerts, numbers, rule_quality(c, &scope, since)?))
     })?;
-    let plan = ask.app.playbooks.choose(&rule.name, rule.playbook.as_deref(), &rule.rsit).filter(|_| compiled.alerts);
+    let plan = ask.app.playbooks.choose(&rule.name, rule.playbook.as_deref(), &rule.rsit).filter(|_| alerts_itself);
     let page = RulePage {
         frame: ask.frame(&rule.title, Place::Rules),
         name: &rule.name,
         level: words::level_badge(rule.level),
-        kind: kind(compiled),
-        rsit: rsit(compiled),
+        kind: compiled.map_or("Eigene Beobachtung", kind),
+        rsit: rsit(&rule),
         attack: &rule.attack,
         description: &rule.description,
-        falsepositives: &compiled.falsepositives,
+        falsepositives: compiled.map_or(&[], |compiled| &compiled.falsepositives),
         quality: Quality::new(quality.get(&rule.name).copied().unwrap_or_default()),
         days: QUALITY_DAYS,
         plan: plan.map(|playbook| Plan {
@@ -210,12 +214,12 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
                 .map(|step| Step { text: step.text.clone(), within: within(step.within_minutes), confirm: step.confirm.clone() })
                 .collect(),
         }),
-        file: &compiled.file,
-        line: compiled.line,
+        file: compiled.map_or("", |compiled| &compiled.file),
+        line: compiled.map_or(0, |compiled| compiled.line),
         id: &rule.id,
-        source: source(&compiled.file),
+        source: compiled.map(|compiled| source(&compiled.file)).unwrap_or_default(),
         alerts: alerts.iter().map(|alert| line(ask, alert, &numbers)).collect(),
-        parts: !compiled.alerts,
+        parts: !alerts_itself,
     };
     ask.page(&page)
 }
@@ -327,6 +331,11 @@ mod tests {
         for rule in front.app.rules.rules() {
             assert!(list.text.contains(&format!("/regel/{}\"", rule.rule.name)), "{}", rule.rule.name);
             assert_eq!(front.get(&format!("/regel/{}", rule.rule.name), &cookie).await.status, StatusCode::OK);
+        }
+        for rule in detect::watch::house_rules() {
+            let page = front.get(&format!("/regel/{}", rule.name), &cookie).await;
+            assert_eq!(page.status, StatusCode::OK);
+            assert!(page.text.contains("Was dann zu tun ist") && !page.text.contains("Wortlaut"), "{}", page.text);
         }
         for name in ["fehlt", "..%2F..%2Fetc%2Fpasswd"] {
             assert_eq!(front.get(&format!("/regel/{name}"), &cookie).await.status, StatusCode::NOT_FOUND);

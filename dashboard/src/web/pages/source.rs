@@ -17,7 +17,7 @@ use crate::words;
 
 /// What an operator may expect: value of the form, label, milliseconds.
 const EXPECTED: [(&str, &str, Option<i64>); 8] = [
-    ("", "wenn es unüblich wird (drei übliche Pausen, mindestens 1 h)", None),
+    ("", "wenn es unüblich wird", None),
     ("15", "nach 15 min", Some(15 * Timestamp::MINUTE)),
     ("60", "nach 1 h", Some(Timestamp::HOUR)),
     ("240", "nach 4 h", Some(4 * Timestamp::HOUR)),
