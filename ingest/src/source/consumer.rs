@@ -294,7 +294,9 @@ fn source_add(tx: &Transaction<'_>, key: &Key, delta: &Delta) -> Result<(), DbEr
     let (mut defects, mut formats, skew) = known.map_or_else(Default::default, |known| (known.defects, known.formats, known.skew));
     add_counts(&mut defects, &delta.defects);
     add_counts(&mut formats, &delta.formats);
-    let skew = match (skew, delta.skew()) {
+    // A file is read in long after its lines were written: that says nothing of a clock.
+    let now = delta.skew().filter(|_| key.transport != Transport::Import);
+    let skew = match (skew, now) {
         (Some(old), Some(new)) => Some(old + (new - old) / SKEW_INERTIA),
         (old, new) => new.or(old),
     };
