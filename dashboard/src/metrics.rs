@@ -88,11 +88,23 @@ fn intake(page: &mut Page, app: &App) {
     for listener in Listener::ALL.into_iter().filter(|listener| listener.is_udp()) {
         page.sample(name, &[("listener", listener.as_str())], app.counters.kernel_dropped(listener) as f64);
     }
+    let name = "wartburg_intake_receive_buffer_bytes";
+    page.family(name, "gauge", "Receive buffer of each socket: what was asked for, and what the kernel gave.");
+    for listener in Listener::ALL {
+        if let Some(buffer) = app.counters.receive_buffer(listener) {
+            page.sample(name, &[("listener", listener.as_str()), ("what", "asked")], buffer.asked_bytes as f64);
+            page.sample(name, &[("listener", listener.as_str()), ("what", "given")], buffer.given_bytes as f64);
+        }
+    }
 }
 
 fn journal(page: &mut Page, app: &App) {
     let healthy = f64::from(u8::from(app.counters.journal_healthy()));
     page.gauge("wartburg_journal_healthy", "1 where the journal took what was given to it last.", healthy);
+    if let Some(journal) = &app.journal {
+        page.family("wartburg_journal_damaged_total", "counter", "Damaged stretches that readers set aside since the start.");
+        page.sample("wartburg_journal_damaged_total", &[], journal.damaged() as f64);
+    }
     let Some(pulse) = &app.pulse else { return };
     page.gauge("wartburg_start_time_seconds", "When the listeners were opened, in Unix time.", pulse.started.0 as f64 / 1_000.0);
     // The consumers before the journal's end, so that none seems to be ahead of it.

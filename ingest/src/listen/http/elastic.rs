@@ -19,7 +19,7 @@ use crate::body::Sender;
 const PRODUCT: (HeaderName, HeaderValue) = (HeaderName::from_static("x-elastic-product"), HeaderValue::from_static("Elasticsearch"));
 
 /// Beats want a server of their own version or newer, and Logstash's templates know major versions: the last of 8.
-/// Beats 9 need `allow_older_versions: true`, which is their default.
+/// Beats 9 check it too unless `output.elasticsearch.allow_older_versions` is set; not tried with a real one.
 const VERSION: &str = "8.99.0";
 
 const ABOUT: [&str; 5] = ["/", "/_license", "/_xpack", "/_cluster/health", "/_nodes/{*rest}"];
