@@ -39,9 +39,8 @@ fn the_journal_is_listed_shown_and_verified() {
     let (code, text) = shown(&data, &["journal", "ls"]);
     assert_eq!(code, Some(0));
     expect![[r#"
-                   1 bis            4  TIME bis TIME       SIZE  offen
-    "#]]
-    .assert_eq(&text);
+        1 bis            4  TIME bis TIME       SIZE  offen"#]]
+    .assert_eq(text.trim());
     let (_, text) = shown(&data, &["journal", "ls", "--json"]);
     expect![[r#"
         {"file":"00000000000000000001.wbj","first":1,"last":4,"from":"TIME","to":"TIME","bytes":N,"sealed":false,"sealed_late":false,"sha256":null}

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use ingest::events::SearchRequest;
@@ -13,7 +14,7 @@ use ingest::scope::Scope;
 use ingest::time::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{eprint_line, print_event, print_object};
+use super::{SOME_FAILED, eprint_line, print_event, print_object};
 use crate::cli::{FlowsArgs, SearchArgs, Span};
 use crate::node::View;
 use crate::show;
@@ -21,8 +22,8 @@ use crate::show;
 pub(super) fn search(args: &SearchArgs, view: &View, now: Timestamp, out: &mut dyn Write) -> Result<ExitCode> {
     let (from, to) = span(&args.span, now)?;
     let mut request = SearchRequest::new(query(&args.query)?, Scope::All, view.sites.clone());
-    (request.from, request.to, request.buckets) = (from, to, 1);
-    let (mut left, mut total) = (args.limit, None);
+    (request.from, request.to, request.buckets, request.time_max) = (from, to, 1, TIME_MAX);
+    let (mut left, mut total, mut missing) = (args.limit, None, false);
     loop {
         request.limit = left.min(1_000);
         let result = view.events.search(&request).map_err(|error| anyhow::anyhow!("{error}"))?;
@@ -31,6 +32,7 @@ pub(super) fn search(args: &SearchArgs, view: &View, now: Timestamp, out: &mut d
             print_event(args.json, event, view.sites.name(event.site), out)?;
         }
         left = left.saturating_sub(result.hits.len());
+        missing |= result.partial;
         match result.next {
             Some(next) if left > 0 && !result.hits.is_empty() => {
                 request.before = Some(next);
@@ -44,8 +46,16 @@ pub(super) fn search(args: &SearchArgs, view: &View, now: Timestamp, out: &mut d
         let more = if partial { "mindestens " } else { "" };
         eprint_line(&format!("{more}{} Treffer in {} ms", show::num(total), took.as_millis()));
     }
+    if missing {
+        let minutes = TIME_MAX.as_secs() / 60;
+        eprint_line(&format!("Nach {minutes} Minuten abgebrochen: es fehlen Treffer. Den Zeitraum mit --from und --to einengen."));
+        return Ok(ExitCode::from(SOME_FAILED));
+    }
     Ok(ExitCode::SUCCESS)
 }
+
+/// Who searches from a terminal can end it himself, and an export must be whole or say that it is not.
+const TIME_MAX: Duration = Duration::from_secs(10 * 60);
 
 pub(super) fn flows(args: &FlowsArgs, view: &View, now: Timestamp, out: &mut dyn Write) -> Result<ExitCode> {
     let (from, to) = span(&args.span, now)?;

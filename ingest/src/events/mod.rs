@@ -112,12 +112,14 @@ pub struct SearchRequest {
     pub summary: bool,
     /// The histogram's bars.
     pub buckets: usize,
+    /// How long it may take; what is found until then is given, as `partial`.
+    pub time_max: Duration,
 }
 
 impl SearchRequest {
-    /// Everything of all time that the query matches: 100 hits and a summary in 60 bars.
+    /// Everything of all time that the query matches: 100 hits and a summary in 60 bars, in the time that a page has.
     pub fn new(query: Query, scope: Scope, sites: Arc<SiteTable>) -> Self {
-        Self { query, from: None, to: None, scope, sites, limit: 100, before: None, summary: true, buckets: 60 }
+        Self { query, from: None, to: None, scope, sites, limit: 100, before: None, summary: true, buckets: 60, time_max: SEARCH_TIME_MAX }
     }
 }
 

@@ -12,8 +12,8 @@ use super::docs::{Docs, Sure};
 use super::plan::Segment;
 use super::schema::{self, SEQ, TIME, VALUE_BYTES_MAX};
 use super::{
-    COUNTED_VALUES_MAX, Cursor, Histogram, LIMIT_MAX, Redecode, SEARCH_TIME_MAX, SEQS_MAX, SearchError, SearchRequest, SearchResult,
-    TOP_FIELDS, TOP_VALUES, VERIFIED_MAX, Views, guarded,
+    COUNTED_VALUES_MAX, Cursor, Histogram, LIMIT_MAX, Redecode, SEQS_MAX, SearchError, SearchRequest, SearchResult, TOP_FIELDS, TOP_VALUES,
+    VERIFIED_MAX, Views, guarded,
 };
 use crate::body::SiteTable;
 use crate::event::{Event, ValueRef};
@@ -141,7 +141,7 @@ impl<'a> Search<'a> {
         let sites = &*self.request.sites;
         let all = self.views.partitions.values().flat_map(|view| &view.memory).flat_map(|chunk| chunk.iter());
         for (n, pending) in all.enumerate() {
-            if n % 256 == 255 && self.watch.elapsed() > SEARCH_TIME_MAX {
+            if n % 256 == 255 && self.watch.elapsed() > self.request.time_max {
                 self.partial = true;
                 return;
             }
@@ -259,10 +259,10 @@ impl<'a> Search<'a> {
         loop {
             let times = open.iter().map(|(strand, docs)| docs.as_slice().first().map(|doc| strand.time(*doc)));
             let Some((n, time)) = times.enumerate().filter_map(|(n, time)| Some((n, time?))).max_by_key(|(_, time)| *time) else { break };
-            let late = *verified % 32 == 31 && self.watch.elapsed() > SEARCH_TIME_MAX;
+            let late = *verified % 32 == 31 && self.watch.elapsed() > self.request.time_max;
             let used_up = *verified >= self.verified_max || late;
             // Ends between two moments, so that a next page can go on there; within one only far beyond the bound.
-            let far_beyond = *verified >= 2 * self.verified_max || (late && self.watch.elapsed() > SEARCH_TIME_MAX * 2);
+            let far_beyond = *verified >= 2 * self.verified_max || (late && self.watch.elapsed() > self.request.time_max * 2);
             if used_up && (time < last || far_beyond) {
                 return Some(last.min(time.saturating_add(1)));
             }
@@ -286,7 +286,7 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        (self.watch.elapsed() > SEARCH_TIME_MAX).then_some(day)
+        (self.watch.elapsed() > self.request.time_max).then_some(day)
     }
 
     /// The page's events and where the next one begins.
