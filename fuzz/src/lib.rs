@@ -15,8 +15,8 @@ use ingest::time::Timestamp;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 6] =
-    [("framing", framing), ("relp", relp), ("http", http), ("line", line), ("query", query), ("netflow", netflow)];
+pub const TARGETS: [Target; 7] =
+    [("framing", framing), ("relp", relp), ("gelf", gelf), ("http", http), ("line", line), ("query", query), ("netflow", netflow)];
 
 /// The first byte says how the rest is split.
 fn split(data: &[u8]) -> (usize, &[u8]) {
@@ -48,6 +48,17 @@ fn frames(mut framer: Framer, stream: &[u8], piece: usize) -> Vec<FrameBytes> {
 pub fn relp(data: &[u8]) {
     let (piece, stream) = split(data);
     assert_eq!(ingest::listen::fuzzing::relp(stream, piece), ingest::listen::fuzzing::relp(stream, stream.len()));
+}
+
+/// GELF datagrams, each behind a byte with its length: messages whole or in parts, packed or not, each no longer than a frame.
+pub fn gelf(mut data: &[u8]) {
+    let datagrams = std::iter::from_fn(|| {
+        let (len, rest) = data.split_first()?;
+        let (datagram, rest) = rest.split_at(usize::from(*len).min(rest.len()));
+        data = rest;
+        Some(datagram)
+    });
+    assert!(ingest::listen::fuzzing::gelf(datagrams).iter().all(|payload| payload.len() <= PAYLOAD_BYTES_MAX));
 }
 
 /// HTTP bodies of every kind, packed in every way: refused, or frames that a journal takes and a decoder understands.

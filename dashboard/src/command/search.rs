@@ -23,7 +23,9 @@ pub(super) fn search(args: &SearchArgs, view: &View, now: Timestamp, out: &mut d
     let (from, to) = span(&args.span, now)?;
     let mut request = SearchRequest::new(query(&args.query)?, Scope::All, view.sites.clone());
     (request.from, request.to, request.buckets, request.time_max) = (from, to, 1, TIME_MAX);
-    let (mut left, mut total, mut missing) = (args.limit, None, false);
+    request.summary = !args.json;
+    let (mut left, mut total) = (args.limit, None);
+    let missing;
     loop {
         request.limit = left.min(1_000);
         let result = view.events.search(&request).map_err(|error| anyhow::anyhow!("{error}"))?;
@@ -32,16 +34,23 @@ pub(super) fn search(args: &SearchArgs, view: &View, now: Timestamp, out: &mut d
             print_event(args.json, event, view.sites.name(event.site), out)?;
         }
         left = left.saturating_sub(result.hits.len());
-        missing |= result.partial;
         match result.next {
-            Some(next) if left > 0 && !result.hits.is_empty() => {
+            Some(next) if left > 0 && (result.partial || !result.hits.is_empty()) => {
                 request.before = Some(next);
                 request.summary = false;
             }
-            _ => break,
+            _ => {
+                // With a summary, `partial` may speak of its counts alone.
+                missing = result.partial && !request.summary;
+                break;
+            }
         }
     }
     out.flush()?;
+    if let (true, Some((_, took, true))) = (args.json, total) {
+        // Who reads the objects by a program must not take a part for all.
+        eprint_line(&format!("unvollständig: nach {} ms war eine Grenze der Suche erreicht; den Zeitraum enger wählen", took.as_millis()));
+    }
     if let (false, Some((total, took, partial))) = (args.json, total) {
         let more = if partial { "mindestens " } else { "" };
         eprint_line(&format!("{more}{} Treffer in {} ms", show::num(total), took.as_millis()));

@@ -2,7 +2,9 @@
 //! returns what came out, for the target to hold against other splits.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
+use super::gelf::{self, Assembly};
 use super::relp_frame::Parser;
 use super::{Stamp, http};
 use crate::body::SITE_UNKNOWN;
@@ -30,4 +32,16 @@ pub fn relp(stream: &[u8], piece: usize) -> (Vec<String>, Option<String>) {
 pub fn http(kind: u8, body: &[u8]) -> Option<Vec<NewFrame>> {
     let peer = Ipv4Addr::LOCALHOST.into();
     http::fuzzing::frames(kind, body, Stamp { received_at: Timestamp(1), site: SITE_UNKNOWN, peer, transport: Transport::Http })
+}
+
+/// The payloads of the frames that come of GELF datagrams of one sender, a tenth of a second apart.
+pub fn gelf<'d>(datagrams: impl IntoIterator<Item = &'d [u8]>) -> Vec<Vec<u8>> {
+    let (mut assembly, mut payloads) = (Assembly::default(), Vec::new());
+    for (number, datagram) in (0u32..).zip(datagrams) {
+        if let Ok(Some(message)) = assembly.put(Ipv4Addr::LOCALHOST.into(), datagram, Duration::from_millis(100) * number) {
+            payloads.extend(gelf::parts(&message).map(|(_, _, part)| part.to_vec()));
+        }
+    }
+    assembly.end();
+    payloads
 }

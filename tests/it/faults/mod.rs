@@ -7,8 +7,8 @@
 //! | bit flip (`bits`) | 40 bits of a journal of six blocks, drawn anew each time | `journal verify` says so | a block's checksum is not compared |
 //! | failing fsync, EIO (`fsync`) | libfiu, now and then and then always | nothing is acknowledged meanwhile; goes on without a restart | a failed fsync is overlooked |
 //! | clock ± 10 days (`clock`) | libfaketime, between restarts and while it runs | the journal's order is that of sending | what was received before the latest receipt is taken for known |
-//! | endless line (`hostile`) | 256 MiB without a newline over TCP | all of it kept in parts; memory stays below 240 MiB; others are served | the framer waits for the end of a line however long |
-//! | slowloris, half-open, deaf peers (`hostile`) | 300 connections that dribble or stop, one that never reads | others are served while they hold on; memory stays bounded | a connection with an unfinished line holds its thread for 2 s |
+//! | endless line (`hostile`) | 192 MiB without a newline over TCP | all of it kept in parts; memory stays below 180 MiB; others are served | the framer waits for the end of a line however long |
+//! | slowloris, half-open, deaf peers (`hostile`) | 300 connections that dribble or stop, one that never reads | others are served while they hold on; memory stays bounded | a body that is not whole yet holds one of 32 places |
 //!
 //! After each the same is asked (`accounted_for`): no line that was acknowledged is lost, none is found twice, none is found
 //! that nobody sent, a TCP connection's lines have no hole, every frame of the journal is in the event store, and the
@@ -39,7 +39,8 @@ use load::Sent;
 /// Holds a data directory that no server uses any more against what its senders know. Returns how many lines were found.
 fn accounted_for(data: &Path, sent: &Sent) -> usize {
     let mut found: BTreeMap<u64, u32> = BTreeMap::new();
-    for event in json_lines(data, &["search", "numbered", "--json", "--limit", "10000000"]) {
+    // All of them say a moment before this; what has none of its own, such as an endless line's parts, is left out.
+    for event in json_lines(data, &["search", "numbered", "--to", "2026-11-21T12:00:00Z", "--json", "--limit", "10000000"]) {
         for number in numbers_in(event["_raw"].as_str().unwrap_or_default()) {
             *found.entry(number).or_default() += 1;
         }

@@ -48,7 +48,12 @@ logging.shutdown()"
         let mut receiver = Receiver::start();
         run_script(&python, &script(handler), receiver.at[listener].expect("GELF listens").port());
         let messages: Vec<Value> = receiver.lines(3).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert!(messages.iter().all(|message| message["short_message"].is_string() && message["_benutzer"] == "müller"), "{messages:?}");
+        assert!(
+            messages
+                .iter()
+                .all(|message| message["version"].as_str().is_some_and(|v| v.starts_with("1.")) && message["_benutzer"] == "müller"),
+            "{messages:?}"
+        );
         let mut texts: Vec<&str> = messages.iter().filter_map(|message| message["short_message"].as_str()).collect();
         texts.sort_by_key(|text| text.len());
         assert_eq!((texts[0], texts[1], texts[2].len()), ("kurz", "für müller", 20_000), "{listener:?}");
