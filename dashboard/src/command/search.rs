@@ -47,10 +47,6 @@ pub(super) fn search(args: &SearchArgs, view: &View, now: Timestamp, out: &mut d
         }
     }
     out.flush()?;
-    if let (true, Some((_, took, true))) = (args.json, total) {
-        // Who reads the objects by a program must not take a part for all.
-        eprint_line(&format!("unvollständig: nach {} ms war eine Grenze der Suche erreicht; den Zeitraum enger wählen", took.as_millis()));
-    }
     if let (false, Some((total, took, partial))) = (args.json, total) {
         let more = if partial { "mindestens " } else { "" };
         eprint_line(&format!("{more}{} Treffer in {} ms", show::num(total), took.as_millis()));
