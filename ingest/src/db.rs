@@ -105,6 +105,16 @@ impl Db {
         })))
     }
 
+    /// Reads from a database without opening it for more: beside whoever uses it, changing nothing.
+    ///
+    /// # Errors
+    /// Where there is none, or it cannot be read.
+    pub fn peek<T>(path: &Path, read: impl FnOnce(&Connection) -> Result<T, DbError>) -> Result<T, DbError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(|source| DbError::Open { path: path.to_owned(), source })?;
+        read(&connection)
+    }
+
     /// Runs `work` in one transaction on the writer and waits until it is durable. An `Err` rolls back.
     ///
     /// # Errors

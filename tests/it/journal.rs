@@ -69,7 +69,7 @@ fn the_journal_is_listed_shown_and_verified() {
     }
     let (_, text) = shown(&data, &["verify", "--json"]);
     expect![[r#"
-        {"part":"journal","sound":true,"faults":0,"segments":1,"sealed":0,"sealed_late":0,"first":1,"last":4,"freed":0,"bytes":N,"unfinished_bytes":0,"chain":"HASH","chain_known":null}
+        {"part":"journal","sound":true,"faults":0,"segments":1,"sealed":0,"sealed_late":0,"first":1,"last":4,"freed":0,"bytes":N,"unfinished_bytes":0,"lost_at_end":0,"chain":"HASH","chain_known":null}
     "#]].assert_eq(&text);
 }
 

@@ -9,8 +9,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ingest::body::SiteTable;
+use ingest::db::Db;
 use ingest::frame::{Frame, FrameKind, Marks, Seq};
 use ingest::journal::{Fault, FaultKind, SegmentInfo, Sum, VerifyReport, peek, segments, verify};
+use ingest::source::source_cursor;
 use serde_json::{Value, json};
 
 use super::{SOME_FAILED, eprint_line, plural};
@@ -177,22 +179,32 @@ pub(super) fn verify_all(args: &VerifyArgs, dir: &Path, out: &mut dyn Write) -> 
         bar.set_style(style);
     }
     bar.set_message("Journal");
+    // Asked first: what is written meanwhile must not look lost. A database that cannot be read has its own check.
+    let seen = Db::peek(&dir.join("wartburg.db"), source_cursor).unwrap_or_default();
     let report = verify(&journal_dir(dir)?, &mut |done, total| {
         bar.set_length(total);
         bar.set_position(done);
     })?;
     bar.finish_and_clear();
     let rewritten = noted.is_some_and(|noted| !report.knows(noted));
-    let sound = report.is_sound() && !rewritten;
+    let lost = seen.0.saturating_sub(report.last.0);
+    let sound = report.is_sound() && !rewritten && lost == 0;
     if args.json {
         report.faults.iter().try_for_each(|fault| writeln!(out, "{}", fault_json(fault)))?;
-        writeln!(out, "{}", report_json(&report, noted.map(|_| !rewritten), sound))?;
+        writeln!(out, "{}", report_json(&report, noted.map(|_| !rewritten), lost, sound))?;
     } else {
         report.faults.iter().try_for_each(|fault| writeln!(out, "{}", fault_line(fault)))?;
+        if lost > 0 {
+            writeln!(out, "Am Ende fehlen {}: die Speicher haben sie gesehen, das Journal hat sie nicht mehr.", plural_frames(lost))?;
+        }
         report_lines(&report, rewritten, out)?;
         writeln!(out, "{}", if sound { "Das Journal ist in Ordnung." } else { "Das Journal ist NICHT in Ordnung." })?;
     }
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
+}
+
+fn plural_frames(count: u64) -> String {
+    if count == 1 { "1 Eintrag".into() } else { format!("{} Einträge", show::num(count)) }
 }
 
 fn report_lines(report: &VerifyReport, rewritten: bool, out: &mut dyn Write) -> Result<()> {
@@ -249,7 +261,7 @@ fn fault_json(fault: &Fault) -> Value {
     json!({ "file": fault.file, "offset": fault.offset, "fault": fault.kind.as_str(), "detail": fault.detail })
 }
 
-fn report_json(report: &VerifyReport, chain_known: Option<bool>, sound: bool) -> Value {
+fn report_json(report: &VerifyReport, chain_known: Option<bool>, lost: u64, sound: bool) -> Value {
     json!({
         "part": "journal",
         "sound": sound,
@@ -262,6 +274,7 @@ fn report_json(report: &VerifyReport, chain_known: Option<bool>, sound: bool) ->
         "freed": report.freed.0,
         "bytes": report.bytes,
         "unfinished_bytes": report.unfinished_bytes,
+        "lost_at_end": lost,
         "chain": report.head.to_string(),
         "chain_known": chain_known,
     })

