@@ -269,6 +269,14 @@ const CROWDSEC_NAMES: &[(&str, FieldId)] = &[
     ("Parsed[\"suricata_alert_signature\"]", fields::RULE_NAME),
     ("Parsed[\"rulemessage\"]", fields::RULE_NAME),
     ("Meta[\"suricata_rule_severity\"]", fields::EVENT_SEVERITY),
+    ("Meta[\"suricata_alert_signature_id\"]", fields::RULE_ID),
+    ("Meta[\"exe\"]", fields::PROCESS_EXECUTABLE),
+    ("Meta[\"comm\"]", fields::PROCESS_NAME),
+    ("Meta[\"pid\"]", fields::PROCESS_PID),
+    ("Meta[\"ppid\"]", fields::PROCESS_PARENT_PID),
+    ("Meta[\"parent_progname\"]", fields::PROCESS_PARENT_EXECUTABLE),
+    ("Meta[\"uid\"]", fields::USER_ID),
+    ("Meta[\"target_fqdn\"]", fields::URL_DOMAIN),
 ];
 
 /// The cases whose products have a decoder of ours. A difference that is meant stands in `DIFFERENT_ON_PURPOSE`.
@@ -277,10 +285,12 @@ const CROWDSEC_CASES: &[&str] = &[
     "apache2-malformed",
     "bind9-logs",
     "bind9-syslog",
+    "caddy-logs",
     "charon-ipsec-logs",
     "dovecot-slow-bf",
     "haproxy-nextcloud-whitelist",
     "keycloak-logs",
+    "laurel-logs",
     "mariadb-logs",
     "mikrotik-logs",
     "modsecurity-logs",
@@ -291,6 +301,7 @@ const CROWDSEC_CASES: &[&str] = &[
     "opnsense-gui-auth",
     "palo-alto-threat",
     "pgsql-user-enum",
+    "suricata-logs-evelog",
     "suricata-logs-fastlog",
     "wireguard-logs",
 ];

@@ -73,6 +73,57 @@ impl<'a> Draft<'a> {
         })
     }
 
+    pub(super) fn has_named(&self, name: &str) -> bool {
+        FieldId::find(name).is_some_and(|field| self.has(field))
+    }
+
+    /// The first value of the field of that name, as text.
+    pub(super) fn named_text(&self, name: &str) -> Option<String> {
+        self.named_texts(name).into_iter().next()
+    }
+
+    /// All values of the field of that name, as texts.
+    pub(super) fn named_texts(&self, name: &str) -> Vec<String> {
+        let Some(field) = FieldId::find(name) else { return Vec::new() };
+        self.fields.iter().filter(|(id, _)| *id == field).map(|(_, value)| self.value_text(value)).collect()
+    }
+
+    pub(super) fn named_int(&self, field: FieldId) -> Option<i64> {
+        self.fields.iter().find(|(id, _)| *id == field).and_then(|(_, value)| match value {
+            Value::Int(number) => Some(*number),
+            _ => None,
+        })
+    }
+
+    /// Gives a field the first value of the one of that name, as the field wants it.
+    pub(super) fn copy(&mut self, name: &str, field: FieldId) {
+        if let Some(text) = self.named_text(name).filter(|text| !text.is_empty()) {
+            self.typed(field, &text);
+        }
+    }
+
+    /// Puts a text in the place of all values of a field.
+    pub(super) fn replace(&mut self, field: FieldId, text: &str) {
+        self.fields.retain(|(id, _)| *id != field);
+        self.str(field, text);
+    }
+
+    /// The message as it stands now.
+    pub(super) fn message_now(&self) -> String {
+        self.message_text.as_deref().unwrap_or(self.message).to_owned()
+    }
+
+    fn value_text(&self, value: &Value) -> String {
+        match value {
+            Value::Slice(range) => self.line.get(range.start as usize..range.end as usize).unwrap_or_default().to_owned(),
+            Value::Text(text) => text.to_string(),
+            Value::Name(name) => (*name).to_owned(),
+            Value::Int(number) => number.to_string(),
+            Value::Ip(address) => address.to_string(),
+            Value::Bool(truth) => truth.to_string(),
+        }
+    }
+
     pub(super) fn set_message(&mut self, text: &str) {
         match self.range(text).and_then(|range| self.line.get(range)) {
             Some(slice) => self.message = slice,

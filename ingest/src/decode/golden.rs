@@ -1110,6 +1110,36 @@ fn exports_golden() {
 }
 
 #[test]
+fn products_in_json_golden() {
+    check(
+        r#"{"timestamp":"2026-03-14T08:00:00.5+0100","event_type":"alert","src_ip":"203.0.113.9","src_port":4711,"dest_ip":"10.0.0.1","dest_port":80,"proto":"TCP","alert":{"action":"blocked","signature_id":2024468,"signature":"ET X","severity":1},"http":{"hostname":"example.net","url":"/a?b=1","http_method":"POST"}}"#,
+        expect![[r#"
+            2026-03-14T07:00:00.500Z
+            event_type=alert source.ip=203.0.113.9 source.port=4711 destination.ip=10.0.0.1 destination.port=80 proto=TCP alert.action=blocked alert.signature_id=2024468 alert.signature='ET X' alert.severity=1 http.hostname=example.net http.url=/a?b=1 http.http_method=POST event.module=suricata rule.id=2024468 rule.name='ET X' event.severity=1 url.domain=example.net http.request.method=POST network.transport=tcp url.original=/a?b=1 url.path=/a url.query=b=1 event.kind=alert event.category=intrusion_detection event.action=blocked event.outcome=failure"#]],
+    );
+    check(
+        r#"{"EventTime":"2026-03-14 08:00:00","Hostname":"pc-7","EventID":4625,"Channel":"Security","SourceName":"Microsoft-Windows-Security-Auditing","TargetUserName":"anna","IpAddress":"203.0.113.9","LogonType":"3","Message":"An account failed to log on."}"#,
+        expect![[r#"
+            2026-03-14T07:00:00.000Z bad_timestamp
+            EventTime='2026-03-14 08:00:00' host.name=pc-7 EventID=4625 Channel=Security SourceName=Microsoft-Windows-Security-Auditing TargetUserName=anna IpAddress=203.0.113.9 LogonType=3 Message='An account failed to log on.' event.module=windows event.code=4625 winlog.channel=Security winlog.event_id=4625 winlog.event_data.TargetUserName=anna user.name=anna winlog.event_data.LogonType=3 winlog.event_data.IpAddress=203.0.113.9 source.ip=203.0.113.9 event.category=authentication event.action=logon event.outcome=failure"#]],
+    );
+    check(
+        r#"{"@timestamp":"2026-03-14T07:00:00Z","winlog":{"event_id":1,"channel":"Microsoft-Windows-Sysmon/Operational","provider_name":"Microsoft-Windows-Sysmon","computer_name":"pc-7","event_data":{"Image":"C:\\x.exe","CommandLine":"x /c"}},"message":"Process Create"}"#,
+        expect![[r#"
+            2026-03-14T07:00:00.000Z
+            winlog.event_id=1 winlog.channel=Microsoft-Windows-Sysmon/Operational winlog.provider_name=Microsoft-Windows-Sysmon winlog.computer_name=pc-7 winlog.event_data.Image=C:\x.exe winlog.event_data.CommandLine='x /c' event.module=windows event.code=1 host.name=pc-7 process.executable=C:\x.exe process.command_line='x /c' event.category=process event.action=process_started event.outcome=success
+            | Process Create"#]],
+    );
+    check(
+        r#"{"reqId":"1","level":2,"time":"2026-03-14T08:00:00+01:00","remoteAddr":"203.0.113.9","user":"--","app":"core","method":"POST","url":"/login","message":"Login failed: anna (Remote IP: 203.0.113.9)","userAgent":"curl/8"}"#,
+        expect![[r#"
+            2026-03-14T07:00:00.000Z
+            reqId=1 log.level=critical remoteAddr=203.0.113.9 app=core method=POST url=/login userAgent=curl/8 event.module=nextcloud source.ip=203.0.113.9 http.request.method=POST user_agent.original=curl/8 network.application=core url.original=/login url.path=/login event.category=authentication event.action=login event.outcome=failure user.name=anna
+            | Login failed: anna (Remote IP: 203.0.113.9)"#]],
+    );
+}
+
+#[test]
 fn others_golden() {
     check(
         r#"[Sat Mar 14 07:59:58.123456 2026] [core:error] [pid 12:tid 34] [client 203.0.113.5:4711] AH00037: Symbolic link not allowed"#,

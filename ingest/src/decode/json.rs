@@ -61,8 +61,8 @@ const GELF_NAMES: &[(&str, &str)] = &[
 const GELF_OWN: [&str; 7] = ["version", "host", "short_message", "full_message", "timestamp", "level", "facility"];
 
 /// Where the time may stand, the surest first.
-const TIMES: [&str; 5] = ["@timestamp", "timestamp", "__REALTIME_TIMESTAMP", "time", "ts"];
-const MESSAGES: [&str; 4] = ["message", "MESSAGE", "short_message", "msg"];
+const TIMES: [&str; 6] = ["@timestamp", "timestamp", "__REALTIME_TIMESTAMP", "EventTime", "time", "ts"];
+const MESSAGES: [&str; 5] = ["message", "MESSAGE", "Message", "short_message", "msg"];
 
 /// An object, perhaps: `{` and then a name or the end.
 pub(super) fn looks_like(text: &str) -> bool {
@@ -102,6 +102,7 @@ pub(super) fn object(text: &str, draft: &mut Draft<'_>) {
     if is_gelf && !draft.has(fields::HOST_NAME) {
         draft.defects.add(Defect::NoHost);
     }
+    super::product::recognise(draft);
     if found.message.is_some() && !draft.has(fields::EVENT_ACTION) {
         said(draft);
     }

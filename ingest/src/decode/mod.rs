@@ -26,6 +26,7 @@ mod netfilter;
 mod pam;
 mod part;
 mod postfix;
+mod product;
 mod services;
 mod sshd;
 mod sudo;

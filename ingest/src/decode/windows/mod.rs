@@ -40,6 +40,83 @@ fn put_system(system: System<'_>, draft: &mut Draft<'_>) {
     meaning(system.channel, system.provider, system.id, draft);
 }
 
+/// An event that a shipper sent as JSON: Winlogbeat's names stand below `winlog.`, NXLog's at the top.
+pub(super) fn shipped(draft: &mut Draft<'_>, prefix: &str) {
+    let named = |draft: &Draft<'_>, name: &str| draft.named_text(name).unwrap_or_default();
+    let (id, channel, provider, computer) = if prefix.is_empty() {
+        (named(draft, "EventID"), named(draft, "Channel"), named(draft, "SourceName"), named(draft, "Hostname"))
+    } else {
+        (
+            named(draft, "winlog.event_id"),
+            named(draft, "winlog.channel"),
+            named(draft, "winlog.provider_name"),
+            named(draft, "winlog.computer_name"),
+        )
+    };
+    if !draft.has(fields::EVENT_CODE) {
+        draft.str(fields::EVENT_CODE, &id);
+    }
+    if !draft.has(fields::HOST_NAME) {
+        draft.str(fields::HOST_NAME, &computer);
+    }
+    if prefix.is_empty() {
+        draft.vendor("winlog", "channel", &channel);
+        draft.vendor("winlog", "event_id", &id);
+    }
+    for name in DATA {
+        let own = if prefix.is_empty() { (*name).to_owned() } else { format!("winlog.event_data.{name}") };
+        let Some(value) = draft.named_text(&own) else { continue };
+        if prefix.is_empty() {
+            put_data(name, &value, draft);
+        } else if let Some(field) = ecs(name) {
+            put_ecs(field, value.trim(), draft);
+        }
+    }
+    // Winlogbeat's modules have said what it is; without them the table does.
+    if !draft.has(fields::EVENT_ACTION) || !draft.has(fields::EVENT_CATEGORY) {
+        meaning(&channel, &provider, &id, draft);
+    }
+}
+
+/// EventData that rules and analysts ask for; others keep the names they came with.
+const DATA: &[&str] = &[
+    "TargetUserName",
+    "SubjectUserName",
+    "User",
+    "TargetDomainName",
+    "TargetSid",
+    "LogonType",
+    "IpAddress",
+    "IpPort",
+    "SourceIp",
+    "SourcePort",
+    "SourceAddress",
+    "DestinationIp",
+    "DestinationPort",
+    "DestAddress",
+    "DestPort",
+    "DestinationHostname",
+    "WorkstationName",
+    "Workstation",
+    "NewProcessName",
+    "Image",
+    "ProcessName",
+    "CommandLine",
+    "ParentProcessName",
+    "ParentImage",
+    "ParentCommandLine",
+    "QueryName",
+    "TargetFilename",
+    "ShareName",
+    "RelativeTargetName",
+    "ServiceName",
+    "ImagePath",
+    "TaskName",
+    "ScriptBlockText",
+    "Status",
+    "SubStatus",
+];
+
 /// What an event id means: category, action, outcome (Microsoft's "Events to monitor" and Sysmon's manual).
 fn meaning(channel: &str, provider: &str, id: &str, draft: &mut Draft<'_>) {
     let Some((category, action, outcome)) = (match (channel, id) {
@@ -101,7 +178,14 @@ fn put_data(name: &str, value: &str, draft: &mut Draft<'_>) {
     if let Some(field) = draft.vendor_field(&["winlog.event_data.", name]) {
         draft.str(field, value);
     }
-    let field: FieldId = match name {
+    if let Some(field) = ecs(name) {
+        put_ecs(field, value, draft);
+    }
+}
+
+/// ECS' name for one of an event's data.
+fn ecs(name: &str) -> Option<FieldId> {
+    Some(match name {
         "TargetUserName" | "User" | "LogonAccount" => fields::USER_NAME,
         "SubjectUserName" => fields::SOURCE_USER_NAME,
         "TargetSid" => fields::USER_ID,
@@ -116,11 +200,14 @@ fn put_data(name: &str, value: &str, draft: &mut Draft<'_>) {
         "ParentProcessName" | "ParentImage" => fields::PROCESS_PARENT_EXECUTABLE,
         "QueryName" => fields::DNS_QUESTION_NAME,
         "TargetFilename" | "ShareName" | "RelativeTargetName" => fields::FILE_PATH,
-        _ => return,
-    };
-    // The first that names a field wins; a machine's loopback says nothing.
+        _ => return None,
+    })
+}
+
+/// The first that names a field wins; a machine's loopback says nothing.
+fn put_ecs(field: FieldId, value: &str, draft: &mut Draft<'_>) {
     let is_machine = field == fields::SOURCE_IP && value == "LOCAL";
-    if !draft.has(field) && !is_machine {
+    if !draft.has(field) && !is_machine && !some(value).is_empty() {
         draft.typed(field, value);
     }
 }
