@@ -166,8 +166,14 @@ impl DiskWatch {
     /// # Errors
     /// Where no thread can be started.
     pub fn start(dir: &Path, thresholds: Thresholds) -> std::io::Result<Self> {
-        let dir = dir.to_owned();
-        Self::start_with(thresholds, Box::new(move || Space::of(&dir)), MEASURE_EVERY)
+        // The journal may have a disk of its own; the fuller of the two decides.
+        let (dir, journal) = (dir.to_owned(), dir.join("journal"));
+        let measure = move || {
+            let whole = Space::of(&dir)?;
+            let fuller = Space::of(&journal).ok().filter(|journal| journal.used_permille() > whole.used_permille());
+            Ok(fuller.unwrap_or(whole))
+        };
+        Self::start_with(thresholds, Box::new(measure), MEASURE_EVERY)
     }
 
     /// As `start`, with another way to measure.

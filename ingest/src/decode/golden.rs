@@ -1120,8 +1120,9 @@ fn products_in_json_golden() {
     check(
         r#"{"EventTime":"2026-03-14 08:00:00","Hostname":"pc-7","EventID":4625,"Channel":"Security","SourceName":"Microsoft-Windows-Security-Auditing","TargetUserName":"anna","IpAddress":"203.0.113.9","LogonType":"3","Message":"An account failed to log on."}"#,
         expect![[r#"
-            2026-03-14T07:00:00.000Z bad_timestamp
-            EventTime='2026-03-14 08:00:00' host.name=pc-7 EventID=4625 Channel=Security SourceName=Microsoft-Windows-Security-Auditing TargetUserName=anna IpAddress=203.0.113.9 LogonType=3 Message='An account failed to log on.' event.module=windows event.code=4625 winlog.channel=Security winlog.event_id=4625 winlog.event_data.TargetUserName=anna user.name=anna winlog.event_data.LogonType=3 winlog.event_data.IpAddress=203.0.113.9 source.ip=203.0.113.9 event.category=authentication event.action=logon event.outcome=failure"#]],
+            2026-03-14T07:00:00.000Z
+            host.name=pc-7 EventID=4625 Channel=Security SourceName=Microsoft-Windows-Security-Auditing TargetUserName=anna IpAddress=203.0.113.9 LogonType=3 event.module=windows event.code=4625 winlog.channel=Security winlog.event_id=4625 winlog.event_data.TargetUserName=anna user.name=anna winlog.event_data.LogonType=3 winlog.event_data.IpAddress=203.0.113.9 source.ip=203.0.113.9 event.category=authentication event.action=logon event.outcome=failure
+            | An account failed to log on."#]],
     );
     check(
         r#"{"@timestamp":"2026-03-14T07:00:00Z","winlog":{"event_id":1,"channel":"Microsoft-Windows-Sysmon/Operational","provider_name":"Microsoft-Windows-Sysmon","computer_name":"pc-7","event_data":{"Image":"C:\\x.exe","CommandLine":"x /c"}},"message":"Process Create"}"#,
