@@ -71,7 +71,12 @@ impl Rsyslog {
             Door::Relp => format!(r#"module(load="imrelp") input(type="imrelp" address="127.0.0.1" port="{port}")"#),
             Door::Tls => anyhow::bail!("rsyslog is not measured over TLS"),
         };
-        let queue = if safe { r#"main_queue(queue.type="Disk" queue.filename="main" queue.syncQueueFiles="on")"# } else { "" };
+        // Without a checkpoint for each write the queue's bookkeeping is only in memory, and a kill -9 loses what it holds.
+        let queue = if safe {
+            r#"main_queue(queue.type="Disk" queue.filename="main" queue.syncQueueFiles="on" queue.checkpointInterval="1")"#
+        } else {
+            ""
+        };
         let (dir_text, file) = (dir.display(), dir.join("out.log"));
         let config = format!(
             "global(workDirectory=\"{dir_text}\")\n{TEMPLATE}\n{queue}\n{input}\naction(type=\"omfile\" file=\"{}\" template=\"asis\")\n",
