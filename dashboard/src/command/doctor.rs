@@ -205,7 +205,7 @@ fn consumers(word: &Vitals) -> Vec<Finding> {
         let name = words::consumer(&reach.name);
         let lag = word.journal_last.saturating_sub(reach.applied);
         if let Some(error) = &reach.error {
-            let todo = "Die Ursache beheben und den Dienst neu starten: Das Journal behält, was fehlt.";
+            let todo = "Die Ursache beheben; dann geht es von selbst weiter: Das Journal behält, was fehlt.";
             findings.push(act(CHECK, format!("{name} ist stehen geblieben: {error}"), todo));
         } else if lag > LAG_FRAMES_MAX {
             let text = format!("{name}: {} Pakete im Rückstand.", show::num(lag));
@@ -411,7 +411,7 @@ mod tests {
             ZU TUN   Flussspeicher: 1.999.995 Pakete im Rückstand.
                      → Läuft der Rückstand nicht ab, ist die Maschine zu klein oder die Platte zu langsam.
             ZU TUN   Regelwerk ist stehen geblieben: disk full
-                     → Die Ursache beheben und den Dienst neu starten: Das Journal behält, was fehlt.
+                     → Die Ursache beheben; dann geht es von selbst weiter: Das Journal behält, was fehlt.
             ZU TUN   Die Platte ist zu 98,0 % belegt, 20 GB sind frei: Es wird nichts mehr bestätigt.
                      → Platz schaffen: die Platte vergrößern oder journal.keep_days verkürzen.
             Hinweis  UDP: Gewünscht sind 8,4 MB Empfangspuffer, das System erlaubt 213 kB.

@@ -60,7 +60,7 @@ pub fn dropped(reason: Dropped) -> &'static str {
 pub fn dropped_todo(reason: Dropped) -> &'static str {
     match reason {
         Dropped::QueueFull => "Die Platte war zu langsam: eine schnellere nehmen, oder laute Absender begrenzen oder auf TCP umstellen.",
-        Dropped::JournalStopped => "Platz und Platte prüfen, dann den Dienst neu starten.",
+        Dropped::JournalStopped => "Platz und Platte prüfen; sobald wieder geschrieben werden kann, geht es von selbst weiter.",
         Dropped::RateLimited => "Den lauten Absender prüfen, oder das Kontingent seines Standorts erhöhen.",
         Dropped::DiskFull => "Platz schaffen: die Platte vergrößern oder journal.keep_days verkürzen.",
     }

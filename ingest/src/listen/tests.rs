@@ -8,7 +8,7 @@ use expect_test::{Expect, expect};
 use super::*;
 use crate::body::{Site, SiteId};
 use crate::frame::{Frame, PAYLOAD_BYTES_MAX, Seq, Transport};
-use crate::journal::{Journal, JournalReader};
+use crate::journal::{Journal, JournalOptions, JournalReader};
 use crate::time::Timestamp;
 
 mod http;
@@ -43,7 +43,13 @@ impl Bench {
         Self::start_as(config, limit).await
     }
 
-    pub(super) async fn start_as(mut config: ListenConfig, limit: impl FnOnce(&mut Limits)) -> Self {
+    pub(super) async fn start_as(config: ListenConfig, limit: impl FnOnce(&mut Limits)) -> Self {
+        Self::start_over(&Watermark::default(), config, limit).await
+    }
+
+    /// Over a journal that goes by a watermark of its own.
+    async fn start_over(journal: &Watermark, mut config: ListenConfig, limit: impl FnOnce(&mut Limits)) -> Self {
+        let options = JournalOptions { watermark: journal.clone(), ..JournalOptions::default() };
         let anywhere = Some((Ipv4Addr::LOCALHOST, 0).into());
         for listener in [Listener::SyslogUdp, Listener::SyslogTcp, Listener::Http, Listener::NetflowUdp] {
             config.addresses[listener] = config.addresses[listener].or(anywhere);
@@ -51,7 +57,8 @@ impl Bench {
         let mut bound = bind(&config).await.unwrap();
         limit(&mut bound.limits);
         let dir = tempfile::tempdir().unwrap();
-        let (journal, _) = Journal::open(&dir.path().join("journal"), &dir.path().join("quarantine"), Timestamp(1)).unwrap();
+        let (at, aside) = (dir.path().join("journal"), dir.path().join("quarantine"));
+        let (journal, _) = Journal::open_with(&at, &aside, Timestamp(1), &options).unwrap();
         let site = Site {
             id: SiteId(crate::id::Ulid(7)),
             name: "rathaus".into(),
@@ -456,6 +463,17 @@ async fn an_idle_connection_is_closed_and_what_it_began_is_kept() {
     stream.write_all(b"<13>begun").unwrap();
     assert!(closed(&mut stream));
     assert_eq!(bench.lines(1), "<13>begun");
+}
+
+/// What the queue took and the disk then refused is lost, and is no longer counted as kept.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_datagram_that_the_disk_refuses_is_counted_as_dropped() {
+    let watermark = Watermark::default();
+    watermark.update(crate::disk::Space { total: 100, free: 0 }, crate::disk::Thresholds::default());
+    let mut bench = Bench::start_over(&watermark, ListenConfig::default(), |_| {}).await;
+    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"<13>one", bench.at[Listener::SyslogUdp].unwrap()).unwrap();
+    expect!["syslog_udp received 1 stored 0 rejected [] dropped [(DiskFull, 1)]"].assert_eq(&bench.counts(received(1)).await);
+    bench.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
