@@ -291,10 +291,12 @@ pub enum Defect {
     BadOctetCount,
     /// The connection ended within the line.
     Torn,
+    /// The device says itself that nobody set its clock.
+    UnsureClock,
 }
 
 impl Defect {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::NotUtf8,
         Self::NoHeader,
         Self::BadPriority,
@@ -311,6 +313,7 @@ impl Defect {
         Self::Continuation,
         Self::BadOctetCount,
         Self::Torn,
+        Self::UnsureClock,
     ];
 
     /// The name in `_defects` and in queries (`_defect:no_header`); stable.
@@ -332,6 +335,7 @@ impl Defect {
             Self::Continuation => "continuation",
             Self::BadOctetCount => "bad_octet_count",
             Self::Torn => "torn",
+            Self::UnsureClock => "unsure_clock",
         }
     }
 }

@@ -97,7 +97,7 @@ fields! {
     EVENT_REASON = "event.reason", Keyword, Column, Technical, "Grund";
     EVENT_SEVERITY = "event.severity", Int, Column, Technical, "Schwere (Gerät)";
     EVENT_DURATION = "event.duration", Int, Column, Technical, "Dauer (ns)";
-    EVENT_CREATED = "event.created", Keyword, Column, Technical, "Zeit des Geräts";
+    EVENT_CREATED = "event.created", Keyword, Column, Technical, "Zeit im Kopf";
     RULE_NAME = "rule.name", Keyword, Pivot, Technical, "Regel (Gerät)";
     RULE_ID = "rule.id", Keyword, Pivot, Technical, "Regelnummer (Gerät)";
     PROCESS_NAME = "process.name", Keyword, Pivot, Technical, "Prozess";

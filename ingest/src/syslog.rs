@@ -49,6 +49,8 @@ pub struct Civil {
     pub minute: u32,
     pub second: u32,
     pub millis: u32,
+    /// How far the clock is ahead of UTC, where the stamp says so but not its year: `Mar  1 18:48:50 CET`.
+    pub offset_minutes: Option<i64>,
 }
 
 /// A device may be this far ahead of us; beyond it the clock is wrong, not the year.
@@ -85,6 +87,7 @@ pub fn severity_name(priority: u8) -> &'static str {
 
 /// Reads the header of a line. Never fails: a line without one is all message, with the defect `no_header`.
 pub fn parse(line: &str) -> Header<'_> {
+    let line = without_junk(line);
     let mut header = Header {
         priority: None,
         stamp: Stamp::Absent,
@@ -110,6 +113,24 @@ pub fn parse(line: &str) -> Header<'_> {
         None => without_priority(&mut header, line),
     }
     header
+}
+
+/// Behind what no header begins with: control characters, as they are or as rsyslog writes them (`#001`, octal).
+fn without_junk(line: &str) -> &str {
+    let mut rest = line;
+    loop {
+        let escaped = rest.strip_prefix('#').and_then(|rest| rest.split_at_checked(3));
+        rest = match escaped {
+            Some((octal, behind)) if octal.starts_with(['0', '1', '2', '3']) && octal.bytes().all(|byte| matches!(byte, b'0'..=b'7')) => {
+                behind
+            }
+            _ => match rest.chars().next() {
+                Some('\0'..='\x1F' | '\x7F' | '\u{FEFF}') => rest.get(rest.chars().next().map_or(0, char::len_utf8)..).unwrap_or_default(),
+                // Only before a priority: a text may well begin with `#100` or a tab.
+                _ => return if rest.starts_with('<') { rest } else { line },
+            },
+        };
+    }
 }
 
 /// `<34>`; the number is `None` where it is none of the 192.
@@ -225,24 +246,62 @@ fn param(text: &str) -> Option<(&str, &str, &str)> {
 
 fn rfc3164<'a>(header: &mut Header<'a>, rest: &'a str) {
     header.message = rest;
-    let body = behind_sequence(rest);
-    match stamp(body) {
-        Some(found) => {
-            header.stamp = found.stamp;
-            host_and_tag(header, found.rest.trim_start_matches([':', ' ']));
+    let (host, body, mark) = behind_sequence(rest);
+    if let Some(found) = stamp(body) {
+        header.stamp = found.stamp;
+        host_and_tag(header, found.rest.trim_start_matches([':', ' ']));
+        if header.host.is_empty() {
+            header.host = host;
         }
-        None => {
-            if let Some(tag) = tag(rest, false) {
-                tag.put(header);
+        if mark == Some('*') {
+            header.defects.add(Defect::UnsureClock);
+            // IOS counts from the first of March until it is told the time.
+            if matches!(found.stamp, Stamp::Civil(Civil { year: None, month: 3, day: 1, .. })) {
+                header.stamp = Stamp::Bad;
             }
         }
+        return;
+    }
+    // A BSD header behind RFC 5424's version, and a bare epoch: both only before a whole header.
+    let body = rest.strip_prefix("1 ").unwrap_or(rest);
+    let (word, behind) = token(body);
+    let found = match stamp(body) {
+        Some(found) => Some((found.stamp, found.rest)),
+        None => epoch_text(word).map(|at| (Stamp::Moment(at), behind)),
+    };
+    if let Some((stamp, behind)) = found {
+        host_and_tag(header, behind.trim_start_matches(' '));
+        if !header.host.is_empty() && !header.app.is_empty() {
+            header.stamp = stamp;
+            return;
+        }
+        (header.host, header.app, header.pid, header.message) = ("", "", "", rest);
+    }
+    if let Some(tag) = tag(rest, false) {
+        tag.put(header);
     }
 }
 
-/// Cisco numbers its lines and marks an unset clock: `29: *Mar  1 18:48:50.483 UTC: %SYS-5-CONFIG_I: …`.
-fn behind_sequence(rest: &str) -> &str {
-    let behind = rest.split_at_checked(digits(rest.as_bytes())).and_then(|(_, behind)| behind.strip_prefix(": "));
-    behind.unwrap_or(rest).trim_start_matches(['*', '.', ' '])
+/// Cisco numbers its lines, names its host before the stamp and marks a clock that was not set (`*`) or lost its
+/// server (`.`): `29: sw1: *Mar  1 18:48:50.483 UTC: %SYS-5-CONFIG_I: …`. The host, the stamp's beginning, the mark.
+fn behind_sequence(rest: &str) -> (&str, &str, Option<char>) {
+    /// The sequence of the message and that of the line.
+    const NUMBERS_MAX: usize = 2;
+    let mut body = rest.trim_start_matches([':', ' ']);
+    for _ in 0..NUMBERS_MAX {
+        let behind = body.split_at_checked(digits(body.as_bytes())).filter(|(number, _)| !number.is_empty());
+        body = behind.and_then(|(_, behind)| behind.strip_prefix(": ")).unwrap_or(body);
+    }
+    let mut host = "";
+    if let Some((word, behind)) = body.split_once(": ")
+        && plausible_host(word)
+        && behind.starts_with(|char: char| matches!(char, '*' | '.') || char.is_ascii_alphanumeric())
+        && stamp(behind.trim_start_matches(['*', '.'])).is_some_and(|found| found.rest.starts_with([':', '.']))
+    {
+        (host, body) = (word, behind);
+    }
+    let mark = body.chars().next().filter(|char| matches!(char, '*' | '.'));
+    (host, body.trim_start_matches(['*', '.', ' ']), mark)
 }
 
 /// A line of a file has no priority, so that the rest must look like a header before it is believed: a bare
@@ -273,21 +332,52 @@ fn host_and_tag<'a>(header: &mut Header<'a>, rest: &'a str) {
         // `asa01: %ASA-6-302013: …`, `192.0.2.1: …`: the word with the colon is the host.
         if tag.pid.is_empty() && (tag.message.starts_with('%') || tag.app.parse::<std::net::IpAddr>().is_ok()) {
             (header.host, header.message) = (tag.app, tag.message);
+        } else if let Some((host, inner)) = tag.app.split_once(',').and_then(|(host, _)| Some((host, self::tag(tag.message, true)?))) {
+            // UniFi's access points name themselves `U7PG2,18e829000000,v4.0.66: hostapd: …`.
+            inner.put(header);
+            header.host = host;
         } else {
             tag.put(header);
         }
         return;
     }
-    let (host, behind) = token(rest);
-    if !plausible_host(host) || rest.starts_with("last message repeated ") {
+    if rest.starts_with("last message repeated ") {
         return;
     }
-    header.host = host;
-    let behind = behind.trim_start_matches(' ');
-    header.message = behind.strip_prefix(": ").unwrap_or(behind);
-    if let Some(tag) = tag(behind, true) {
+    if let Some((host, behind)) = named_host(rest) {
+        header.host = host;
+        let behind = behind.trim_start_matches(' ');
+        // UniFi's gateways write their name twice.
+        let behind = behind.strip_prefix(host).and_then(|again| again.strip_prefix(' ')).unwrap_or(behind);
+        header.message = behind.strip_prefix(": ").unwrap_or(behind);
+        if let Some(tag) = tag(behind, true) {
+            tag.put(header);
+        }
+    } else if let Some((host, behind)) = chained_host(rest)
+        && let Some(tag) = tag(behind, true)
+    {
+        header.host = host;
         tag.put(header);
     }
+}
+
+/// The first word, where it is a host.
+fn named_host(rest: &str) -> Option<(&str, &str)> {
+    let (host, behind) = token(rest);
+    plausible_host(host).then_some((host, behind))
+}
+
+/// Hosts that are no plain word: `source@host` and `host/relay` (syslog-ng's chains), `[2001:db8::1]`,
+/// `("U7PG2,18e829000000,v4.0.66")` and `U7PG2,18e829000000,v4.0.66:` (UniFi's access points). Believed only before a tag.
+fn chained_host(rest: &str) -> Option<(&str, &str)> {
+    let (word, behind) = token(rest);
+    let behind = behind.trim_start_matches(' ');
+    let word = word.trim_end_matches(':');
+    let bare = word.strip_prefix("(\"").and_then(|word| word.strip_suffix("\")"));
+    let bare = bare.or_else(|| word.strip_prefix('[').and_then(|word| word.strip_suffix(']'))).unwrap_or(word);
+    let bare = bare.split_once('@').map_or(bare, |(_, host)| host);
+    let host = bare.split(['/', ',']).next()?;
+    plausible_host(host).then_some((host, behind))
 }
 
 fn plausible_host(word: &str) -> bool {
@@ -321,6 +411,14 @@ fn tag(text: &str, behind_host: bool) -> Option<Tag<'_>> {
                 return Some(Tag { app: text.get(..at)?, pid: "", message: message.strip_prefix(' ').unwrap_or(message) });
             }
             b'[' if at > 0 => return pid(text, at, behind_host),
+            b' ' if behind_host
+                && at > 0
+                && text.get(at + 1..).is_some_and(|behind| behind.starts_with('['))
+                && pid(text, at + 1, false).is_some_and(|tag| is_number(tag.pid)) =>
+            {
+                let tag = pid(text, at + 1, false)?;
+                return Some(Tag { app: text.get(..at)?, ..tag });
+            }
             b' ' if behind_host && (at == 2 && text.starts_with("-- ") || version_follows(text.get(at + 1..)?)) => {}
             b' ' | b'=' | b'"' | b'{' | b'<' | b'[' | 0..=0x1F => return None,
             b'%' if at == 0 => return None,
@@ -341,6 +439,10 @@ fn pid(text: &str, at: usize, behind_host: bool) -> Option<Tag<'_>> {
         None => return None,
     };
     number.then_some(Tag { app: text.get(..at)?, pid, message: message.strip_prefix(' ').unwrap_or(message) })
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && digits(text.as_bytes()) == text.len()
 }
 
 fn version_follows(text: &str) -> bool {
@@ -373,7 +475,17 @@ struct FoundStamp<'a> {
 /// The stamp at the start of `text`; `None` where nothing has the shape of one.
 fn stamp(text: &str) -> Option<FoundStamp<'_>> {
     let mut scan = Scan { bytes: text.as_bytes(), at: 0 };
-    let (stamp, shape) = if text.as_bytes().first()?.is_ascii_digit() { iso(&mut scan)? } else { (bsd(&mut scan)?, Shape::Bsd) };
+    let (stamp, shape) = if text.as_bytes().first()?.is_ascii_digit() {
+        match iso(&mut scan) {
+            Some(found) => found,
+            None => {
+                scan.at = 0;
+                numbers_first(&mut scan)?
+            }
+        }
+    } else {
+        words_first(&mut scan)?
+    };
     let rest = text.get(scan.at..)?;
     // A stamp ends at a blank, a colon (Cisco) or a comma (Windows' CBS.log); `10:00:00abc` is none.
     (rest.is_empty() || rest.starts_with([' ', ':', ',', '\t'])).then_some(FoundStamp { stamp, shape, rest })
@@ -401,13 +513,9 @@ pub fn day_first_stamp(text: &str) -> Option<Stamp> {
     scan.any(&[dash])?;
     let year = scan.number(4)?;
     scan.any(b": ")?;
-    let civil = clock(&mut scan, Civil { year: i32::try_from(year).ok(), month, day, hour: 0, minute: 0, second: 0, millis: 0 })?;
+    let civil = clock(&mut scan, Civil::day(Some(year), month, day))?;
     let offset = scan.behind_blank(zone);
-    let stamp = match offset {
-        Some(offset_minutes) => civil.moment(offset_minutes).map(Stamp::Moment),
-        None => civil.valid().then_some(Stamp::Civil(civil)),
-    };
-    (scan.at == text.len()).then_some(stamp.unwrap_or(Stamp::Bad))
+    (scan.at == text.len()).then(|| civil.stamp(offset))
 }
 
 /// Seconds, milli-, micro- or nanoseconds since 1970, told apart by their size; `None` for numbers that are
@@ -436,30 +544,78 @@ fn iso(scan: &mut Scan<'_>) -> Option<(Stamp, Shape)> {
     scan.any(&[dash])?;
     let day = scan.number(2)?;
     let shape = if scan.any(b"Tt ")? == b' ' { Shape::IsoSpace } else { Shape::IsoT };
-    let civil = clock(scan, Civil { year: i32::try_from(year).ok(), month, day, hour: 0, minute: 0, second: 0, millis: 0 })?;
-    let stamp = match zone(scan) {
-        Some(offset_minutes) => civil.moment(offset_minutes).map(Stamp::Moment),
-        None => civil.valid().then_some(Stamp::Civil(civil)),
-    };
-    Some((stamp.unwrap_or(Stamp::Bad), shape))
+    let civil = clock(scan, Civil::day(Some(year), month, day))?;
+    let offset = zone(scan);
+    Some((civil.stamp(offset), shape))
+}
+
+/// The other stamps that begin with a digit: `2026:03:14-07:59:58` (Sophos UTM), `2026 Mar 14 07:59:58` (year first),
+/// `14 Mar 2026 07:59:58` and `14.03.2026 07:59:58` (day first). Slashes are left alone: nobody can tell their day from
+/// their month.
+fn numbers_first(scan: &mut Scan<'_>) -> Option<(Stamp, Shape)> {
+    if let Some(year) = scan.number(4) {
+        if scan.any(b":").is_some() {
+            let month = scan.number(2)?;
+            scan.any(b":")?;
+            let day = scan.number(2)?;
+            scan.any(b"-")?;
+            let civil = clock(scan, Civil::day(Some(year), month, day))?;
+            return Some((civil.stamp(None), Shape::IsoT));
+        }
+        scan.any(b" ")?;
+        let (stamp, _) = month_first(scan, Some(year))?;
+        return Some((stamp, Shape::Bsd));
+    }
+    let day = scan.number(2).or_else(|| scan.number(1))?;
+    if scan.any(b".").is_some() {
+        let month = scan.number(2)?;
+        scan.any(b".")?;
+        let year = scan.number(4)?;
+        scan.any(b" ")?;
+        let civil = clock(scan, Civil::day(Some(year), month, day))?;
+        return Some((civil.stamp(None), Shape::IsoSpace));
+    }
+    scan.any(b" ")?;
+    let month = scan.month()?;
+    scan.any(b" ")?;
+    let year = scan.number(4)?;
+    scan.any(b" ")?;
+    let civil = clock(scan, Civil::day(Some(year), month, day))?;
+    let offset = scan.behind_blank(|scan| scan.zone_name().or_else(|| zone(scan)));
+    Some((civil.stamp(offset), Shape::IsoSpace))
+}
+
+/// A stamp that begins with a word: a month, or the name of a day before it.
+fn words_first(scan: &mut Scan<'_>) -> Option<(Stamp, Shape)> {
+    const DAYS: [&[u8]; 14] = [b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun", b"Mo", b"Di", b"Mi", b"Do", b"Fr", b"Sa", b"So"];
+    if scan.month_ahead() {
+        return month_first(scan, None);
+    }
+    let word = scan.bytes.get(..scan.bytes.iter().take(4).position(|byte| !byte.is_ascii_alphabetic())?)?;
+    if !DAYS.contains(&word) {
+        return None;
+    }
+    scan.at = word.len();
+    scan.any(b",.");
+    scan.blanks()?;
+    let (stamp, shape) = if scan.month_ahead() { month_first(scan, None)? } else { numbers_first(scan)? };
+    // `Sat Mar 14 …` without a year is a program's own, seldom a header's: believed like an ISO stamp.
+    Some((stamp, if shape == Shape::Bsd { Shape::IsoT } else { shape }))
 }
 
 /// `Mmm dd [yyyy] hh:mm:ss[.fraction] [yyyy] [zone]`.
-fn bsd(scan: &mut Scan<'_>) -> Option<Stamp> {
+fn month_first(scan: &mut Scan<'_>, before: Option<u32>) -> Option<(Stamp, Shape)> {
     let month = scan.month()?;
     scan.blanks()?;
     let day = scan.number(2).or_else(|| scan.number(1))?;
     scan.blanks()?;
-    let mut year = scan.year();
-    let mut civil = clock(scan, Civil { year: None, month, day, hour: 0, minute: 0, second: 0, millis: 0 })?;
-    year = year.or_else(|| scan.behind_blank(Scan::year_end));
-    civil.year = year;
+    let year = if before.is_some() { None } else { scan.year() };
+    let mut civil = clock(scan, Civil::day(before, month, day))?;
+    civil.year = civil.year.or(year).or_else(|| scan.behind_blank(Scan::year_end));
     let offset = scan.behind_blank(Scan::zone_name);
-    let stamp = match (offset, year) {
-        (Some(offset), Some(_)) => civil.moment(offset).map(Stamp::Moment),
-        _ => civil.valid().then_some(Stamp::Civil(civil)),
-    };
-    Some(stamp.unwrap_or(Stamp::Bad))
+    // `Mar 14 07:59:58 CET 2026`, as `date` writes it.
+    civil.year = civil.year.or_else(|| scan.behind_blank(Scan::year_end));
+    Some((civil.stamp(offset), Shape::Bsd))
 }
 
 fn clock(scan: &mut Scan<'_>, mut civil: Civil) -> Option<Civil> {
@@ -495,6 +651,21 @@ pub fn zone_offset(text: &str) -> Option<i64> {
 }
 
 impl Civil {
+    /// Midnight of a day.
+    fn day(year: Option<u32>, month: u32, day: u32) -> Self {
+        let year = year.and_then(|year| i32::try_from(year).ok());
+        Self { year, month, day, hour: 0, minute: 0, second: 0, millis: 0, offset_minutes: None }
+    }
+
+    /// The stamp that it makes: a moment where zone and year are known; `Bad` where there is no such day or hour.
+    fn stamp(self, offset_minutes: Option<i64>) -> Stamp {
+        let stamp = match offset_minutes {
+            Some(offset) if self.year.is_some() => self.moment(offset).map(Stamp::Moment),
+            _ => self.valid().then_some(Stamp::Civil(Self { offset_minutes, ..self })),
+        };
+        stamp.unwrap_or(Stamp::Bad)
+    }
+
     fn valid(self) -> bool {
         // Without a year, February may have 29 days.
         let leap = self.year.is_none_or(|year| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0));
@@ -520,6 +691,9 @@ impl Civil {
     }
 
     fn in_zone(self, zone: Tz) -> Option<Timestamp> {
+        if let Some(offset_minutes) = self.offset_minutes {
+            return self.moment(offset_minutes);
+        }
         let as_utc = self.moment(0)?;
         let naive = DateTime::from_timestamp_millis(as_utc.0)?.naive_utc();
         let offset_secs = match zone.offset_from_local_datetime(&naive) {
@@ -538,25 +712,29 @@ impl Civil {
 /// When it happened: the device's time where it can be believed, else the time of receipt and a defect.
 pub fn moment(stamp: Stamp, received_at: Timestamp, reading: impl Into<Reading>) -> (Timestamp, Defects) {
     let mut defects = Defects::default();
-    let Reading { zone, year } = reading.into();
-    let at = match stamp {
-        Stamp::Absent | Stamp::Bad => None,
-        Stamp::Moment(at) => Some(at),
-        Stamp::Civil(civil) if civil.year.is_some() => civil.in_zone(zone),
-        Stamp::Civil(civil) => {
-            defects.add(Defect::NoYear);
-            match year {
-                Year::Nearest => nearest_year(civil, received_at, zone),
-                Year::Fixed(year) => Civil { year: Some(year), ..civil }.in_zone(zone),
-            }
-        }
-    };
-    match at {
+    if matches!(stamp, Stamp::Civil(Civil { year: None, .. })) {
+        defects.add(Defect::NoYear);
+    }
+    match as_written(stamp, received_at, reading) {
         Some(at) if at.since(received_at) > AHEAD_MAX_MILLIS => defects.add(Defect::FutureTime),
         Some(at) if at >= OLDEST => return (at, defects),
         _ => defects.add(Defect::BadTimestamp),
     }
     (received_at, defects)
+}
+
+/// The moment that a stamp says, believable or not.
+pub fn as_written(stamp: Stamp, received_at: Timestamp, reading: impl Into<Reading>) -> Option<Timestamp> {
+    let Reading { zone, year } = reading.into();
+    match stamp {
+        Stamp::Absent | Stamp::Bad => None,
+        Stamp::Moment(at) => Some(at),
+        Stamp::Civil(civil) if civil.year.is_some() => civil.in_zone(zone),
+        Stamp::Civil(civil) => match year {
+            Year::Nearest => nearest_year(civil, received_at, zone),
+            Year::Fixed(year) => Civil { year: Some(year), ..civil }.in_zone(zone),
+        },
+    }
 }
 
 /// The year that puts the stamp nearest to the time of receipt, but at most a day ahead of it.
@@ -617,21 +795,32 @@ impl Scan<'_> {
         millis
     }
 
+    fn month_ahead(&self) -> bool {
+        Scan { bytes: self.bytes, at: self.at }.month().is_some()
+    }
+
+    /// A month's short name in English or German, in whatever case.
     fn month(&mut self) -> Option<u32> {
-        let name: [u8; 3] = self.bytes.get(self.at..self.at + 3)?.try_into().ok()?;
+        const MARCH: &[u8] = "Mär".as_bytes();
+        if self.bytes.get(self.at..)?.starts_with(MARCH) {
+            self.at += MARCH.len();
+            return Some(3);
+        }
+        let mut name: [u8; 3] = self.bytes.get(self.at..self.at + 3)?.try_into().ok()?;
+        name.make_ascii_lowercase();
         let month = match &name {
-            b"Jan" => 1,
-            b"Feb" => 2,
-            b"Mar" => 3,
-            b"Apr" => 4,
-            b"May" | b"Mai" => 5,
-            b"Jun" => 6,
-            b"Jul" => 7,
-            b"Aug" => 8,
-            b"Sep" => 9,
-            b"Oct" | b"Okt" => 10,
-            b"Nov" => 11,
-            b"Dec" | b"Dez" => 12,
+            b"jan" => 1,
+            b"feb" => 2,
+            b"mar" | b"mrz" => 3,
+            b"apr" => 4,
+            b"may" | b"mai" => 5,
+            b"jun" => 6,
+            b"jul" => 7,
+            b"aug" => 8,
+            b"sep" => 9,
+            b"oct" | b"okt" => 10,
+            b"nov" => 11,
+            b"dec" | b"dez" => 12,
             _ => return None,
         };
         self.at += 3;
@@ -663,9 +852,10 @@ impl Scan<'_> {
         let rest = self.bytes.get(self.at..)?;
         let end = rest.iter().position(|byte| !byte.is_ascii_uppercase()).unwrap_or(rest.len());
         let offset = match rest.get(..end)? {
-            b"UTC" | b"GMT" => 0,
-            b"CET" | b"MEZ" => 60,
-            b"CEST" | b"MESZ" => 120,
+            b"UTC" | b"GMT" | b"WET" => 0,
+            b"CET" | b"MEZ" | b"WEST" => 60,
+            b"CEST" | b"MESZ" | b"EET" => 120,
+            b"EEST" | b"MSK" => 180,
             _ => return None,
         };
         self.at += end;

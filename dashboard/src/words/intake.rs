@@ -132,6 +132,7 @@ pub fn defect(name: &str) -> (&str, &'static str) {
         Defect::Truncated => ("abgeschnitten", "länger als 64 KiB; der Rest steht in der nächsten Zeile"),
         Defect::Continuation => ("Fortsetzung", "der Rest einer überlangen Zeile"),
         Defect::BadOctetCount => ("falsche Längenangabe", "am Absender die Rahmung prüfen"),
+        Defect::UnsureClock => ("Uhr nie gestellt", "am Gerät einen Zeitserver (NTP) einstellen"),
         Defect::Torn => ("Verbindung brach ab", "die Leitung zum Absender prüfen"),
     }
 }

@@ -17,7 +17,10 @@ pub(super) struct Draft<'a> {
     line: &'a str,
     fields: Vec<(FieldId, Value)>,
     pub(super) defects: Defects,
+    /// When it happened, as the best part of the line says.
     pub(super) stamp: Stamp,
+    /// When it was written, as the outermost header says.
+    pub(super) created: Stamp,
     pub(super) message: &'a str,
     message_text: Option<Box<str>>,
     /// It came by GELF's transport, so its names are GELF's.
@@ -43,6 +46,7 @@ impl<'a> Draft<'a> {
             fields,
             defects: Defects::default(),
             stamp: Stamp::Absent,
+            created: Stamp::Absent,
             message: line,
             message_text: None,
             is_gelf: false,

@@ -45,7 +45,8 @@ use crate::event::{Defect, Event};
 use crate::fields;
 use crate::frame::{Frame, FrameKind, Marks, NewFrame, Transport};
 use crate::source::{Reading, SharedReadings};
-use crate::syslog::{self, Header};
+use crate::syslog::{self, Header, Stamp};
+use crate::time::Timestamp;
 
 /// What a decoder must be told and no line says.
 #[derive(Clone, Debug)]
@@ -148,7 +149,9 @@ pub fn decode(frame: &Frame, options: &Options) -> Option<Event> {
         FrameKind::Json => json_frame(&mut draft),
         _ => line_frame(&mut draft),
     }
-    let (timestamp, time_defects) = syslog::moment(draft.stamp, received.received_at, reading(received, &draft, options));
+    let reading = reading(received, &draft, options);
+    let (timestamp, time_defects) = syslog::moment(draft.stamp, received.received_at, reading);
+    put_created(timestamp, received.received_at, reading, &mut draft);
     // A line without a header says so once; that it has no time either goes without saying.
     if !time_defects.contains(Defect::BadTimestamp) || !draft.defects.contains(Defect::NoHeader) {
         draft.add_defects(time_defects);
@@ -167,11 +170,23 @@ pub fn decode(frame: &Frame, options: &Options) -> Option<Event> {
 
 /// How the sender's stamps are read; asked only where a stamp leaves something open.
 fn reading(received: &NewFrame, draft: &Draft<'_>, options: &Options) -> Reading {
-    if !matches!(draft.stamp, syslog::Stamp::Civil(_)) {
+    if !matches!(draft.stamp, Stamp::Civil(_)) && !matches!(draft.created, Stamp::Civil(_)) {
         return options.zone.into();
     }
     let host = draft.text(fields::HOST_NAME).unwrap_or_default();
     options.readings.get().reading(received.site, received.peer, host, received.received_at, options.zone)
+}
+
+/// `event.created`: the time that the header says, where what happened is dated otherwise: by the device behind a relay,
+/// by the payload, or by the receipt because the clock cannot be believed.
+fn put_created(timestamp: Timestamp, received_at: Timestamp, reading: Reading, draft: &mut Draft<'_>) {
+    let created = if draft.created == Stamp::Absent { draft.stamp } else { draft.created };
+    if created == draft.stamp && timestamp != received_at {
+        return;
+    }
+    if let Some(at) = syslog::as_written(created, received_at, reading).filter(|at| *at != timestamp) {
+        draft.str(fields::EVENT_CREATED, &at.rfc3339());
+    }
 }
 
 fn json_frame(draft: &mut Draft<'_>) {
@@ -197,11 +212,16 @@ fn line_frame(draft: &mut Draft<'_>) {
     }
     let outer = syslog::parse(line.trim_start_matches('\u{FEFF}'));
     let header = forwarded(&outer).unwrap_or(outer);
+    draft.created = outer.stamp;
     if header.host != outer.host {
         draft.str(fields::OBSERVER_NAME, outer.host);
     }
     put_header(&header, draft);
-    payload(header.app, draft.message, draft);
+    let text = repeated(draft.message).map_or(draft.message, |(times, text)| {
+        draft.vendor_int("log.syslog", "repeated", times);
+        text
+    });
+    payload(header.app, text, draft);
     if !draft.has(fields::HOST_NAME) && !draft.defects.contains(Defect::NoHeader) {
         draft.defects.add(Defect::NoHost);
     }
@@ -216,7 +236,7 @@ fn forwarded<'a>(outer: &Header<'a>) -> Option<Header<'a>> {
     let inner = syslog::parse(outer.message);
     let whole = !inner.defects.contains(Defect::NoHeader) && !inner.app.is_empty();
     let host = if inner.host.is_empty() { outer.host } else { inner.host };
-    let stamp = if inner.stamp == syslog::Stamp::Absent { outer.stamp } else { inner.stamp };
+    let stamp = if inner.stamp == Stamp::Absent { outer.stamp } else { inner.stamp };
     whole.then_some(Header { priority: inner.priority.or(outer.priority), host, stamp, ..inner })
 }
 
@@ -257,6 +277,13 @@ fn without_repeated_tag<'a>(header: &Header<'a>) -> &'a str {
         None => rest.strip_prefix(": "),
     });
     behind.unwrap_or(header.message)
+}
+
+/// What a syslog daemon did not want to write again: `message repeated 3 times: [ Failed password for … ]`.
+fn repeated(message: &str) -> Option<(i64, &str)> {
+    let (times, text) = message.strip_prefix("message repeated ")?.split_once(" times: [")?;
+    let text = text.trim_end().strip_suffix(']').unwrap_or(text);
+    Some((times.parse().ok()?, text.trim()))
 }
 
 /// Lets the decoders look at a text.

@@ -3,7 +3,6 @@
 
 use super::Look;
 use super::draft::{Draft, address};
-use super::pam;
 use crate::fields;
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
@@ -12,18 +11,10 @@ pub(super) fn first_look(look: &Look<'_>) -> bool {
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
     draft.name(fields::EVENT_MODULE, "sshd");
-    let (times, text) = repeated(look.text);
-    if let Some(times) = times {
-        draft.vendor_int("sshd", "repeated", times);
-    }
-    let (text, preauth) = text.trim_end().strip_suffix(" [preauth]").map_or((text, false), |text| (text, true));
+    let (text, preauth) = look.text.trim_end().strip_suffix(" [preauth]").map_or((look.text, false), |text| (text, true));
     let text = ["error: ", "fatal: ", "info: "].iter().fold(text.trim(), |text, prefix| text.strip_prefix(prefix).unwrap_or(text));
     if preauth {
         draft.vendor("sshd", "phase", "preauth");
-    }
-    let inner = Look { text, ..*look };
-    if times.is_some() && pam::first_look(&inner) && pam::decode(&inner, draft) {
-        return true;
     }
     if let Some(read) = read(text) {
         draft.name(fields::EVENT_CATEGORY, read.category);
@@ -43,16 +34,6 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
         draft.str(fields::SOURCE_DOMAIN, read.domain);
     }
     true
-}
-
-/// `message repeated 5 times: [ Failed password …]`: how often, and what.
-fn repeated(text: &str) -> (Option<i64>, &str) {
-    let unwrapped = text.strip_prefix("message repeated ").and_then(|rest| {
-        let (count, inner) = rest.split_once(" times: [")?;
-        let inner = inner.trim_end().strip_suffix(']').unwrap_or(inner);
-        Some((count.parse().ok()?, inner.trim()))
-    });
-    unwrapped.map_or((None, text), |(count, inner)| (Some(count), inner))
 }
 
 #[derive(Default)]

@@ -1,6 +1,7 @@
 //! The golden table: lines as devices write them, honest and hostile, and what becomes of them. And the properties
 //! that hold for every line: never a panic, never a byte lost, never a slice of nothing.
 
+mod headers;
 mod products;
 
 use expect_test::{Expect, expect};
@@ -128,7 +129,7 @@ fn headers_golden() {
     check(
         r#"<189>29: *Mar 14 2026 07:59:58.483 UTC: %SYS-5-CONFIG_I: Configured from console"#,
         expect![[r#"
-            2026-03-14T07:59:58.483Z no_host
+            2026-03-14T07:59:58.483Z no_host unsure_clock
             log.syslog.facility.name=local7 log.level=notice event.module=cisco event.code=CONFIG_I cisco.facility=SYS event.category=configuration event.action=configuration_changed event.outcome=success
             | %SYS-5-CONFIG_I: Configured from console"#]],
     );
@@ -205,16 +206,16 @@ fn headers_golden() {
     check(
         r#"<13>2026-03-20T00:00:00Z zukunft app: Uhr geht vor"#,
         expect![[r#"
-        2026-03-14T07:00:00.000Z future_time
-        log.syslog.facility.name=user log.level=notice host.name=zukunft process.name=app
-        | Uhr geht vor"#]],
+            2026-03-14T07:00:00.000Z future_time
+            log.syslog.facility.name=user log.level=notice host.name=zukunft process.name=app event.created=2026-03-20T00:00:00.000Z
+            | Uhr geht vor"#]],
     );
     check(
         r#"<13>1970-01-01T00:00:10Z frisch app: Uhr verloren"#,
         expect![[r#"
-        2026-03-14T07:00:00.000Z bad_timestamp
-        log.syslog.facility.name=user log.level=notice host.name=frisch process.name=app
-        | Uhr verloren"#]],
+            2026-03-14T07:00:00.000Z bad_timestamp
+            log.syslog.facility.name=user log.level=notice host.name=frisch process.name=app event.created=1970-01-01T00:00:10.000Z
+            | Uhr verloren"#]],
     );
     check(
         r#"<13>Mar 30 02:30:00 2025 sommerzeit app: diese Stunde gab es nicht"#,
@@ -254,15 +255,15 @@ fn headers_golden() {
     check(
         r#"<13>Mar 14 07:59:58 relay Mar 14 07:59:57 innen sshd[7]: Invalid user x from 203.0.113.9"#,
         expect![[r#"
-        2026-03-14T06:59:57.000Z no_year
-        observer.name=relay log.syslog.facility.name=user log.level=notice host.name=innen process.name=sshd process.pid=7 event.module=sshd event.category=authentication event.action=ssh_invalid_user event.outcome=failure event.reason='invalid user' user.name=x source.ip=203.0.113.9
-        | Invalid user x from 203.0.113.9"#]],
+            2026-03-14T06:59:57.000Z no_year
+            observer.name=relay log.syslog.facility.name=user log.level=notice host.name=innen process.name=sshd process.pid=7 event.module=sshd event.category=authentication event.action=ssh_invalid_user event.outcome=failure event.reason='invalid user' user.name=x source.ip=203.0.113.9 event.created=2026-03-14T06:59:58.000Z
+            | Invalid user x from 203.0.113.9"#]],
     );
     check(
         r#"<13>Mar 14 07:59:58 relay <86>Mar 14 07:59:57 innen sshd[7]: Connection closed by 203.0.113.9 port 5 [preauth]"#,
         expect![[r#"
             2026-03-14T06:59:57.000Z no_year
-            observer.name=relay log.syslog.facility.name=authpriv log.level=informational host.name=innen process.name=sshd process.pid=7 event.module=sshd sshd.phase=preauth event.category=network event.action=ssh_connection_closed source.ip=203.0.113.9 source.port=5
+            observer.name=relay log.syslog.facility.name=authpriv log.level=informational host.name=innen process.name=sshd process.pid=7 event.module=sshd sshd.phase=preauth event.category=network event.action=ssh_connection_closed source.ip=203.0.113.9 source.port=5 event.created=2026-03-14T06:59:58.000Z
             | Connection closed by 203.0.113.9 port 5 [preauth]"#]],
     );
 }
@@ -315,7 +316,7 @@ fn sshd_golden() {
         r#"<38>Mar 14 07:59:58 rathaus-a sshd[24200]: message repeated 5 times: [ Failed password for root from 203.0.113.5 port 4711 ssh2]"#,
         expect![[r#"
             2026-03-14T06:59:58.000Z no_year
-            log.syslog.facility.name=auth log.level=informational host.name=rathaus-a process.name=sshd process.pid=24200 event.module=sshd sshd.repeated=5 event.category=authentication event.action=ssh_login event.outcome=failure sshd.method=password user.name=root source.ip=203.0.113.5 source.port=4711
+            log.syslog.facility.name=auth log.level=informational host.name=rathaus-a process.name=sshd process.pid=24200 log.syslog.repeated=5 event.module=sshd event.category=authentication event.action=ssh_login event.outcome=failure sshd.method=password user.name=root source.ip=203.0.113.5 source.port=4711
             | message repeated 5 times: [ Failed password for root from 203.0.113.5 port 4711 ssh2]"#]],
     );
     check(

@@ -29,14 +29,14 @@ fn web_golden() {
         r#"<134>Mar 14 08:00:00 lb-1 haproxy[812]: 203.0.113.9:4711 [14/Mar/2026:08:00:00.885] front~ back/web-1 0/0/0/16/16 404 1541 - - ---- 1/1/1/1/0 0/0 "GET /x HTTP/1.1""#,
         expect![[r#"
             2026-03-14T07:00:00.885Z
-            log.syslog.facility.name=local0 log.level=informational host.name=lb-1 process.name=haproxy process.pid=812 event.module=haproxy source.ip=203.0.113.9 source.port=4711 haproxy.frontend_name=front haproxy.backend_name=back haproxy.server_name=web-1 haproxy.timers=0/0/0/16/16 event.category=web event.type=access event.action=http_request http.response.status_code=404 event.outcome=failure http.response.body.bytes=1541 haproxy.termination_state=---- http.request.method=GET http.version=1.1 url.original=/x url.path=/x
+            log.syslog.facility.name=local0 log.level=informational host.name=lb-1 process.name=haproxy process.pid=812 event.module=haproxy source.ip=203.0.113.9 source.port=4711 haproxy.frontend_name=front haproxy.backend_name=back haproxy.server_name=web-1 haproxy.timers=0/0/0/16/16 event.category=web event.type=access event.action=http_request http.response.status_code=404 event.outcome=failure http.response.body.bytes=1541 haproxy.termination_state=---- http.request.method=GET http.version=1.1 url.original=/x url.path=/x event.created=2026-03-14T07:00:00.000Z
             | 203.0.113.9:4711 [14/Mar/2026:08:00:00.885] front~ back/web-1 0/0/0/16/16 404 1541 - - ---- 1/1/1/1/0 0/0 "GET /x HTTP/1.1""#]],
     );
     check(
         r#"<134>Mar 14 08:00:00 lb-1 haproxy[812]: 203.0.113.9:4711 [14/Mar/2026:08:00:00.885] front/1: SSL handshake failure"#,
         expect![[r#"
             2026-03-14T07:00:00.885Z
-            log.syslog.facility.name=local0 log.level=informational host.name=lb-1 process.name=haproxy process.pid=812 event.module=haproxy source.ip=203.0.113.9 source.port=4711 haproxy.frontend_name=front/1 event.category=network event.action=connection_error event.outcome=failure event.reason='SSL handshake failure'
+            log.syslog.facility.name=local0 log.level=informational host.name=lb-1 process.name=haproxy process.pid=812 event.module=haproxy source.ip=203.0.113.9 source.port=4711 haproxy.frontend_name=front/1 event.category=network event.action=connection_error event.outcome=failure event.reason='SSL handshake failure' event.created=2026-03-14T07:00:00.000Z
             | 203.0.113.9:4711 [14/Mar/2026:08:00:00.885] front/1: SSL handshake failure"#]],
     );
     check(
@@ -122,7 +122,7 @@ fn firewalls_golden() {
     check(
         r#"<190>45: *Mar 14 08:00:00.123: %SEC-6-IPACCESSLOGP: list 102 denied tcp 203.0.113.9(4711) -> 10.0.0.1(23), 1 packet"#,
         expect![[r#"
-            2026-03-14T07:00:00.123Z no_year no_host
+            2026-03-14T07:00:00.123Z no_year no_host unsure_clock
             log.syslog.facility.name=local7 log.level=informational event.module=cisco event.code=IPACCESSLOGP cisco.facility=SEC event.category=network event.action=blocked event.type=denied event.outcome=failure rule.name=102 network.transport=tcp source.ip=203.0.113.9 source.port=4711 destination.ip=10.0.0.1 destination.port=23
             | %SEC-6-IPACCESSLOGP: list 102 denied tcp 203.0.113.9(4711) -> 10.0.0.1(23), 1 packet"#]],
     );
@@ -310,7 +310,7 @@ fn windows_golden() {
         r#"<14>Mar 14 08:00:00 pc-7 x: <Event xmlns="http://schemas.microsoft.com/win/2004/08/events/event"><System><Provider Name='Microsoft-Windows-Sysmon' Guid="{1}"/><EventID>1</EventID><TimeCreated SystemTime="2026-03-14T07:00:00.6206890Z"/><EventRecordID>9</EventRecordID><Channel>Microsoft-Windows-Sysmon/Operational</Channel><Computer>pc-7</Computer></System><EventData><Data Name="Image">C:\Windows\System32\cmd.exe</Data><Data Name="CommandLine">cmd /c echo &lt;a&gt; &amp;&amp; whoami</Data><Data Name="ParentImage">C:\x.exe</Data><Data Name="User">KREIS\anna</Data><Data/></EventData></Event>"#,
         expect![[r#"
             2026-03-14T07:00:00.620Z
-            log.syslog.facility.name=user log.level=informational host.name=pc-7 process.name=x event.module=windows event.code=1 winlog.channel=Microsoft-Windows-Sysmon/Operational winlog.provider_name=Microsoft-Windows-Sysmon winlog.record_id=9 winlog.event_id=1 winlog.computer_name=pc-7 event.category=process event.action=process_started event.outcome=success winlog.event_data.Image=C:\Windows\System32\cmd.exe process.executable=C:\Windows\System32\cmd.exe winlog.event_data.CommandLine='cmd /c echo <a> && whoami' process.command_line='cmd /c echo <a> && whoami' winlog.event_data.ParentImage=C:\x.exe process.parent.executable=C:\x.exe winlog.event_data.User=KREIS\anna user.name=KREIS\anna
+            log.syslog.facility.name=user log.level=informational host.name=pc-7 process.name=x event.module=windows event.code=1 winlog.channel=Microsoft-Windows-Sysmon/Operational winlog.provider_name=Microsoft-Windows-Sysmon winlog.record_id=9 winlog.event_id=1 winlog.computer_name=pc-7 event.category=process event.action=process_started event.outcome=success winlog.event_data.Image=C:\Windows\System32\cmd.exe process.executable=C:\Windows\System32\cmd.exe winlog.event_data.CommandLine='cmd /c echo <a> && whoami' process.command_line='cmd /c echo <a> && whoami' winlog.event_data.ParentImage=C:\x.exe process.parent.executable=C:\x.exe winlog.event_data.User=KREIS\anna user.name=KREIS\anna event.created=2026-03-14T07:00:00.000Z
             | <Event xmlns="http://schemas.microsoft.com/win/2004/08/events/event"><System><Provider Name='Microsoft-Windows-Sysmon' Guid="{1}"/><EventID>1</EventID><TimeCreated SystemTime="2026-03-14T07:00:00.6206890Z"/><EventRecordID>9</EventRecordID><Channel>Microsoft-Windows-Sysmon/Operational</Channel><Computer>pc-7</Computer></System><EventData><Data Name="Image">C:\Windows\System32\cmd.exe</Data><Data Name="CommandLine">cmd /c echo &lt;a&gt; &amp;&amp; whoami</Data><Data Name="ParentImage">C:\x.exe</Data><Data Name="User">KREIS\anna</Data><Data/></EventData></Event>"#]],
     );
     check(
@@ -361,7 +361,7 @@ fn exports_golden() {
         r#"<13>Mar 14 08:00:00 h audispd: type=USER_LOGIN msg=audit(1773471600.037:9): pid=7 uid=0 auid=1000 ses=1 msg='op=login acct="anna" exe="/usr/sbin/sshd" hostname=? addr=203.0.113.9 terminal=sshd res=failed'"#,
         expect![[r#"
             2026-03-14T07:00:00.037Z
-            log.syslog.facility.name=user log.level=notice host.name=h process.name=audispd event.module=auditd auditd.type=USER_LOGIN auditd.sequence=9 process.pid=7 user.id=0 auditd.auid=1000 auditd.ses=1 auditd.op=login user.name=anna process.executable=/usr/sbin/sshd source.ip=203.0.113.9 auditd.terminal=sshd event.outcome=failure event.category=authentication event.action=login
+            log.syslog.facility.name=user log.level=notice host.name=h process.name=audispd event.module=auditd auditd.type=USER_LOGIN auditd.sequence=9 process.pid=7 user.id=0 auditd.auid=1000 auditd.ses=1 auditd.op=login user.name=anna process.executable=/usr/sbin/sshd source.ip=203.0.113.9 auditd.terminal=sshd event.outcome=failure event.category=authentication event.action=login event.created=2026-03-14T07:00:00.000Z
             | type=USER_LOGIN msg=audit(1773471600.037:9): pid=7 uid=0 auid=1000 ses=1 msg='op=login acct="anna" exe="/usr/sbin/sshd" hostname=? addr=203.0.113.9 terminal=sshd res=failed'"#]],
     );
     check(
