@@ -86,7 +86,13 @@ pub enum Command {
     /// Listet die Alarme
     Alerts(ListArgs),
     /// Listet die Quellen und wann sie zuletzt sendeten
-    Sources(ListArgs),
+    #[command(args_conflicts_with_subcommands = true)]
+    Sources {
+        #[command(flatten)]
+        list: ListArgs,
+        #[command(subcommand)]
+        command: Option<SourcesCommand>,
+    },
     /// Sagt, was dem Dienst und seinen Daten fehlt und was zu tun ist
     #[command(long_about = "Sieht von außen nach, auch neben einem laufenden Dienst: Platte, Journal, Rückstand, verstummte Quellen, \
                             unbekannte Absender, Zertifikat, Grenzen des Systems, und ob alles Empfangene verbucht ist. Ändert nichts. \
@@ -165,7 +171,37 @@ pub struct DecodeArgs {
     /// Die Dateien sind Fluss-Datagramme (NetFlow)
     #[arg(long)]
     pub flow: bool,
-    /// Ein JSON-Objekt je Zeile, Felder mit ECS-Namen
+    /// Ein JSON-Objekt je Zeile, Felder mit ECS-Namen: "source.ip"
+    #[arg(long, group = "form")]
+    pub json: bool,
+    /// Ein JSON-Dokument je Zeile, verschachtelt wie ECS es meint: {"source":{"ip":…}}
+    #[arg(long, group = "form")]
+    pub ecs: bool,
+    /// Eine Tabelle je Zeile, mit deutschen Namen und was zu tun ist (Vorgabe)
+    #[arg(long, group = "form")]
+    pub table: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SourcesCommand {
+    /// Fasst die Zeilen, die niemand versteht, zu Mustern mit Anzahl zusammen
+    #[command(long_about = "Liest das Journal und fasst die Zeilen, die kein Decoder versteht oder von denen er nur den Kopf liest, zu \
+                            Mustern zusammen, die häufigsten zuerst. <*> steht für das, was von Zeile zu Zeile anders ist. Ändert nichts.")]
+    Unparsed(UnparsedArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct UnparsedArgs {
+    /// Nur dieser Standort
+    #[arg(long, value_name = "NAME")]
+    pub site: Option<String>,
+    /// Nach der Zeit des Empfangs
+    #[command(flatten)]
+    pub span: Span,
+    /// Höchstens so viele Muster
+    #[arg(long, default_value_t = 50, value_name = "ANZAHL")]
+    pub limit: usize,
+    /// Ein JSON-Objekt je Zeile
     #[arg(long)]
     pub json: bool,
 }

@@ -369,7 +369,8 @@ fn readings_apply(db: &Db, config: &Config, now: Timestamp) -> Result<()> {
 }
 
 /// The rules by which stamps are read.
-fn readings(db: &Db) -> Result<SharedReadings> {
+/// How this directory's senders write the time.
+pub(crate) fn readings(db: &Db) -> Result<SharedReadings> {
     let readings = SharedReadings::default();
     readings.set(db.read(Readings::load)?);
     Ok(readings)

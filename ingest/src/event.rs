@@ -257,6 +257,37 @@ impl Event {
     }
 }
 
+/// A flat object with dotted names as the nested document that ECS means: `{"source":{"ip":…}}`. A name that is both a
+/// value and a prefix of others (`a` and `a.b`) leaves the longer one dotted, or becomes `a.value` where it came last. `_raw` becomes `event.original`, and `_defects`
+/// our own `wartburg.defects`.
+pub fn nested(flat: serde_json::Map<String, serde_json::Value>) -> serde_json::Map<String, serde_json::Value> {
+    let mut document = serde_json::Map::new();
+    for (name, value) in flat {
+        let name = match name.as_str() {
+            "_raw" => "event.original",
+            "_defects" => "wartburg.defects",
+            name => name,
+        };
+        nest(&mut document, name, value);
+    }
+    document
+}
+
+fn nest(object: &mut serde_json::Map<String, serde_json::Value>, name: &str, value: serde_json::Value) {
+    let Some((head, rest)) = name.split_once('.').filter(|(head, rest)| !head.is_empty() && !rest.is_empty()) else {
+        match object.get_mut(name) {
+            // The prefix became an object before its own value came.
+            Some(serde_json::Value::Object(inner)) => _ = inner.insert("value".to_owned(), value),
+            _ => _ = object.insert(name.to_owned(), value),
+        }
+        return;
+    };
+    match object.entry(head.to_owned()).or_insert_with(|| serde_json::Value::Object(serde_json::Map::new())) {
+        serde_json::Value::Object(inner) => nest(inner, rest, value),
+        _ => _ = object.insert(name.to_owned(), value),
+    }
+}
+
 /// One byte of Windows-1252; the five unassigned ones become U+FFFD.
 fn windows_1252(byte: u8) -> char {
     const HIGH: [char; 32] = [
@@ -401,6 +432,21 @@ mod tests {
         event.push_slice(fields::USER_NAME, 0..2);
         event.push_slice(fields::USER_NAME, 0..1);
         assert_eq!(event.get_all(fields::USER_NAME).collect::<Vec<_>>(), [ValueRef::Str("a")]);
+    }
+
+    #[test]
+    fn a_flat_object_becomes_a_document() {
+        let check = |flat: serde_json::Value, expected: serde_json::Value| {
+            let serde_json::Value::Object(flat) = flat else { panic!("no object") };
+            assert_eq!(serde_json::Value::Object(nested(flat)), expected);
+        };
+        check(
+            serde_json::json!({"@timestamp": "t", "source.ip": "192.0.2.1", "source.port": 1, "_raw": "x", "_defects": []}),
+            serde_json::json!({"@timestamp": "t", "source": {"ip": "192.0.2.1", "port": 1}, "event": {"original": "x"}, "wartburg": {"defects": []}}),
+        );
+        check(serde_json::json!({"a": 1, "a.b": 2}), serde_json::json!({"a": 1, "a.b": 2}));
+        check(serde_json::json!({"a.b": 2, "a": 1}), serde_json::json!({"a": {"b": 2, "value": 1}}));
+        check(serde_json::json!({".a": 1, "b.": 2, "..": 3}), serde_json::json!({".a": 1, "b.": 2, "..": 3}));
     }
 
     #[test]

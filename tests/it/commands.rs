@@ -121,6 +121,63 @@ fn decode_stores_nothing_and_names_the_defects() {
 }
 
 #[test]
+fn a_line_is_shown_as_a_document_and_as_a_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let log =
+        write(dir.path(), "a.log", "<86>1 2025-11-20T10:00:00Z web-03 sshd 1 - - Accepted password for root from 192.0.2.7 port 1 ssh2\n");
+    let document = &json_lines(dir.path(), &["decode", &log, "--ecs"])[0];
+    assert_eq!(document["source"], serde_json::json!({"ip": "192.0.2.7", "port": 1}));
+    assert_eq!(document["@timestamp"], "2025-11-20T10:00:00.000Z");
+    assert!(document["event"]["original"].as_str().unwrap().starts_with("<86>1 "), "{document}");
+    let table = wartburg(dir.path(), &["decode", &log]);
+    expect![[r#"
+        Zeile 1  <86>1 2025-11-20T10:00:00Z web-03 sshd 1 - - Accepted password for root from 192.0.2.7 port 1 ssh2
+          OpenSSH (sshd)
+          Zeitpunkt                  @timestamp                         2025-11-20T10:00:00.000Z
+          Syslog-Bereich             log.syslog.facility.name           authpriv
+          Stufe                      log.level                          informational
+          Host                       host.name                          web-03
+          Prozess                    process.name                       sshd
+          Prozessnummer              process.pid                        1
+          Produkt                    event.module                       sshd
+          Kategorie                  event.category                     authentication
+          Vorgang                    event.action                       ssh_login
+          Ergebnis                   event.outcome                      success
+                                     sshd.method                        password
+          Konto                      user.name                          root
+          Quelladresse               source.ip                          192.0.2.7
+          Quellport                  source.port                        1
+          Meldung                    message                            Accepted password for root from 192.0.2.7 port 1 ssh2
+
+    "#]]
+    .assert_eq(&String::from_utf8_lossy(&table.stdout));
+    assert_eq!(String::from_utf8_lossy(&table.stderr), "1 Zeile: OpenSSH 1\n");
+}
+
+#[test]
+fn lines_that_nobody_understands_are_grouped() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines: String = (0..5)
+        .map(|n| format!("<13>1 2025-11-20T10:00:0{n}Z srv tuerwaechter 1 - - Karte {n}17 an Tor {n} abgewiesen\n"))
+        .chain(["<38>1 2025-11-20T10:00:09Z srv sshd 1 - - something that sshd never said\n".to_owned()])
+        .chain(["<86>1 2025-11-20T10:00:00Z srv sshd 1 - - Accepted password for root from 192.0.2.7 port 1 ssh2\n".to_owned()])
+        .collect();
+    let (log, data) = (write(dir.path(), "a.log", &lines), dir.path().join("data"));
+    assert!(wartburg(&data, &["import", &log]).status.success());
+    let rows: Vec<_> = json_lines(&data, &["sources", "unparsed", "--json"])
+        .iter()
+        .map(|row| format!("{} {} {} {}", row["count"], row["app"], row["template"], row["why"]))
+        .collect();
+    expect![[r#"
+        5 "tuerwaechter" "Karte <*> an Tor <*> abgewiesen" "no_decoder"
+        1 "sshd" "something that sshd never said" "nothing_read""#]]
+    .assert_eq(&rows.join("\n"));
+    let output = wartburg(&data, &["sources", "unparsed", "--site", "nirgends"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("Einen Standort „nirgends“ gibt es nicht."));
+}
+
+#[test]
 fn wrong_settings_are_named_with_an_example() {
     let dir = tempfile::tempdir().unwrap();
     let config = write(dir.path(), "w.toml", "[intake]\nsyslog_upd = \"0.0.0.0:514\"\n[web]\nlisten = \"8080\"\n");

@@ -1,5 +1,6 @@
 //! `decode`: what lines and datagrams become, without storing anything.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -7,27 +8,36 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use ingest::body::{SITE_UNKNOWN, SiteTable};
-use ingest::decode::{Options, decode};
+use ingest::decode::{Options, decode, unread};
+use ingest::event::{Event, nested};
+use ingest::fields;
 use ingest::flow::netflow::NetflowDecoder;
 use ingest::frame::{Frame, FrameKind, Marks, NewFrame, PAYLOAD_BYTES_MAX, Seq, Transport};
 use ingest::import::unpacked;
 use ingest::record::FlowView;
 use ingest::time::{Clock, Timestamp};
+use serde_json::Value;
 
-use super::{SOME_FAILED, eprint_line, eprint_list, print_event, print_object, search::record_json};
+use super::{SOME_FAILED, eprint_line, eprint_list, plural, print_object, search::record_json};
 use crate::cli::DecodeArgs;
 use crate::config::Config;
+use crate::{show, words};
 
 pub(super) fn decode_files(args: &DecodeArgs, config: &Config, clock: &Clock, out: &mut dyn Write) -> Result<ExitCode> {
     let options = Options::in_zone(config.zone);
     let mut netflow = NetflowDecoder::default();
     let mut failed = Vec::new();
-    let mut seq = 0;
+    let form = match args {
+        DecodeArgs { json: true, .. } => Form::Json,
+        DecodeArgs { ecs: true, .. } => Form::Ecs,
+        _ => Form::Table,
+    };
+    let mut tally = Tally::default();
     for path in &args.files {
         let done = if args.flow {
             decode_datagram(path, args.json, &mut netflow, clock.now(), out)
         } else {
-            decode_lines(path, args.json, &options, clock.now(), &mut seq, out)
+            decode_lines(path, form, &options, clock.now(), &mut tally, out)
         };
         if let Err(error) = done {
             if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
@@ -36,6 +46,10 @@ pub(super) fn decode_files(args: &DecodeArgs, config: &Config, clock: &Clock, ou
             failed.push(format!("{}: {error:#}", path.display()));
         }
     }
+    out.flush()?;
+    if form == Form::Table && !args.flow {
+        tally.print();
+    }
     if failed.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
@@ -43,7 +57,15 @@ pub(super) fn decode_files(args: &DecodeArgs, config: &Config, clock: &Clock, ou
     Ok(ExitCode::from(SOME_FAILED))
 }
 
-fn decode_lines(path: &Path, json: bool, options: &Options, now: Timestamp, seq: &mut u64, out: &mut dyn Write) -> Result<()> {
+/// How an event is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Json,
+    Ecs,
+    Table,
+}
+
+fn decode_lines(path: &Path, form: Form, options: &Options, now: Timestamp, tally: &mut Tally, out: &mut dyn Write) -> Result<()> {
     let mut input: Box<dyn std::io::BufRead> =
         if path.as_os_str() == "-" { Box::new(BufReader::new(std::io::stdin().lock())) } else { unpacked(path)? };
     let mut line = Vec::new();
@@ -57,9 +79,76 @@ fn decode_lines(path: &Path, json: bool, options: &Options, now: Timestamp, seq:
         if text.is_empty() {
             continue;
         }
-        *seq += 1;
-        if let Some(event) = decode(&frame(*seq, FrameKind::of_line(text), text, now), options) {
-            print_event(json, &event, "", out)?;
+        tally.lines += 1;
+        let Some(event) = decode(&frame(tally.lines, FrameKind::of_line(text), text, now), options) else { continue };
+        match form {
+            Form::Json => writeln!(out, "{}", Value::Object(event.json("")))?,
+            Form::Ecs => writeln!(out, "{}", Value::Object(nested(event.json(""))))?,
+            Form::Table => {
+                table(tally.lines, &event, out)?;
+                tally.add(&event);
+            }
+        }
+    }
+}
+
+/// One event for people: what it became, field by field, and what was wrong with it.
+fn table(n: u64, event: &Event, out: &mut dyn Write) -> Result<()> {
+    writeln!(out, "Zeile {}  {}", show::num(n), show::safe(event.line()))?;
+    let decoder = match (event.decoder, unread(event)) {
+        ("", _) => "von keinem Decoder verstanden".to_owned(),
+        (name, None) => format!("{} ({name})", words::format(name)),
+        (name, Some(_)) => format!("{} ({name}), aber nur der Kopf gelesen", words::format(name)),
+    };
+    writeln!(out, "  {decoder}")?;
+    for defect in event.defects.iter() {
+        let (word, advice) = words::defect(defect.name());
+        writeln!(out, "  Mangel: {word}{}{advice}", if advice.is_empty() { "" } else { " – " })?;
+    }
+    let mut row = |label: &str, name: &str, value: &str| writeln!(out, "  {label:<26} {name:<34} {}", show::safe(value));
+    row("Zeitpunkt", "@timestamp", &event.timestamp.rfc3339())?;
+    for (field, value) in event.fields() {
+        // A vendor's field has no label of its own.
+        let label = if field.known().is_some() { field.label() } else { "" };
+        row(label, field.name(), &value.text())?;
+    }
+    if event.message() != event.line() {
+        row(fields::MESSAGE.label(), fields::MESSAGE.name(), event.message())?;
+    }
+    writeln!(out)?;
+    Ok(())
+}
+
+/// What came of all lines.
+#[derive(Default)]
+struct Tally {
+    lines: u64,
+    /// Lines by decoder, the empty name for none.
+    decoders: BTreeMap<&'static str, u64>,
+    defects: BTreeMap<&'static str, u64>,
+}
+
+impl Tally {
+    fn add(&mut self, event: &Event) {
+        *self.decoders.entry(event.decoder).or_default() += 1;
+        for defect in event.defects.iter() {
+            *self.defects.entry(defect.name()).or_default() += 1;
+        }
+    }
+
+    fn print(&self) {
+        let ranked = |counts: &BTreeMap<&'static str, u64>, word: fn(&'static str) -> &'static str| {
+            let mut all: Vec<_> = counts.iter().map(|(name, count)| (*count, word(name))).collect();
+            all.sort_by(|(a, a_name), (b, b_name)| b.cmp(a).then(a_name.cmp(b_name)));
+            all.into_iter().map(|(count, name)| format!("{name} {}", show::num(count))).collect::<Vec<_>>().join(", ")
+        };
+        eprint_line(&format!(
+            "{}: {}",
+            plural(usize::try_from(self.lines).unwrap_or(usize::MAX), "Zeile", "Zeilen"),
+            ranked(&self.decoders, |name| if name.is_empty() { "nicht verstanden" } else { words::format(name) })
+        ));
+        if !self.defects.is_empty() {
+            eprint_line(&format!("Mängel: {}", ranked(&self.defects, |name| words::defect(name).0)));
         }
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn journal(command: &JournalCommand, dir: &Path, out: &mut dyn Write)
     }
 }
 
-fn journal_dir(dir: &Path) -> Result<PathBuf> {
+pub(super) fn journal_dir(dir: &Path) -> Result<PathBuf> {
     let journal = dir.join("journal");
     if !journal.is_dir() {
         bail!("{} ist kein Datenverzeichnis mit einem Journal. Mit --data eines nennen.", dir.display());

@@ -8,6 +8,7 @@ mod journal;
 mod list;
 mod rules;
 mod search;
+mod sources;
 mod user;
 
 use std::io::{BufWriter, Write};
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ingest::event::Event;
 use ingest::time::Clock;
 use serde_json::{Map, Value};
@@ -28,9 +30,10 @@ use decode::decode_files;
 use doctor::doctor;
 use import::import;
 use journal::{journal, verify_all};
-use list::{alerts, incidents, sources};
+use list::{alerts, incidents};
 use rules::{rules, validate};
 use search::{flows, search};
+use sources::sources;
 use user::user;
 
 /// Some input failed; the rest was done.
@@ -50,7 +53,7 @@ pub fn run(cli: &Cli, config: &Config, clock: &Clock) -> Result<ExitCode> {
         Command::Flows(args) => flows(args, &View::open(&data_dir(cli, config), config, clock)?, clock.now(), &mut out)?,
         Command::Incidents(args) => incidents(args.json, &View::open(&data_dir(cli, config), config, clock)?, &mut out)?,
         Command::Alerts(args) => alerts(args.json, &View::open(&data_dir(cli, config), config, clock)?, &mut out)?,
-        Command::Sources(args) => sources(args.json, &View::open(&data_dir(cli, config), config, clock)?, clock.now(), &mut out)?,
+        Command::Sources { list, command } => sources(list, command.as_ref(), cli, config, clock, &mut out)?,
         Command::Doctor(args) => doctor(args.json, &data_dir(cli, config), config, clock.now(), &mut out)?,
         Command::Rules { command } => rules(command, &mut out)?,
         Command::Advisory { command: AdvisoryCommand::Validate { files, json } } => validate(files, *json, &mut out)?,
@@ -98,6 +101,16 @@ fn print_object(json: bool, object: Map<String, Value>, out: &mut dyn Write) -> 
         object.iter().map(|(name, value)| format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))).collect();
     writeln!(out, "{}", show::safe(&fields.join(" ")))?;
     Ok(())
+}
+
+/// Counts `what` up to `total` on standard error, if somebody watches.
+fn progress_bar(total: u64, what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{human_pos}/{human_len} {msg} {bar:30} {per_sec} noch {eta}") {
+        bar.set_style(style);
+    }
+    bar.set_message(what);
+    bar
 }
 
 fn plural(n: usize, one: &str, many: &str) -> String {

@@ -102,7 +102,7 @@ fn query(text: &str) -> Result<Query> {
     Query::parse(text).map_err(|error| anyhow::anyhow!("Anfrage: {error}"))
 }
 
-fn span(span: &Span, now: Timestamp) -> Result<(Option<Timestamp>, Option<Timestamp>)> {
+pub(super) fn span(span: &Span, now: Timestamp) -> Result<(Option<Timestamp>, Option<Timestamp>)> {
     let read = |text: &Option<String>| match text {
         None => Ok(None),
         Some(text) => moment(text, now)

@@ -123,6 +123,41 @@ const DECODERS: &[Decoder] = &[
     Decoder { name: "kv", first_look: kv::first_look, decode: kv::decode },
 ];
 
+/// Why nobody can do much with an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// No decoder knows such lines.
+    NoDecoder,
+    /// A decoder knows the program but not what it says here.
+    NothingRead,
+}
+
+/// Whether the payload was understood: `None` where it was.
+pub fn unread(event: &Event) -> Option<Unread> {
+    const HEADER: [fields::FieldId; 9] = [
+        fields::LOG_SYSLOG_FACILITY,
+        fields::LOG_LEVEL,
+        fields::HOST_NAME,
+        fields::HOST_IP,
+        fields::PROCESS_NAME,
+        fields::PROCESS_PID,
+        fields::LOG_SYSLOG_MSGID,
+        fields::OBSERVER_NAME,
+        fields::EVENT_CREATED,
+    ];
+    // What a decoder says of itself is no reading of the line.
+    const OWN: [fields::FieldId; 4] = [fields::EVENT_MODULE, fields::EVENT_DATASET, fields::OBSERVER_VENDOR, fields::OBSERVER_PRODUCT];
+    if event.decoder.is_empty() {
+        return Some(Unread::NoDecoder);
+    }
+    let read = event.fields().any(|(field, _)| {
+        !HEADER.contains(&field)
+            && !OWN.contains(&field)
+            && !matches!(field.name(), name if name.starts_with("log.syslog.") || name.starts_with("syslog.sd."))
+    });
+    (!read).then_some(Unread::NothingRead)
+}
+
 /// What the receiver noticed, as the defect it is.
 const MARKS: [(Marks, Defect); 4] = [
     (Marks::CUT, Defect::Truncated),

@@ -8,6 +8,7 @@ mod gap;
 mod import;
 mod reading;
 mod store;
+mod template;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ pub use gap::{Gaps, HOURS, hour_of_week};
 pub use import::{ImportMark, import_list};
 pub use reading::{Reading, ReadingId, ReadingRule, Readings, SharedReadings, Year, reading_list, reading_put};
 pub use store::{source_cursor, source_expect, source_find, source_hours, source_last_seen, source_list};
+pub use template::{OPEN, Template, Templates};
 
 use crate::body::SiteId;
 use crate::db::Migrations;

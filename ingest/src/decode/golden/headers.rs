@@ -284,5 +284,6 @@ fn every_header_is_read() {
            2026-03-14T07:00:00.000Z |  |  |  | no_header | GET/POST something is no host
         1773471598.123 5 192.0.2.1 TCP_MISS/200 is no header
            2026-03-14T07:00:00.000Z |  |  |  | no_header | 1773471598.123 5 192.0.2.1 TCP_MISS/200 is no he
-    "#]].assert_eq(&table);
+    "#]]
+    .assert_eq(&table);
 }
