@@ -2,8 +2,9 @@
 //! personal data, and its German label. One row here is all that a new field needs. Fields that are not in the
 //! table (a vendor's own, below the vendor's prefix) are interned at run time within a bound.
 
-use std::collections::HashMap;
 use std::sync::{LazyLock, PoisonError, RwLock};
+
+use foldhash::fast::RandomState;
 
 /// An interned field name: an index into the table, or behind its end an interned vendor field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -154,6 +155,9 @@ const VENDOR_FIELDS_MAX: usize = 4_096;
 const VENDOR_FIELDS_MAX: usize = 60_000;
 /// A longer name is no field name but data; it stays in the raw line.
 pub const NAME_BYTES_MAX: usize = 128;
+
+/// Field names are looked up for each value of each line. Seeded by chance, so that nobody can send colliding ones.
+type HashMap<K, V> = std::collections::HashMap<K, V, RandomState>;
 
 #[derive(Default)]
 struct Vendor {
