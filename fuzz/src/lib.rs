@@ -1,10 +1,14 @@
 //! What the fuzz targets do with the bytes they are given: hostile input is data, so nothing may panic, and what does not
 //! depend on how a stream was split must not. The integration tests run the same functions over the kept seeds.
 
+mod families;
+
 use std::net::Ipv4Addr;
 
 use ingest::body::SITE_UNKNOWN;
-use ingest::decode::{Options, decode};
+use ingest::decode::{FIELDS_MAX, Options, decode};
+use ingest::event::ValueRef;
+use ingest::fields::NAME_BYTES_MAX;
 use ingest::flow::netflow::NetflowDecoder;
 use ingest::frame::{Frame, FrameKind, Marks, NewFrame, PAYLOAD_BYTES_MAX, Seq, Transport};
 use ingest::listen::framing::{FrameBytes, Framer};
@@ -14,9 +18,28 @@ use ingest::time::Timestamp;
 /// A target's name, as its folder of seeds is called, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// All targets.
-pub const TARGETS: [Target; 7] =
-    [("framing", framing), ("relp", relp), ("gelf", gelf), ("http", http), ("line", line), ("query", query), ("netflow", netflow)];
+pub use families::{columns, firewall, generic, header, linux, mail, services, structured, web, windows};
+
+/// All targets: what comes over the network first, then the decoders by family.
+pub const TARGETS: [Target; 17] = [
+    ("framing", framing),
+    ("relp", relp),
+    ("gelf", gelf),
+    ("http", http),
+    ("line", line),
+    ("query", query),
+    ("netflow", netflow),
+    ("header", header),
+    ("firewall", firewall),
+    ("windows", windows),
+    ("mail", mail),
+    ("web", web),
+    ("structured", structured),
+    ("columns", columns),
+    ("linux", linux),
+    ("services", services),
+    ("generic", generic),
+];
 
 /// The first byte says how the rest is split.
 fn split(data: &[u8]) -> (usize, &[u8]) {
@@ -73,12 +96,22 @@ pub fn http(data: &[u8]) {
 /// A log line or a JSON object: always an event, whatever is wrong with it, and one that can be shown.
 pub fn line(data: &[u8]) {
     let data = data.get(..PAYLOAD_BYTES_MAX).unwrap_or(data);
-    for kind in [FrameKind::Line, FrameKind::Json] {
-        let event = decode(&frame(kind, data), &Options::default()).expect("a line is an event");
-        assert_eq!(event.raw(), data);
-        let shown = event.json("rathaus");
-        assert!(!shown.is_empty());
+    becomes_an_event(FrameKind::Line, data);
+    becomes_an_event(FrameKind::Json, data);
+}
+
+/// No byte is lost, what is shown stands in the line, and there is no more of it than we bear.
+fn becomes_an_event(kind: FrameKind, data: &[u8]) {
+    let event = decode(&frame(kind, data), &Options::default()).expect("a line is an event");
+    assert_eq!(event.raw(), data);
+    assert!(event.line().get(event.message_range()).is_some(), "the message is no slice of the line");
+    assert!(event.fields().count() <= FIELDS_MAX);
+    for (field, value) in event.fields() {
+        // An invalid slice reads as an empty text, and an empty text is never put in.
+        assert_ne!(value, ValueRef::Str(""), "{}", field.name());
+        assert!(field.name().len() <= NAME_BYTES_MAX);
     }
+    assert!(!event.json("rathaus").is_empty());
 }
 
 /// A query: understood or refused; what is understood can be asked of an event.

@@ -9,7 +9,7 @@ use crate::fields::{self, FieldId, Kind, NAME_BYTES_MAX};
 use crate::syslog::{Param, Stamp};
 
 /// No device says more about one event; a line that does is attacking the index.
-pub(super) const FIELDS_MAX: usize = 256;
+pub const FIELDS_MAX: usize = 256;
 /// What most lines need, so that the fields are allocated once.
 const FIELDS_USUAL: usize = 16;
 

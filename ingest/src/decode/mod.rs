@@ -38,8 +38,11 @@ mod windows;
 mod conformance;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod hostile;
 
 use draft::Draft;
+pub use draft::FIELDS_MAX;
 
 use crate::event::{Defect, Event};
 use crate::fields;

@@ -46,7 +46,7 @@ struct Case {
 }
 
 /// The log of a case's folder.
-fn log_of(folder: &Path) -> Option<PathBuf> {
+pub(super) fn log_of(folder: &Path) -> Option<PathBuf> {
     let files = names(folder);
     files.iter().find(|name| Path::new(name).extension().is_some_and(|end| end == "log")).map(|name| folder.join(name))
 }

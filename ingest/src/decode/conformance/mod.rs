@@ -58,3 +58,14 @@ fn names(folder: &Path) -> Vec<String> {
 fn text(event: &Event, field: FieldId) -> String {
     event.get(field).map(|value| value.text().into_owned()).unwrap_or_default()
 }
+
+/// The lines of all corpora that are text, for those who want many real lines.
+pub(super) fn all_lines(corpora: &Path) -> Vec<String> {
+    let mut files =
+        vec![corpora.join("rsyslog/snare/sample-custom-pattern.data"), corpora.join("rsyslog/snare/sample-windows2022-security.data")];
+    files.extend(names(&corpora.join("loghub")).iter().map(|name| corpora.join("loghub").join(name).join(format!("{name}_2k.log"))));
+    files.extend(names(&corpora.join("crowdsec")).iter().filter_map(|name| crowdsec::log_of(&corpora.join("crowdsec").join(name))));
+    let texts = files.iter().filter_map(|file| fs::read(file).ok());
+    let lossy = texts.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    lossy.flat_map(|text| text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()).collect()
+}

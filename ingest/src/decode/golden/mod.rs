@@ -1,20 +1,20 @@
-//! The golden table: lines as devices write them, honest and hostile, and what becomes of them. And the properties
-//! that hold for every line: never a panic, never a byte lost, never a slice of nothing.
+//! The golden table: lines as devices write them, honest and hostile, and what becomes of them. What holds for every
+//! line, however damaged, is in `hostile`, which takes the lines of these tables.
 
 mod headers;
 mod products;
+pub(super) mod samples;
 
 use expect_test::{Expect, expect};
-use proptest::prelude::*;
 
 use super::{Options, decode};
 use crate::body::SITE_UNKNOWN;
-use crate::event::{Defect, Event, ValueRef};
+use crate::event::{Defect, Event};
 use crate::frame::{Frame, FrameKind, Marks, NewFrame, Seq, Transport};
 use crate::time::Timestamp;
 
 /// 2026-03-14T08:00:00 in Germany.
-const RECEIVED: Timestamp = Timestamp(1_773_471_600_000);
+pub(super) const RECEIVED: Timestamp = Timestamp(1_773_471_600_000);
 
 fn frame(kind: FrameKind, payload: &[u8]) -> Frame {
     let peer = std::net::Ipv4Addr::LOCALHOST.into();
@@ -30,7 +30,7 @@ fn frame(kind: FrameKind, payload: &[u8]) -> Frame {
     Frame { seq: Seq(1), frame }
 }
 
-fn event_of(kind: FrameKind, payload: &[u8]) -> Event {
+pub(super) fn event_of(kind: FrameKind, payload: &[u8]) -> Event {
     decode(&frame(kind, payload), &Options::default()).unwrap()
 }
 
@@ -760,88 +760,6 @@ fn others_golden() {
         log.syslog.facility.name=user log.level=notice host.name=srv process.name=app process.pid=3
         | a=1 and then prose b=2 c=3"#]],
     );
-}
-
-/// Samples for the properties: one of each form.
-const SAMPLES: &[&str] = &[
-    r#"<34>1 2026-03-14T07:59:58.123456+01:00 rathaus-a su 4711 ID47 - FAILED SU (to root) anna on pts/0"#,
-    r#"<165>1 2026-03-14T06:59:58Z 192.0.2.7 app - - [exampleSDID@32473 iut="3" eventSource="App \"x\"" eventID="1011"][meta sequenceId="29"] ﻿Anwendung läuft"#,
-    r#"<34>1 2026-03-14T07:59:58Z host app 1 - [broken x="1" Rest der Zeile"#,
-    r#"<13>Mar 14 07:59:58 rathaus-a cron[811]: (root) CMD (run-parts /etc/cron.hourly)"#,
-    r#"<189>29: *Mar 14 2026 07:59:58.483 UTC: %SYS-5-CONFIG_I: Configured from console"#,
-    r#"<166>Mar 14 2026 07:59:58 asa01 : %ASA-6-302013: Built outbound TCP connection"#,
-    r#"2026-03-14T07:59:58+01:00 subuina jellyfin[742]: [07:59:58] [INF] denied"#,
-    r#"Mar 14 07:59:58 combo last message repeated 3 times"#,
-    r#"<38>Mar 14 07:59:58 rathaus-a sshd[24200]: Failed password for root from 203.0.113.5 port 4711 ssh2"#,
-    r#"<38>Mar 14 07:59:58 rathaus-a sshd[24200]: Failed password for invalid user root from 6.6.6.6 port 1 ssh2 from 203.0.113.5 port 4711 ssh2"#,
-    r#"<38>Mar 14 07:59:58 rathaus-a sshd-session[24200]: Accepted publickey for anna from 10.1.2.3 port 56296 ssh2: ED25519 SHA256:1M4RzhMyWuFS/86uPY/ce2"#,
-    r#"<38>Mar 14 07:59:58 rathaus-a sshd[24200]: Connection reset by authenticating user root 203.0.113.5 port 22 [preauth]"#,
-    r#"<38>Mar 14 07:59:58 rathaus-a sshd[24200]: error: Received disconnect from 203.0.113.5: 3: com.jcraft.jsch.JSchException: Auth fail [preauth]"#,
-    r#"<38>Mar 14 07:59:58 rathaus-a sshd[24200]: error: maximum authentication attempts exceeded for invalid user x from 203.0.113.5 port 80 ssh2 [preauth]"#,
-    r#"<38>Mar 14 07:59:58 rathaus-a sshd[24200]: reverse mapping checking getaddrinfo for ns.example.net [203.0.113.5] failed - POSSIBLE BREAK-IN ATTEMPT!"#,
-    r#"<38>Mar 14 07:59:58 rathaus-a sshd[24200]: pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=203.0.113.5  user=root"#,
-    r#"<38>Mar 14 07:59:58 rathaus-a sshd[24200]: Bad protocol version identification 'GET / from 6.6.6.6' from 203.0.113.5 port 3"#,
-    r#"<86>Mar 14 07:59:58 srv useradd[900]: new user: name=backdoor, UID=0, GID=0, home=/root, shell=/bin/bash, from=/dev/pts/0"#,
-    r#"<86>Mar 14 07:59:58 srv gpasswd[902]: user mallory added by root to group wheel"#,
-    r#"<85>Mar 14 07:59:58 srv sudo:     anna : TTY=pts/0 ; PWD=/home/anna ; USER=root ; COMMAND=/usr/bin/env A=b ; USER=nobody"#,
-    r#"<85>Mar 14 07:59:58 srv sudo[12]:     bert : user NOT in sudoers ; TTY=pts/1 ; PWD=/tmp ; USER=root ; COMMAND=/bin/sh"#,
-    r#"<4>Mar 14 07:59:58 fw kernel: [19955416.516358] [UFW BLOCK] IN=ens2 OUT= MAC=de:1c:88:64:10:19:5e:e1:a4:3b:cf:f0:08:00 SRC=203.0.113.168 DST=10.73.140.49 LEN=44 TOS=0x00 PREC=0x00 TTL=43 ID=25313 PROTO=TCP SPT=52220 DPT=80 WINDOW=1024 RES=0x00 SYN URGP=0"#,
-    r#"<4>Mar 14 07:59:58 fw kernel: DROP-OUT: IN= OUT=eth0 SRC=10.1.1.5 DST=198.51.100.66 LEN=60 TTL=63 PROTO=UDP SPT=5353 DPT=4444 LEN=40"#,
-    r#"<4>Mar 14 07:59:58 fw kernel: REJECT IN=eth0 OUT= SRC=10.0.0.3 DST=10.0.0.1 PROTO=ICMP TYPE=3 CODE=1 [SRC=6.6.6.6 DST=7.7.7.7 PROTO=TCP SPT=1 DPT=2 ]"#,
-    r#"<189>date=2026-03-14 time=07:59:58 devname="FG-RATHAUS" devid="FGT60F0000000001" eventtime=1773471598123456789 tz="+0100" logid="0000000013" type="traffic" subtype="forward" level="notice" vd="root" srcip=10.1.100.11 srcport=58012 srcintf="port12" srcintfrole="lan" dstip=198.51.100.35 dstport=443 dstintf="port11" dstintfrole="wan" srccountry="Reserved" dstcountry="Germany" sessionid=105048 proto=6 action="deny" policyid=1 policytype="policy" service="HTTPS" duration=116 sentbyte=1188 rcvdbyte=1224 app="HTTPS.BROWSER""#,
-    r#"date=2026-03-14 time=07:59:58 devname=FG devid=FG1 logid="0100032002" type="event" subtype="system" level="alert" logdesc="Admin login failed" user="admin" ui="ssh(203.0.113.9)" method="ssh" srcip=203.0.113.9 dstip=192.0.2.1 action="login" status="failed" reason="passwd_invalid" msg="Administrator admin login failed"#,
-    r#"{"@timestamp":"2026-03-14T06:59:58.5Z","host":{"name":"srv1","ip":["10.0.0.1","fe80::1"]},"event":{"code":4625,"outcome":"failure","action":"logon-failed"},"user.name":"anna","source":{"ip":"203.0.113.5","port":"4711"},"message":"An account failed to log on","winlog":{"event_id":4625,"keep":true,"gone":null,"x":1.5}}"#,
-    r#"{"timestamp":1773471598,"host":"srv2","process":{"name":"sshd","pid":7},"message":"Failed password for root from 203.0.113.5 port 4711 ssh2"}"#,
-    r#"{"__REALTIME_TIMESTAMP":"1773471598123456","_HOSTNAME":"srv3","SYSLOG_IDENTIFIER":"sshd","_PID":"77","PRIORITY":"6","MESSAGE":"Invalid user \"x\" from 203.0.113.5 port 9"}"#,
-    r#"{"message":"abgeschnitten","user":{"name":"anna"},"host":{"na"#,
-    r#"<13>Mar 14 07:59:58 srv app[3]: @cee: {"user":{"name":"anna"},"host":"other","message":"innen"}"#,
-    r#"[Sat Mar 14 07:59:58.123456 2026] [core:error] [pid 12:tid 34] [client 203.0.113.5:4711] AH00037: Symbolic link not allowed"#,
-    r#"<13>Mar 14 07:59:58 srv app[3]: level=warn source.ip=203.0.113.5 took=3ms msg="a b""#,
-];
-
-#[test]
-fn every_truncation_of_every_sample_keeps_what_is_left() {
-    for sample in SAMPLES {
-        for end in 0..=sample.len() {
-            holds(FrameKind::Line, &sample.as_bytes()[..end]);
-        }
-    }
-}
-
-/// What must hold for every payload.
-fn holds(kind: FrameKind, payload: &[u8]) {
-    let event = event_of(kind, payload);
-    assert_eq!(event.raw(), payload);
-    for (field, value) in event.fields() {
-        assert_ne!(value, ValueRef::Str(""), "{} of {:?}", field.name(), event.line());
-        assert_ne!(field.name(), "unknown");
-    }
-    assert!(event.fields().count() <= super::draft::FIELDS_MAX);
-    assert!(event.timestamp <= RECEIVED.plus(Timestamp::DAY));
-    event.json("s");
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
-    #[test]
-    fn any_bytes_become_an_event(payload in proptest::collection::vec(any::<u8>(), 0..300)) {
-        holds(FrameKind::Line, &payload);
-        holds(FrameKind::Json, &payload);
-    }
-
-    /// Bytes changed, cut out and doubled in real lines reach further than noise does.
-    #[test]
-    fn damaged_samples_become_an_event(n in 0..SAMPLES.len(), at in any::<prop::sample::Index>(), other in any::<prop::sample::Index>(), byte in any::<u8>()) {
-        let sample = SAMPLES[n].as_bytes();
-        let (at, other) = (at.index(sample.len()), other.index(sample.len()));
-        let mut changed = sample.to_vec();
-        changed[at] = byte;
-        holds(FrameKind::Line, &changed);
-        let (from, to) = (at.min(other), at.max(other));
-        holds(FrameKind::Line, &[&sample[..from], &sample[to..]].concat());
-        holds(FrameKind::Json, &[&sample[..to], &sample[from..]].concat());
-    }
 }
 
 #[test]
