@@ -2,7 +2,7 @@
 //! at 14:00 and at 17:00 can be two machines. Pure; `lease_store` keeps them over restarts.
 //!
 //! An event that is decoded again must say what it said at first. So a lease counts for an event only if it was in the
-//! journal before it, and what is learnt later changes nothing behind it. One thing remains: a renewal that arrives
+//! journal before it (or is its own), and what is learnt later changes nothing behind it. One thing remains: a renewal that arrives
 //! later than the old term's end lengthens the lease for what came in between too.
 
 use std::collections::{HashMap, HashSet};
@@ -132,9 +132,9 @@ impl Lease {
         same_machine && (observation.host.is_empty() || *self.host == *observation.host)
     }
 
-    /// Whether the machine has the address at that time, as far as the journal knew before `seq`.
+    /// Whether the machine has the address at that time, as far as the journal knew at `seq`.
     fn holds(&self, at: Timestamp, seq: Seq) -> bool {
-        let given_back = self.ended.is_some_and(|(end, known)| known < seq && end <= at);
+        let given_back = self.ended.is_some_and(|(end, known)| known <= seq && end <= at);
         self.from <= at && at < self.until && !given_back
     }
 
@@ -233,12 +233,12 @@ impl LeaseBook {
         }
     }
 
-    /// The name of the machine that had an address at that time, as the journal knew it before `seq`.
+    /// The name of the machine that had an address at that time, as the journal knew it at `seq`.
     pub fn host(&self, site: SiteId, address: IpAddr, at: Timestamp, seq: Seq) -> Option<Arc<str>> {
         let leases = self.sites.get(&site)?.addresses.get(&address.to_canonical())?;
         let place = leases.partition_point(|lease| lease.from <= at);
         // The last who got it has it; whoever had it before has it no more, whatever his term was.
-        let lease = leases.get(..place)?.iter().rev().find(|lease| lease.seq < seq)?;
+        let lease = leases.get(..place)?.iter().rev().find(|lease| lease.seq <= seq)?;
         Some(lease.host.clone()).filter(|host| lease.holds(at, seq) && !host.is_empty())
     }
 
@@ -350,7 +350,7 @@ mod tests {
     fn naive(lines: &[Observation], address: u8, at: i64, seq: u64) -> Option<String> {
         let address: IpAddr = [10, 0, 0, address].into();
         let mut holder: Option<(String, i64)> = None;
-        for line in lines.iter().filter(|line| line.address == address && line.at.0 <= at && line.seq.0 < seq) {
+        for line in lines.iter().filter(|line| line.address == address && line.at.0 <= at && line.seq.0 <= seq) {
             match (line.said, &mut holder) {
                 (Said::Lent(term), Some((host, until))) if **host == *line.host && line.at.0 <= *until => {
                     *until = (*until).max(line.at.0 + term.unwrap_or(TERM));
@@ -403,7 +403,7 @@ mod tests {
             for (line, next) in lines.iter().zip(lines.iter().skip(1)) {
                 book.learn(line, TERM);
                 for at in line.at.0..next.at.0 {
-                    told.push((at, line.seq.0 + 1, host(&book, 0, at, line.seq.0 + 1)));
+                    told.push((at, line.seq.0, host(&book, 0, at, line.seq.0)));
                 }
             }
             for (at, seq, first) in told {
@@ -441,8 +441,8 @@ mod tests {
             [99, 100, 149, 150, 160, 259, 260].map(at),
             [None, Some("pc-1".into()), Some("pc-1".into()), None, Some("pc-2".into()), Some("pc-2".into()), None]
         );
-        assert_eq!(host(&book, 7, 155, 2), Some("pc-1".into()), "that it was given back was not known yet");
-        assert_eq!(host(&book, 7, 170, 3), None, "nor that it was lent");
+        assert_eq!(host(&book, 7, 155, 1), Some("pc-1".into()), "that it was given back was not known yet");
+        assert_eq!(host(&book, 7, 170, 2), None, "nor that it was lent");
     }
 
     #[test]

@@ -91,7 +91,16 @@ fn what_is_added_to_lines() {
             "<38>Mar 14 07:59:58 srv sshd[2]: Failed password for root from 198.51.100.5 port 4711 ssh2",
             "no syslog at all",
         ],
-        expect![[r#""#]],
+        expect![[r#"
+            network.community_id=1:rkFM19QBggOHwr6NX4Ng1cczKs8= network.direction=outbound destination.geo.country_iso_code=AT destination.geo.country_name=Österreich destination.as.organization.name=Beispielnetz destination.as.number=64496
+            network.community_id=1:rkFM19QBggOHwr6NX4Ng1cczKs8= network.direction=inbound source.geo.country_iso_code=AT source.geo.country_name=Österreich source.as.organization.name=Beispielnetz source.as.number=64496
+            network.community_id=1:iDHQPKP3KC2lEYsHYxF7eVrsEiU= network.direction=inbound source.geo.country_iso_code=AT source.geo.country_name=Österreich source.as.organization.name=Beispielnetz source.as.number=64496
+            network.community_id=1:qfT9o05czRLg6xB9z+p/G1UyG1Y=
+            -
+            source.geo.country_iso_code=AT source.geo.country_name=Österreich source.as.organization.name=Beispielnetz source.as.number=64496 user_agent.name=Googlebot user_agent.class=bot
+            -
+            -
+        "#]],
     );
     let off = Enrichment::default();
     check(
@@ -123,7 +132,19 @@ fn a_machines_name_is_that_of_the_time() {
             &ssh("17:00:01"),
             "<4>Mar 14 16:05:00 fw kernel: FW: IN=eth1 OUT=eth0 SRC=10.20.1.9 DST=10.20.1.3 PROTO=TCP SPT=1 DPT=2",
         ],
-        expect![[r#""#]],
+        expect![[r#"
+            -
+            -
+            source.domain=pc-7
+            -
+            -
+            -
+            source.domain=laptop-4
+            -
+            -
+            -
+            destination.domain=laptop-4
+        "#]],
     );
 }
 
@@ -146,7 +167,7 @@ fn the_store_keeps_leases_and_their_place() {
     // 14:00 and 15:30 of that day.
     assert_eq!(host(1_773_496_800_000, 8), Some("pc-7".into()));
     assert_eq!(host(1_773_502_200_000, 8), None);
-    assert_eq!(host(1_773_502_200_000, 7), Some("pc-7".into()));
+    assert_eq!(host(1_773_502_200_000, 6), Some("pc-7".into()));
     assert_eq!(LeaseConsumer::new(db.clone(), enrichment.clone(), Seq(0)).unwrap().cursor(), Seq(9));
 
     consumer.tick(now.plus(92 * Timestamp::DAY)).unwrap();

@@ -242,7 +242,29 @@ mod tests {
             format!("{} | {} | {} <- {:.60}\n", class.unwrap_or("-"), name.unwrap_or("-"), os.unwrap_or("-"), text)
         })
         .collect();
-        expect![[r#""#]].assert_eq(&shown);
+        expect![[r#"
+            browser | Chrome | Windows <- Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36
+            browser | Edge | Windows <- Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36
+            browser | Firefox | Linux <- Mozilla/5.0 (X11; Ubuntu; Linux x86_64; rv:127.0) Gecko/2010
+            browser | Safari | Mac OS X <- Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/
+            mobile | Safari | iOS <- Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) Apple
+            mobile | Chrome | Android <- Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 
+            browser | IE | Windows <- Mozilla/5.0 (Windows NT 6.1; WOW64; Trident/7.0; rv:11.0) li
+            bot | Googlebot | - <- Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.c
+            bot | - | - <- Mozilla/5.0 (compatible; SomeNewBot/0.1; +https://bot.exampl
+            library | curl | - <- curl/8.5.0
+            library | Python Requests | - <- python-requests/2.31.0
+            library | PowerShell | Windows <- Mozilla/5.0 (Windows NT; Windows NT 10.0; de-DE) WindowsPowe
+            library | Microsoft BITS | - <- Microsoft BITS/7.8
+            scanner | sqlmap | - <- sqlmap/1.8#stable (https://sqlmap.org)
+            scanner | Nikto | - <- Mozilla/5.00 (Nikto/2.5.0) (Evasions:None) (Test:Port Check)
+            scanner | Nmap | - <- Mozilla/5.0 (compatible; Nmap Scripting Engine; https://nmap
+            scanner | ZGrab | - <- Mozilla/5.0 zgrab/0.x
+            library | HeadlessChrome | Linux <- Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, l
+            - | - | - <- -
+            - | - | - <- 
+        "#]]
+        .assert_eq(&shown);
     }
 
     #[test]

@@ -184,6 +184,7 @@ fn an_event_decodes_to_its_fields() {
           "service.name": "fileserver",
           "host.name": "rathaus-7",
           "otel.scope.name": "lib",
+          "event.created": "2026-11-18T11:06:40.123Z",
           "_defects": [
             "future_time"
           ],
