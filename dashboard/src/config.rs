@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use ingest::body::Prefix;
 use ingest::disk::Thresholds;
+use ingest::enrich;
 use ingest::listen::{Addresses, Listener, Priority, QuotaConfig, SiteQuota, TlsFiles};
 use toml::de::{DeTable, DeValue};
 
@@ -31,6 +32,8 @@ pub struct Config {
     /// Zone of log stamps that carry none.
     pub zone: chrono_tz::Tz,
     pub rule_dirs: Vec<PathBuf>,
+    /// What is added to events.
+    pub enrich: enrich::Settings,
     pub sites: Vec<SiteConfig>,
 }
 
@@ -276,6 +279,49 @@ const KEYS: &[Key] = &[
     key("csaf.contact", Kind::Text, "\"cert@thueringen.example\"", "\"cert@thueringen.example\"", "Kontakt in Warnungen"),
     key("time.zone", Kind::Zone, "\"Europe/Berlin\"", "\"Europe/Berlin\"", "Zeitzone von Zeitstempeln ohne Angabe"),
     key("rules.dirs", Kind::Paths, "[]", "[\"/etc/wartburg/rules\"]", "Ordner mit eigenen Sigma-Regeln, neben den mitgelieferten"),
+    key(
+        "enrich.community_id",
+        Kind::Choice(&["an", "aus"]),
+        "\"an\"",
+        "\"aus\"",
+        "Verbindungen bekommen ihre Community-ID, mit der sie sich in Suricata und Zeek wiederfinden",
+    ),
+    key(
+        "enrich.direction",
+        Kind::Choice(&["an", "aus"]),
+        "\"an\"",
+        "\"aus\"",
+        "Verbindungen bekommen ihre Richtung nach den Netzen des Standorts, wo das Gerät keine nennt",
+    ),
+    key(
+        "enrich.user_agent",
+        Kind::Choice(&["an", "aus"]),
+        "\"an\"",
+        "\"aus\"",
+        "Browserkennungen werden gedeutet: Programm, Betriebssystem und Art (Browser, Bot, Scanner …)",
+    ),
+    key(
+        "enrich.leases",
+        Kind::Choice(&["an", "aus"]),
+        "\"an\"",
+        "\"aus\"",
+        "Adressen bekommen den Rechnernamen, den der DHCP-Server zu dieser Zeit vergeben hatte",
+    ),
+    key(
+        "enrich.lease_hours",
+        Kind::Integer(1, 8_760),
+        "24",
+        "8",
+        "Stunden, für die eine Adresse vergeben ist, wenn der DHCP-Server die Dauer nicht mitschreibt",
+    ),
+    key("enrich.lease_days", Kind::Integer(1, 3_650), "90", "30", "Tage, die man nach ihrem Ende noch weiß, wer eine Adresse hatte"),
+    key(
+        "enrich.geo_files",
+        Kind::Paths,
+        "[]",
+        "[\"/var/lib/GeoIP/GeoLite2-Country.mmdb\", \"/var/lib/GeoIP/GeoLite2-ASN.mmdb\"]",
+        "eigene MMDB-Dateien mit Land und Netzbetreiber öffentlicher Adressen; Neues wird von selbst gelesen; leer: aus",
+    ),
     key("sites[].name", Kind::Text, "", "\"rathaus-soemmerda\"", "Kurzname des Standorts; ändert sich nie"),
     key("sites[].body", Kind::Text, "", "\"Stadtverwaltung Sömmerda\"", "Stelle, zu der er gehört"),
     key("sites[].prefixes", Kind::Prefixes, "", "[\"10.20.0.0/16\"]", "Netze, aus denen er sendet"),
@@ -473,6 +519,13 @@ impl Reader<'_> {
             ("csaf.contact", Checked::Text(contact)) => config.contact = contact,
             ("time.zone", Checked::Zone(zone)) => config.zone = zone,
             ("rules.dirs", Checked::Paths(dirs)) => config.rule_dirs = dirs,
+            ("enrich.community_id", Checked::Text(choice)) => config.enrich.community_id = choice == "an",
+            ("enrich.direction", Checked::Text(choice)) => config.enrich.direction = choice == "an",
+            ("enrich.user_agent", Checked::Text(choice)) => config.enrich.user_agent = choice == "an",
+            ("enrich.leases", Checked::Text(choice)) => config.enrich.leases = choice == "an",
+            ("enrich.lease_hours", Checked::Integer(hours)) => config.enrich.lease_term_hours = u32::try_from(hours).unwrap_or(24),
+            ("enrich.lease_days", Checked::Integer(days)) => config.enrich.lease_days = u32::try_from(days).unwrap_or(90),
+            ("enrich.geo_files", Checked::Paths(files)) => config.enrich.geo_files = files,
             (site, value) => {
                 if let Some(last) = config.sites.last_mut() {
                     match (site, value) {

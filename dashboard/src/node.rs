@@ -18,6 +18,7 @@ use ingest::body::{SharedSites, Site, SiteId, SiteTable, body_list, site_add, si
 use ingest::db::{Db, DbError, Migrations};
 use ingest::decode::{Options, decode};
 use ingest::disk::{DiskWatch, Watermark};
+use ingest::enrich::{Enrichment, GeoWatch, LeaseBook, LeaseConsumer, lease_load};
 use ingest::event::Event;
 use ingest::events::{EventConsumer, EventStore};
 use ingest::flow::netflow::NetflowDecoder;
@@ -37,6 +38,7 @@ const MIGRATIONS: &[Migrations] = &[
     ingest::history::MIGRATIONS,
     ingest::source::MIGRATIONS,
     ingest::state::MIGRATIONS,
+    ingest::enrich::MIGRATIONS,
     detect::intel::MIGRATIONS,
     detect::alert::MIGRATIONS,
     detect::incident::MIGRATIONS,
@@ -60,6 +62,7 @@ pub struct Node {
     pub db: Db,
     pub sites: SharedSites,
     pub readings: SharedReadings,
+    pub enrichment: Enrichment,
     pub events: Arc<EventStore>,
     pub flows: Arc<FlowStore>,
     pub rules: Arc<RuleSet>,
@@ -70,6 +73,7 @@ pub struct Node {
     pub pipeline: Pipeline,
     _disk: DiskWatch,
     _keeping: Keeping,
+    _geo: GeoWatch,
     _lock: File,
 }
 
@@ -88,29 +92,35 @@ impl Node {
         let sites: SharedSites = Arc::new(RwLock::new(Arc::new(db.read(SiteTable::load)?)));
         let readings = readings(&db)?;
         let options = Options { zone: config.zone, readings: readings.clone() };
-        let (events, flows) = stores(dir, options.clone())?;
+        let enrichment = Enrichment::new(config.enrich.clone(), db.read(lease_load)?);
+        let (events, flows) = stores(dir, options.clone(), &enrichment, &sites)?;
         let rules = Arc::new(rules(config)?);
         let indicators = Arc::new(db.read(detect::intel::IndicatorSet::load)?);
         let engine = Engine::new(RuleSet::clone(&rules), indicators);
         let playbooks = playbooks()?;
-        let decoder = NodeDecoder::new(db.clone(), options)?;
-        let consumers: Vec<Box<dyn Consumer>> = vec![
+        let decoder = NodeDecoder::new(db.clone(), options, enrichment.clone())?;
+        let mut consumers: Vec<Box<dyn Consumer>> = vec![
             Box::new(EventConsumer::new(events.clone())?),
             Box::new(FlowConsumer::new(flows.clone())),
             Box::new(SourceConsumer::new(db.clone())?),
             Box::new(DetectConsumer::new(db.clone(), engine, clock.clone(), playbooks.clone())?),
         ];
+        // Where leases were never kept it begins where the others are: the journal is not read anew for them.
+        let start = consumers.iter().map(|consumer| consumer.cursor()).min().unwrap_or_default();
+        consumers.push(Box::new(LeaseConsumer::new(db.clone(), enrichment.clone(), start)?));
         let seen = consumers.iter().map(|consumer| consumer.cursor()).max().unwrap_or_default();
         let options = JournalOptions { floor: seen, watermark: disk.watermark() };
         let journal = open_journal(dir, clock.now(), &options)?;
         let pipeline = Pipeline::start(&journal, Box::new(decoder), consumers, sites.clone(), clock)?;
         let keeping = Keeping::start(journal.keeper(), pipeline.watch(), config.journal_keep_days, clock.clone())?;
+        let geo = GeoWatch::start(enrichment.clone()).context("Thread starten")?;
         Ok(Self {
             dir: dir.to_owned(),
             clock: clock.clone(),
             db,
             sites,
             readings,
+            enrichment,
             events,
             flows,
             rules,
@@ -120,6 +130,7 @@ impl Node {
             pipeline,
             _disk: disk,
             _keeping: keeping,
+            _geo: geo,
             _lock: lock,
         })
     }
@@ -242,7 +253,14 @@ impl View {
             database(dir)?
         };
         let sites = Arc::new(db.read(SiteTable::load)?);
-        let (events, flows) = stores(dir, Options { zone: config.zone, readings: readings(&db)? })?;
+        // What the events say must be what they said when they came, so the leases are needed here too.
+        let leases = db.read(lease_load).unwrap_or_else(|error| {
+            tracing::warn!(%error, "events are shown without the names of machines");
+            LeaseBook::default()
+        });
+        let enrichment = Enrichment::new(config.enrich.clone(), leases);
+        let shared: SharedSites = Arc::new(RwLock::new(sites.clone()));
+        let (events, flows) = stores(dir, Options { zone: config.zone, readings: readings(&db)? }, &enrichment, &shared)?;
         Ok(Self { db, sites, events, flows, node: None })
     }
 
@@ -286,8 +304,14 @@ fn open_journal(dir: &Path, now: Timestamp, options: &JournalOptions) -> Result<
     Ok(journal)
 }
 
-fn stores(dir: &Path, options: Options) -> Result<(Arc<EventStore>, Arc<FlowStore>)> {
-    let redecode = move |frame: &Frame| -> Option<Event> { decode(frame, &options) };
+fn stores(dir: &Path, options: Options, enrichment: &Enrichment, sites: &SharedSites) -> Result<(Arc<EventStore>, Arc<FlowStore>)> {
+    let (enrichment, sites) = (enrichment.clone(), sites.clone());
+    let redecode = move |frame: &Frame| -> Option<Event> {
+        let mut event = decode(frame, &options)?;
+        let table = sites.read().unwrap_or_else(PoisonError::into_inner).clone();
+        enrichment.enrich(&mut event, &table);
+        Some(event)
+    };
     let events = EventStore::open(&dir.join("events"), redecode).context("Ereignisspeicher öffnen")?;
     let flows = FlowStore::open(&dir.join("flows")).context("Flussspeicher öffnen")?;
     Ok((events, flows))
@@ -413,16 +437,17 @@ pub(crate) fn held_by(dir: &Path) -> Option<String> {
 struct NodeDecoder {
     db: Db,
     options: Options,
+    enrichment: Enrichment,
     netflow: NetflowDecoder,
 }
 
 impl NodeDecoder {
-    fn new(db: Db, options: Options) -> Result<Self> {
+    fn new(db: Db, options: Options, enrichment: Enrichment) -> Result<Self> {
         let mut netflow = NetflowDecoder::default();
         if let Some(state) = db.read(|connection| state_load(connection, NETFLOW_STATE))? {
             netflow.restore(&state);
         }
-        Ok(Self { db, options, netflow })
+        Ok(Self { db, options, enrichment, netflow })
     }
 }
 
@@ -436,7 +461,9 @@ impl Decode for NodeDecoder {
             if frame.frame.kind == FrameKind::Flow {
                 let report = self.netflow.decode(frame, &mut batch.flows);
                 templates_changed |= report.templates > 0;
-            } else if let Some(event) = decode(frame, &self.options) {
+            } else if let Some(mut event) = decode(frame, &self.options) {
+                self.enrichment.learn(&event);
+                self.enrichment.enrich(&mut event, &batch.sites);
                 batch.events.push(event);
             }
         }

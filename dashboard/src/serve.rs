@@ -81,6 +81,7 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         started: node.clock.now(),
         journal_dir: node.dir.join("journal"),
         certificate: config.intake.tls_certificate.clone(),
+        enrichment: node.enrichment.clone(),
     };
     tasks.spawn(care(node, pulse.clone(), counters.clone(), shutdown.clone()));
     let settings = Settings { metrics_token: config.web.metrics_token.as_deref().map(listen::token_hash), ..settings };

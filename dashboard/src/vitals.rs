@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use ingest::body::{Sender, SiteTable};
 use ingest::db::{Db, DbError};
+use ingest::enrich::Enrichment;
 use ingest::journal::JournalWatch;
 use ingest::listen::{CounterRow, Counters, Dropped, Listener, Rejected};
 use ingest::pipeline::PipelineWatch;
@@ -26,6 +27,7 @@ pub struct Pulse {
     pub journal_dir: PathBuf,
     /// The certificate of the TLS listeners.
     pub certificate: Option<PathBuf>,
+    pub enrichment: Enrichment,
 }
 
 /// What one listener received of one site (or of all), and what became of it.

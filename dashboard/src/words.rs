@@ -1,6 +1,7 @@
 //! The German names of what the other stages know in English: severities, states, dispositions, history. One
 //! catalogue, so that the same thing has the same word everywhere (docs/glossar.md).
 
+mod enrich;
 mod intake;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use crate::show::{self, Markup, Tone};
 use crate::user;
 
+pub use enrich::{enrichments, geo_fault, geo_file, geo_todo, is_geo_old};
 pub use intake::{consumer, defect, dropped, dropped_todo, format, listener, rejected, transport};
 
 pub fn level(level: Level) -> &'static str {

@@ -78,6 +78,7 @@ fn view(value: &ingest::event::Value) -> ValueRef<'_> {
     match value {
         ingest::event::Value::Text(text) => ValueRef::Str(text),
         ingest::event::Value::Name(name) => ValueRef::Str(name),
+        ingest::event::Value::Shared(text) => ValueRef::Str(text),
         ingest::event::Value::Int(number) => ValueRef::Int(*number),
         ingest::event::Value::Ip(address) => ValueRef::Ip(*address),
         ingest::event::Value::Bool(truth) => ValueRef::Bool(*truth),

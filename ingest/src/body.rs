@@ -472,7 +472,7 @@ impl SiteTable {
     pub fn attribute(&self, sender: &Sender) -> SiteId {
         let by_certificate = sender.certificate.iter().find_map(|name| self.by_certificate.get(name));
         let by_token = || sender.token.as_ref().and_then(|hash| self.by_token.get(hash));
-        by_certificate.or_else(by_token).copied().unwrap_or_else(|| self.by_address(sender.peer))
+        by_certificate.or_else(by_token).copied().unwrap_or_else(|| self.site_of(sender.peer))
     }
 
     /// Whether a token is a site's.
@@ -480,7 +480,8 @@ impl SiteTable {
         self.by_token.contains_key(hash)
     }
 
-    fn by_address(&self, address: IpAddr) -> SiteId {
+    /// The site with the longest prefix that holds an address, else "unbekannt".
+    pub fn site_of(&self, address: IpAddr) -> SiteId {
         let address = address.to_canonical();
         let family = family_bits(address);
         let find = |bits: &u8| self.by_prefix.get(&Prefix { base: masked(address, *bits), bits: *bits });

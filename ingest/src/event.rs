@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::body::SiteId;
 use crate::fields::FieldId;
@@ -43,6 +44,8 @@ pub enum Value {
     Text(Box<str>),
     /// A word of ours (`failure`, `ssh_login`): most events carry several, none needs an allocation.
     Name(&'static str),
+    /// A text that many events share: a country, a provider, a machine's name.
+    Shared(Arc<str>),
     Int(i64),
     Ip(IpAddr),
     Bool(bool),
@@ -173,6 +176,11 @@ impl Event {
         self.fields.push((field, Value::Name(name)));
     }
 
+    /// Adds a field whose value other events share.
+    pub fn push_shared(&mut self, field: FieldId, text: Arc<str>) {
+        self.fields.push((field, Value::Shared(text)));
+    }
+
     /// Adds all fields of a decoder; a slice that is none of the line's reads as empty.
     pub fn push_all(&mut self, mut fields: Vec<(FieldId, Value)>) {
         if self.fields.is_empty() {
@@ -217,6 +225,7 @@ impl Event {
             Value::Slice(range) => ValueRef::Str(self.slice(range)),
             Value::Text(text) => ValueRef::Str(text),
             Value::Name(name) => ValueRef::Str(name),
+            Value::Shared(text) => ValueRef::Str(text),
             Value::Int(number) => ValueRef::Int(*number),
             Value::Ip(address) => ValueRef::Ip(*address),
             Value::Bool(truth) => ValueRef::Bool(*truth),

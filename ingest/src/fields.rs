@@ -143,6 +143,16 @@ fields! {
     THREAT_INDICATOR = "threat.indicator.name", Keyword, Pivot, Technical, "Indikator";
     THREAT_INDICATOR_LIST = "threat.feed.name", Keyword, Column, Technical, "Indikatorliste";
     TAGS = "tags", Keyword, Column, Technical, "Merkmale";
+    NETWORK_COMMUNITY_ID = "network.community_id", Keyword, Pivot, Technical, "Community-ID";
+    SOURCE_GEO_ISO_CODE = "source.geo.country_iso_code", Keyword, Column, Technical, "Länderkürzel (Quelle)";
+    SOURCE_AS_NUMBER = "source.as.number", Int, Column, Technical, "AS-Nummer (Quelle)";
+    SOURCE_AS_ORGANIZATION = "source.as.organization.name", Keyword, Column, Technical, "Netzbetreiber (Quelle)";
+    DESTINATION_GEO_ISO_CODE = "destination.geo.country_iso_code", Keyword, Column, Technical, "Länderkürzel (Ziel)";
+    DESTINATION_AS_NUMBER = "destination.as.number", Int, Column, Technical, "AS-Nummer (Ziel)";
+    DESTINATION_AS_ORGANIZATION = "destination.as.organization.name", Keyword, Column, Technical, "Netzbetreiber (Ziel)";
+    USER_AGENT_NAME = "user_agent.name", Keyword, Column, Technical, "Browser oder Programm";
+    USER_AGENT_OS_NAME = "user_agent.os.name", Keyword, Column, Technical, "Betriebssystem (Browserkennung)";
+    USER_AGENT_CLASS = "user_agent.class", Keyword, Column, Technical, "Art der Browserkennung";
     MESSAGE = "message", Keyword, Column, Technical, "Meldung";
 }
 

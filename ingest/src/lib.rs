@@ -6,6 +6,7 @@ pub mod body;
 pub mod db;
 pub mod decode;
 pub mod disk;
+pub mod enrich;
 pub mod event;
 pub mod events;
 pub mod fields;

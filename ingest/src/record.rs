@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use crate::body::SiteTable;
+use crate::enrich;
 use crate::event::{Defects, Event, ValueRef};
 use crate::fields::{self, FieldId};
 use crate::flow::{self, FlowRecord};
@@ -88,7 +89,7 @@ pub struct FlowView<'a> {
 
 impl FlowView<'_> {
     /// The fields that a flow has.
-    pub const FIELDS: [FieldId; 13] = [
+    pub const FIELDS: [FieldId; 15] = [
         fields::SITE,
         fields::OBSERVER_IP,
         fields::SOURCE_IP,
@@ -96,6 +97,8 @@ impl FlowView<'_> {
         fields::SOURCE_PORT,
         fields::DESTINATION_PORT,
         fields::NETWORK_TRANSPORT,
+        fields::NETWORK_DIRECTION,
+        fields::NETWORK_COMMUNITY_ID,
         fields::NETWORK_BYTES,
         fields::NETWORK_PACKETS,
         fields::EVENT_KIND,
@@ -115,6 +118,7 @@ impl FlowView<'_> {
             fields::SOURCE_PORT => int(flow.src_port.into()),
             fields::DESTINATION_PORT => int(flow.dst_port.into()),
             fields::NETWORK_TRANSPORT => flow::protocol_name(flow.protocol).map(ValueRef::Str),
+            fields::NETWORK_DIRECTION => Some(ValueRef::Str(enrich::direction(flow.site, flow.src_ip, flow.dst_ip, self.sites))),
             fields::NETWORK_BYTES => int(flow.bytes),
             fields::NETWORK_PACKETS => int(flow.packets),
             fields::EVENT_KIND => Some(ValueRef::Str("event")),
@@ -141,9 +145,13 @@ impl Record for FlowView<'_> {
         Defects::default()
     }
     fn any_value(&self, field: FieldId, visit: &mut dyn FnMut(ValueRef<'_>) -> bool) -> bool {
-        self.value(field).is_some_and(visit)
+        match field {
+            // Worked out only for who asks: a hash a flow is too dear for everybody.
+            fields::NETWORK_COMMUNITY_ID => enrich::flow_community_id(self.flow).is_some_and(|id| visit(ValueRef::Str(&id))),
+            _ => self.value(field).is_some_and(visit),
+        }
     }
     fn any_field(&self, visit: &mut dyn FnMut(FieldId, ValueRef<'_>) -> bool) -> bool {
-        Self::FIELDS.into_iter().any(|field| self.value(field).is_some_and(|value| visit(field, value)))
+        Self::FIELDS.into_iter().any(|field| self.any_value(field, &mut |value| visit(field, value)))
     }
 }

@@ -11,6 +11,7 @@ mod blast;
 mod browser;
 mod commands;
 mod demo;
+mod enrich;
 mod faults;
 mod fuzz;
 mod intake;

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use ingest::body::{SITE_UNKNOWN, SiteTable};
 use ingest::decode::{Options, decode, unread};
+use ingest::enrich::{Enrichment, LeaseBook};
 use ingest::event::{Event, nested};
 use ingest::fields;
 use ingest::flow::netflow::NetflowDecoder;
@@ -24,7 +25,8 @@ use crate::config::Config;
 use crate::{show, words};
 
 pub(super) fn decode_files(args: &DecodeArgs, config: &Config, clock: &Clock, out: &mut dyn Write) -> Result<ExitCode> {
-    let options = Options::in_zone(config.zone);
+    let reader =
+        LineReader { options: Options::in_zone(config.zone), enrichment: Enrichment::new(config.enrich.clone(), LeaseBook::default()) };
     let mut netflow = NetflowDecoder::default();
     let mut failed = Vec::new();
     let form = match args {
@@ -37,7 +39,7 @@ pub(super) fn decode_files(args: &DecodeArgs, config: &Config, clock: &Clock, ou
         let done = if args.flow {
             decode_datagram(path, args.json, &mut netflow, clock.now(), out)
         } else {
-            decode_lines(path, form, &options, clock.now(), &mut tally, out)
+            decode_lines(path, form, &reader, clock.now(), &mut tally, out)
         };
         if let Err(error) = done {
             if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
@@ -57,6 +59,21 @@ pub(super) fn decode_files(args: &DecodeArgs, config: &Config, clock: &Clock, ou
     Ok(ExitCode::from(SOME_FAILED))
 }
 
+/// Makes events as the pipeline does, of a site that nobody knows.
+struct LineReader {
+    options: Options,
+    enrichment: Enrichment,
+}
+
+impl LineReader {
+    fn read(&self, frame: &Frame) -> Option<Event> {
+        let mut event = decode(frame, &self.options)?;
+        self.enrichment.learn(&event);
+        self.enrichment.enrich(&mut event, &SiteTable::default());
+        Some(event)
+    }
+}
+
 /// How an event is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -65,7 +82,7 @@ enum Form {
     Table,
 }
 
-fn decode_lines(path: &Path, form: Form, options: &Options, now: Timestamp, tally: &mut Tally, out: &mut dyn Write) -> Result<()> {
+fn decode_lines(path: &Path, form: Form, reader: &LineReader, now: Timestamp, tally: &mut Tally, out: &mut dyn Write) -> Result<()> {
     let mut input: Box<dyn std::io::BufRead> =
         if path.as_os_str() == "-" { Box::new(BufReader::new(std::io::stdin().lock())) } else { unpacked(path)? };
     let mut line = Vec::new();
@@ -80,7 +97,7 @@ fn decode_lines(path: &Path, form: Form, options: &Options, now: Timestamp, tall
             continue;
         }
         tally.lines += 1;
-        let Some(event) = decode(&frame(tally.lines, FrameKind::of_line(text), text, now), options) else { continue };
+        let Some(event) = reader.read(&frame(tally.lines, FrameKind::of_line(text), text, now)) else { continue };
         match form {
             Form::Json => writeln!(out, "{}", Value::Object(event.json("")))?,
             Form::Ecs => writeln!(out, "{}", Value::Object(nested(event.json(""))))?,

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use ingest::body::{SITE_UNKNOWN, SiteTable};
 use ingest::disk::Space;
+use ingest::enrich::{Geo, GeoFile, Settings};
 use ingest::frame::Transport;
 use ingest::listen::{Listener, certificate_end};
 use ingest::scope::Scope;
@@ -85,6 +86,7 @@ pub(super) fn doctor(json: bool, dir: &Path, config: &Config, now: Timestamp, ou
     findings.extend(senders(&sources, &sites, now));
     findings.extend(clocks(&sources, now));
     findings.extend(certificate(config, now));
+    findings.extend(enrichment(&config.enrich, &Geo::open(&config.enrich.geo_files).files(), now));
     findings.extend(receive_buffer(config, std::fs::read_to_string("/proc/sys/net/core/rmem_max").ok().as_deref()));
     findings.extend(files(pid.as_deref().unwrap_or("self")));
     print(&findings, json, out)
@@ -304,6 +306,32 @@ fn certificate(config: &Config, now: Timestamp) -> Option<Finding> {
     })
 }
 
+/// What is added to events, and how the files for it are: read here as a start would read them.
+fn enrichment(settings: &Settings, files: &[GeoFile], now: Timestamp) -> Vec<Finding> {
+    let on = words::enrichments(settings);
+    let mut findings = vec![if on.is_empty() {
+        note(
+            "enrichment",
+            "Ereignisse werden nicht angereichert.",
+            "Was es gibt und was es kostet, steht im Handbuch unter „Anreicherung“.",
+        )
+    } else {
+        fine("enrichment", format!("Ereignisse werden angereichert: {}.", on.join(", ")))
+    }];
+    for file in files {
+        findings.push(match &file.error {
+            Some(error) => act("geo", format!("{} {}.", file.path.display(), words::geo_fault(error)), words::geo_todo(error)),
+            None if words::is_geo_old(file, now) => note(
+                "geo",
+                format!("Veraltet: {}.", words::geo_file(file, now)),
+                "Eine neue Fassung an ihre Stelle legen; sie wird von selbst gelesen.",
+            ),
+            None => fine("geo", format!("{}.", words::geo_file(file, now))),
+        });
+    }
+    findings
+}
+
 fn receive_buffer(config: &Config, rmem_max: Option<&str>) -> Option<Finding> {
     const CHECK: &str = "receive_buffer";
     let wanted = config.intake.udp_receive_buffer_bytes as u64;
@@ -339,6 +367,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use expect_test::expect;
+    use ingest::enrich::GeoError;
 
     use super::*;
     use crate::config;
@@ -380,6 +409,40 @@ mod tests {
             Alles in Ordnung.
         "#]]
         .assert_eq(&shown(&findings));
+    }
+
+    #[test]
+    fn what_is_added_to_events() {
+        let file = |kind: &str, age: i64, error| GeoFile {
+            path: format!("/geo/{kind}.mmdb").into(),
+            kind: kind.into(),
+            built: Some(NOW.plus(-age * Timestamp::DAY)),
+            error,
+        };
+        let gone = GeoFile {
+            path: "/geo/x.mmdb".into(),
+            kind: String::new(),
+            built: None,
+            error: Some(GeoError::Unreadable("No such file".into())),
+        };
+        let files =
+            [file("Test-Country", 3, None), file("Test-ASN", 100, None), file("Test-City", 9, Some(GeoError::Damaged("x".into()))), gone];
+        let settings = Settings { geo_files: vec!["/geo/x.mmdb".into()], ..config::defaults().enrich };
+        let mut findings = enrichment(&settings, &files, NOW);
+        findings.extend(enrichment(&Settings::default(), &[], NOW));
+        expect![[r#"
+            gut      Ereignisse werden angereichert: Community-ID, Richtung, Browserkennung, Rechnernamen aus DHCP, Land und Netzbetreiber.
+            gut      Test-Country vom 18.11.2026 (vor 3 d).
+            Hinweis  Veraltet: Test-ASN vom 13.08.2026 (vor 100 d).
+                     → Eine neue Fassung an ihre Stelle legen; sie wird von selbst gelesen.
+            ZU TUN   /geo/Test-City.mmdb ist keine heile MMDB-Datei (x).
+                     → Die Datei neu herunterladen und entpackt an ihre Stelle legen; sie wird von selbst gelesen. Empfangen und gespeichert wird auch ohne sie.
+            ZU TUN   /geo/x.mmdb kann nicht gelesen werden (No such file).
+                     → Den Pfad in enrich.geo_files und die Leserechte prüfen. Empfangen und gespeichert wird auch ohne sie; es fehlen nur Land und Netzbetreiber.
+            Hinweis  Ereignisse werden nicht angereichert.
+                     → Was es gibt und was es kostet, steht im Handbuch unter „Anreicherung“.
+            2 zu tun.
+        "#]].assert_eq(&shown(&findings));
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod sources;
 mod user;
 
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -24,7 +24,7 @@ use serde_json::{Map, Value};
 use crate::cli::{AdvisoryCommand, Cli, Command};
 use crate::config::{self, Config};
 use crate::node::View;
-use crate::show;
+use crate::{show, words};
 
 use decode::decode_files;
 use doctor::doctor;
@@ -38,6 +38,8 @@ use user::user;
 
 /// Some input failed; the rest was done.
 const SOME_FAILED: u8 = 1;
+/// The configuration is wrong.
+const CONFIG_WRONG: u8 = 2;
 
 /// Runs a command that is neither `serve` nor `demo`.
 ///
@@ -66,8 +68,14 @@ pub fn run(cli: &Cli, config: &Config, clock: &Clock) -> Result<ExitCode> {
         }
         Command::CheckConfig { example: false } => {
             let Some(path) = &cli.config else { bail!("Welche Datei? Zum Beispiel: wartburg check-config --config wartburg.toml") };
-            writeln!(out, "{}: in Ordnung.", path.display())?;
-            ExitCode::SUCCESS
+            let wrong = geo_faults(path, config);
+            if wrong.is_empty() {
+                writeln!(out, "{}: in Ordnung.", path.display())?;
+                ExitCode::SUCCESS
+            } else {
+                eprint_list("Die Konfiguration ist nicht in Ordnung:", &wrong);
+                ExitCode::from(CONFIG_WRONG)
+            }
         }
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut crate::cli::command(), "wartburg", &mut out);
@@ -76,6 +84,17 @@ pub fn run(cli: &Cli, config: &Config, clock: &Clock) -> Result<ExitCode> {
     };
     out.flush()?;
     Ok(code)
+}
+
+/// What is wrong with the files that the configuration names for enriching. The server starts without them all the same.
+fn geo_faults(path: &Path, config: &Config) -> Vec<String> {
+    let files = ingest::enrich::Geo::open(&config.enrich.geo_files).files();
+    let fault = |file: ingest::enrich::GeoFile| {
+        let error = file.error?;
+        let (config, file) = (path.display(), file.path.display());
+        Some(format!("{config}: enrich.geo_files: „{file}“ {}. {}", words::geo_fault(&error), words::geo_todo(&error)))
+    };
+    files.into_iter().filter_map(fault).collect()
 }
 
 /// Where the data are: `--data`, the environment, the configuration, else a folder beside the caller.

@@ -73,6 +73,7 @@ pub fn consumer(name: &str) -> &str {
         "flows" => "Flussspeicher",
         "sources" => "Quellenverzeichnis",
         "detect" => "Regelwerk",
+        "leases" => "Rechnernamen aus DHCP",
         other => other,
     }
 }

@@ -73,6 +73,7 @@ impl<'a> Draft<'a> {
             Value::Slice(range) => self.line.get(range.start as usize..range.end as usize),
             Value::Text(text) => Some(text.as_ref()),
             Value::Name(name) => Some(name),
+            Value::Shared(text) => Some(text),
             Value::Int(_) | Value::Ip(_) | Value::Bool(_) => None,
         })
     }
@@ -122,6 +123,7 @@ impl<'a> Draft<'a> {
             Value::Slice(range) => self.line.get(range.start as usize..range.end as usize).unwrap_or_default().to_owned(),
             Value::Text(text) => text.to_string(),
             Value::Name(name) => (*name).to_owned(),
+            Value::Shared(text) => text.to_string(),
             Value::Int(number) => number.to_string(),
             Value::Ip(address) => address.to_string(),
             Value::Bool(truth) => truth.to_string(),

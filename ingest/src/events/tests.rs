@@ -32,6 +32,8 @@ fn redecode(frame: &Frame) -> Option<Event> {
         match part.split_once('=').filter(|_| n < last) {
             Some(("t", time)) => event.timestamp = Timestamp(time.parse().unwrap()),
             Some(("m", bytes)) => skip = bytes.parse().unwrap(),
+            // A dot of the strategies may be any character, a tab and an equals sign among them.
+            Some(("", _)) => {}
             Some((name, _)) => event.push_slice(FieldId::intern(name).unwrap(), range.start + name.len() + 1..range.end),
             None => event.set_message((range.start + skip).min(range.end)..range.end),
         }

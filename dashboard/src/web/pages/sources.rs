@@ -73,6 +73,8 @@ struct SourcesPage {
     place: String,
     balance: String,
     books: Vec<BookRow>,
+    /// What is added to events: what, how it is, and whether that is a fault.
+    enrichment: Vec<(String, String, bool)>,
     sites: Vec<SiteRow>,
     sites_found: String,
 }
@@ -307,6 +309,7 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
         place: format!("Seite {page} von {pages}"),
         balance,
         books,
+        enrichment: if wide == Scope::All { enrichment(ask) } else { vec![] },
         sites_found: if site_rows.len() < sites_all {
             format!("{} von {}", show::num(count(site_rows.len())), show::num(count(sites_all)))
         } else {
@@ -315,6 +318,29 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
         sites: site_rows,
     };
     ask.page(&view)
+}
+
+/// What is added to events, for those who look after all sources.
+fn enrichment(ask: &Ask) -> Vec<(String, String, bool)> {
+    let Some(enrichment) = ask.app.pulse.as_ref().map(|pulse| &pulse.enrichment) else { return vec![] };
+    let settings = enrichment.settings();
+    let on = words::enrichments(settings);
+    let mut rows = vec![("Eingeschaltet".to_owned(), if on.is_empty() { "nichts".to_owned() } else { on.join(", ") }, false)];
+    if settings.leases {
+        rows.push((
+            "Rechnernamen aus DHCP".to_owned(),
+            format!("{} Zuordnungen bekannt", show::num(count(enrichment.leases_len()))),
+            false,
+        ));
+    }
+    for file in enrichment.geo().map(ingest::enrich::Geo::files).unwrap_or_default() {
+        let state = words::geo_file(&file, ask.now);
+        rows.push(match &file.error {
+            Some(error) => ("Geo-Datei".to_owned(), format!("{} {}", file.path.display(), words::geo_fault(error)), true),
+            None => ("Geo-Datei".to_owned(), state, words::is_geo_old(&file, ask.now)),
+        });
+    }
+    rows
 }
 
 /// The sites that the filter shows, by name, and how many somebody may see at all.
