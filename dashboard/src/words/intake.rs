@@ -110,6 +110,7 @@ pub fn format(name: &str) -> &'static str {
         "keycloak" => "Keycloak",
         "kv" => "Schlüssel=Wert",
         "netflow" => "NetFlow",
+        "modsecurity" => "ModSecurity",
         _ => "anderes",
     }
 }
@@ -135,5 +136,23 @@ pub fn defect(name: &str) -> (&str, &'static str) {
         Defect::BadOctetCount => ("falsche Längenangabe", "am Absender die Rahmung prüfen"),
         Defect::UnsureClock => ("Uhr nie gestellt", "am Gerät einen Zeitserver (NTP) einstellen"),
         Defect::Torn => ("Verbindung brach ab", "die Leitung zum Absender prüfen"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_decoder_has_a_name_for_people() {
+        let nameless: Vec<_> = ingest::decode::decoder_names().filter(|name| format(name) == "anderes").collect();
+        assert!(nameless.is_empty(), "{nameless:?}");
+    }
+
+    #[test]
+    fn every_defect_has_a_word() {
+        for known in Defect::ALL {
+            assert_ne!(defect(known.name()).0, known.name());
+        }
     }
 }

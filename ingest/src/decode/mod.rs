@@ -37,9 +37,14 @@ mod windows;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod dispatch;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod hostile;
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use draft::Draft;
 pub use draft::FIELDS_MAX;
@@ -160,6 +165,27 @@ pub fn unread(event: &Event) -> Option<Unread> {
     });
     (!read).then_some(Unread::NothingRead)
 }
+
+/// The decoders' names, as `Event::decoder` and the sources' formats have them.
+pub fn decoder_names() -> impl Iterator<Item = &'static str> {
+    DECODERS.iter().map(|decoder| decoder.name)
+}
+
+/// Programs whose name says who decodes them, so that nobody else is asked first. It spares the other decoders' first
+/// looks and changes no result: a test asks them all.
+const PROGRAMS: &[(&str, &[&str])] = &[
+    ("sshd", &["sshd", "sshd-session"]),
+    ("netfilter", &["kernel"]),
+    ("sudo", &["sudo", "su"]),
+    ("accounts", &["useradd", "userdel", "usermod", "groupadd", "passwd"]),
+    ("postfix", &["postfix"]),
+    ("dovecot", &["dovecot"]),
+    ("filterlog", &["filterlog"]),
+    ("named", &["named", "dnsmasq", "unbound"]),
+    ("vpn", &["charon", "charon-systemd", "openvpn"]),
+    ("services", &["dhcpd", "kea-dhcp4", "dnsmasq-dhcp"]),
+    ("exim", &["exim", "exim4"]),
+];
 
 /// What the receiver noticed, as the defect it is.
 const MARKS: [(Marks, Defect); 4] = [
@@ -326,16 +352,46 @@ fn repeated(message: &str) -> Option<(i64, &str)> {
 
 /// Lets the decoders look at a text.
 fn payload(tag: &str, text: &str, draft: &mut Draft<'_>) {
-    let file = tag.rsplit('/').next().unwrap_or(tag);
-    let app = file.split_once('(').map_or(file, |(app, _)| app);
-    let look = Look { app, tag, text };
-    for decoder in DECODERS {
-        if (decoder.first_look)(&look) && (decoder.decode)(&look, draft) {
-            // A decoder may have handed a part of the text to another, which says more of it.
-            if draft.decoder.is_empty() {
-                draft.decoder = decoder.name;
-            }
-            return;
+    let look = Look::new(tag, text);
+    let known = look.program().and_then(|decoder| DECODERS.get(decoder));
+    if !known.is_some_and(|decoder| look.decoded_by(decoder, draft)) {
+        look.ask_all(draft);
+    }
+}
+
+impl<'t> Look<'t> {
+    fn new(tag: &'t str, text: &'t str) -> Self {
+        let file = tag.rsplit('/').next().unwrap_or(tag);
+        let app = file.split_once('(').map_or(file, |(app, _)| app);
+        Self { app, tag, text }
+    }
+
+    /// The decoder that the program's name alone tells, where the text is not one that anybody may say.
+    fn program(&self) -> Option<usize> {
+        static INDEX: LazyLock<HashMap<&str, usize, foldhash::fast::RandomState>> = LazyLock::new(|| {
+            let place = |name: &str| DECODERS.iter().position(|decoder| decoder.name == name);
+            PROGRAMS
+                .iter()
+                .filter_map(|(decoder, apps)| Some((place(decoder)?, apps)))
+                .flat_map(|(n, apps)| apps.iter().map(move |app| (*app, n)))
+                .collect()
+        });
+        let anybodys = json::first_look(self) || pam::first_look(self);
+        let family = || self.tag.split_once('/').map(|(family, _)| family);
+        let name = if anybodys { None } else { Some(self.app) };
+        name.and_then(|name| INDEX.get(name).or_else(|| INDEX.get(family()?)).copied())
+    }
+
+    fn decoded_by(&self, decoder: &Decoder, draft: &mut Draft<'_>) -> bool {
+        let decoded = (decoder.first_look)(self) && (decoder.decode)(self, draft);
+        // A decoder may have handed a part of the text to another, which says more of it.
+        if decoded && draft.decoder.is_empty() {
+            draft.decoder = decoder.name;
         }
+        decoded
+    }
+
+    fn ask_all(&self, draft: &mut Draft<'_>) -> bool {
+        DECODERS.iter().any(|decoder| self.decoded_by(decoder, draft))
     }
 }
