@@ -3,6 +3,7 @@
 
 mod headers;
 mod products;
+mod windows;
 
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
