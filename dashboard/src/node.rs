@@ -16,6 +16,7 @@ use detect::playbook::Playbooks;
 use detect::sigma::RuleSet;
 use ingest::body::{SharedSites, Site, SiteId, SiteTable, body_list, site_add, site_put};
 use ingest::db::{Db, DbError, Migrations};
+use ingest::decode::memory::SharedMemory;
 use ingest::decode::{Options, decode};
 use ingest::disk::{DiskWatch, Watermark};
 use ingest::enrich::{Enrichment, GeoWatch, LeaseBook, LeaseConsumer, lease_load};
@@ -26,7 +27,7 @@ use ingest::flows::{FlowConsumer, FlowStore};
 use ingest::frame::{Frame, FrameKind, Seq};
 use ingest::journal::{Journal, JournalOptions, Keeper};
 use ingest::pipeline::{Batch, Consumer, Decode, Pipeline, PipelineWatch};
-use ingest::source::{ReadingRule, Readings, SharedReadings, SourceConsumer, Year, reading_put};
+use ingest::source::{ReadingRule, Readings, SharedReadings, SourceConsumer, Year, declaration_add, declaration_list, reading_put};
 use ingest::state::{state_load, state_save};
 use ingest::time::{Clock, Timestamp};
 
@@ -91,7 +92,7 @@ impl Node {
         readings_apply(&db, config, clock.now())?;
         let sites: SharedSites = Arc::new(RwLock::new(Arc::new(db.read(SiteTable::load)?)));
         let readings = readings(&db)?;
-        let options = Options { zone: config.zone, readings: readings.clone() };
+        let options = Options { zone: config.zone, readings: readings.clone(), memory: memory(&db)? };
         let enrichment = Enrichment::new(config.enrich.clone(), db.read(lease_load)?);
         let (events, flows) = stores(dir, options.clone(), &enrichment, &sites)?;
         let rules = Arc::new(rules(config)?);
@@ -260,7 +261,8 @@ impl View {
         });
         let enrichment = Enrichment::new(config.enrich.clone(), leases);
         let shared: SharedSites = Arc::new(RwLock::new(sites.clone()));
-        let (events, flows) = stores(dir, Options { zone: config.zone, readings: readings(&db)? }, &enrichment, &shared)?;
+        let (events, flows) =
+            stores(dir, Options { zone: config.zone, readings: readings(&db)?, memory: memory(&db)? }, &enrichment, &shared)?;
         Ok(Self { db, sites, events, flows, node: None })
     }
 
@@ -400,6 +402,11 @@ pub(crate) fn readings(db: &Db) -> Result<SharedReadings> {
     Ok(readings)
 }
 
+/// The columns that sources have declared.
+pub(crate) fn memory(db: &Db) -> Result<SharedMemory> {
+    Ok(SharedMemory::restored(db.read(declaration_list)?))
+}
+
 /// Takes the directory for this process. The lock ends with the process, however it ends.
 fn lock(dir: &Path) -> Result<File> {
     let path = dir.join("lock");
@@ -433,7 +440,7 @@ pub(crate) fn held_by(dir: &Path) -> Option<String> {
     Some(text.split_whitespace().next_back().unwrap_or_default().to_owned())
 }
 
-/// Decodes lines and flows. NetFlow templates are kept in the database, so that a restart loses none.
+/// Decodes lines and flows. NetFlow templates and declared columns are kept in the database, so that a restart loses none.
 struct NodeDecoder {
     db: Db,
     options: Options,
@@ -465,6 +472,15 @@ impl Decode for NodeDecoder {
                 self.enrichment.learn(&event);
                 self.enrichment.enrich(&mut event, &batch.sites);
                 batch.events.push(event);
+            }
+        }
+        // Before anything that was read by them is stored: a restart goes on reading as it did.
+        let declared = self.options.memory.take_unsaved();
+        if !declared.is_empty() {
+            let stored = declared.clone();
+            if let Err(error) = self.db.write(move |tx| declaration_add(tx, &stored)) {
+                self.options.memory.put_back(declared);
+                tracing::error!(%error, "the columns that sources have declared could not be kept; trying again with the next lines");
             }
         }
         if templates_changed {

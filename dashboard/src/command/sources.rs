@@ -21,7 +21,7 @@ use super::search::span;
 use super::{data_dir, eprint_line, plural, progress_bar};
 use crate::cli::{Cli, ListArgs, SourcesCommand, UnparsedArgs};
 use crate::config::Config;
-use crate::node::{View, database, readings};
+use crate::node::{View, database, memory, readings};
 use crate::show;
 
 pub(super) fn sources(
@@ -75,7 +75,7 @@ fn unparsed(args: &UnparsedArgs, dir: &Path, config: &Config, now: Timestamp, ou
     let journal = journal_dir(dir)?;
     let db = database(dir)?;
     let sites = db.read(ingest::body::SiteTable::load)?;
-    let options = Options { zone: config.zone, readings: readings(&db)? };
+    let options = Options { zone: config.zone, readings: readings(&db)?, memory: memory(&db)? };
     db.close();
     let wanted = match &args.site {
         None => None,

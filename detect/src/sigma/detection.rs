@@ -22,7 +22,7 @@ const PATTERN_BYTES_MAX: usize = 8 * 1024;
 const REGEX_BYTES_MAX: usize = 1 << 20;
 
 /// Where vendors' own fields live (`ingest::decode` writes them below these); their names are not checked further.
-const VENDOR_PREFIXES: [&str; 14] = [
+const VENDOR_PREFIXES: [&str; 20] = [
     "fortinet.",
     "iptables.",
     "sshd.",
@@ -37,6 +37,12 @@ const VENDOR_PREFIXES: [&str; 14] = [
     "zeek.",
     "suricata.",
     "winlog.",
+    "powershell.",
+    "iis.",
+    "exchange.",
+    "microsoft.",
+    "windows.",
+    "w3c.",
 ];
 
 /// A compiled detection.

@@ -1,9 +1,9 @@
-//! Comma-separated records of products that name no columns: Palo Alto's THREAT and TRAFFIC logs, Exchange's protocol logs.
+//! Comma-separated records of products that name no columns: Palo Alto's THREAT and TRAFFIC logs.
 //! Quotes as RFC 4180 has them.
 
 use super::Look;
 use super::draft::Draft;
-use super::part::{between, host_port, is_number, some};
+use super::part::is_number;
 use crate::fields;
 use crate::syslog::{self, Stamp};
 
@@ -11,15 +11,15 @@ use crate::syslog::{self, Stamp};
 const COLUMNS_MAX: usize = 160;
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
-    look.text.contains(",THREAT,") || look.text.contains(",TRAFFIC,") || look.text.contains(",SYSTEM,") || exchange_look(look.text)
+    look.text.contains(",THREAT,") || look.text.contains(",TRAFFIC,") || look.text.contains(",SYSTEM,")
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
-    palo_alto(look, draft) || exchange(look.text, draft)
+    palo_alto(look, draft)
 }
 
 /// The columns; a quoted one without its quotes, doubled quotes within left as they are.
-fn columns(text: &str) -> Vec<&str> {
+pub(super) fn columns(text: &str) -> Vec<&str> {
     let mut columns = Vec::new();
     let mut rest = text;
     while columns.len() < COLUMNS_MAX {
@@ -112,59 +112,4 @@ fn palo_alto(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
         draft.str(fields::EVENT_REASON, column(46));
     }
     true
-}
-
-fn exchange_look(text: &str) -> bool {
-    text.as_bytes().get(..30).is_some_and(|head| head.contains(&b',') && head.get(4) == Some(&b'-')) && text.contains("Z,")
-}
-
-/// Exchange's IMAP4 and POP3 logs (`time,session,sequence,server,client,user,duration,bytes,bytes,command,parameters,context`) and
-/// its SMTP receive log (`time,connector,session,sequence,local,remote,event,data,context`).
-fn exchange(text: &str, draft: &mut Draft<'_>) -> bool {
-    let all = columns(text);
-    let column = |at: usize| all.get(at).copied().unwrap_or_default();
-    let Some(stamp @ Stamp::Moment(_)) = syslog::whole_stamp(column(0)) else { return false };
-    let endpoints = |ours: usize, theirs: usize| {
-        let is = |at: usize| super::draft::address(host_port(column(at)).0).is_some();
-        is(ours) && is(theirs)
-    };
-    if endpoints(3, 4) {
-        draft.name(fields::EVENT_MODULE, "exchange");
-        draft.stamp = stamp;
-        draft.destination_endpoint(column(3));
-        draft.source_endpoint(column(4));
-        draft.str(fields::USER_NAME, some(column(5)));
-        let (command, context) = (column(9), column(11));
-        draft.vendor("exchange", "command", command);
-        let failed = context.contains("AuthFailed") || context.contains(" NO ") || context.contains("-ERR");
-        if matches!(command, "authenticate" | "login" | "user" | "pass" | "auth") {
-            draft.event("authentication", "mail_login", if failed { "failure" } else { "success" });
-        } else {
-            draft.name(fields::EVENT_CATEGORY, "email");
-        }
-        if let Some((reason, _)) =
-            between(context, "ErrMsg=", "\"").or_else(|| context.split_once("ErrMsg=").map(|(_, reason)| (reason, "")))
-        {
-            draft.str(fields::EVENT_REASON, reason);
-        }
-        return true;
-    }
-    if endpoints(4, 5) {
-        draft.name(fields::EVENT_MODULE, "exchange");
-        draft.name(fields::EVENT_CATEGORY, "email");
-        draft.stamp = stamp;
-        draft.vendor("exchange", "connector", column(1));
-        draft.vendor("exchange", "session_id", column(2));
-        draft.destination_endpoint(column(4));
-        draft.source_endpoint(column(5));
-        let data = column(7);
-        if data.starts_with("535") || data.contains("Authentication unsuccessful") {
-            draft.event("authentication", "smtp_login", "failure");
-            draft.str(fields::EVENT_REASON, data);
-        } else if data.starts_with("235") {
-            draft.event("authentication", "smtp_login", "success");
-        }
-        return true;
-    }
-    false
 }

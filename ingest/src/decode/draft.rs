@@ -1,11 +1,14 @@
 //! What a decoder writes into: fields, defects, the stamp and the message, all of one line. Knows whether a
 //! text is a part of the line, so that decoders hand over plain `&str` and nothing is copied that need not be.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::ops::Range;
 
+use super::memory::{Sender, SharedMemory};
 use crate::event::{Defect, Defects, Value};
 use crate::fields::{self, FieldId, Kind, NAME_BYTES_MAX};
+use crate::frame::Seq;
 use crate::syslog::{Param, Stamp};
 
 /// No device says more about one event; a line that does is attacking the index.
@@ -27,6 +30,18 @@ pub(super) struct Draft<'a> {
     pub(super) is_gelf: bool,
     /// The decoder that understood the payload; empty for none.
     pub(super) decoder: &'static str,
+    /// A header names the host.
+    pub(super) has_header: bool,
+    /// Whose line it is, and what is remembered of whom; `None` only in tests.
+    pub(super) origin: Option<Origin<'a>>,
+}
+
+/// Whose line it is, and which.
+#[derive(Clone, Copy)]
+pub(super) struct Origin<'a> {
+    pub(super) memory: &'a SharedMemory,
+    pub(super) sender: Sender,
+    pub(super) seq: Seq,
 }
 
 /// What a draft leaves to its event, without the borrow of the line.
@@ -51,6 +66,8 @@ impl<'a> Draft<'a> {
             message_text: None,
             is_gelf: false,
             decoder: "",
+            has_header: false,
+            origin: None,
         }
     }
 
@@ -111,6 +128,58 @@ impl<'a> Draft<'a> {
     pub(super) fn replace(&mut self, field: FieldId, text: &str) {
         self.fields.retain(|(id, _)| *id != field);
         self.str(field, text);
+    }
+
+    pub(super) fn remove(&mut self, field: FieldId) {
+        self.fields.retain(|(id, _)| *id != field);
+    }
+
+    /// The fields so far, in their order.
+    pub(super) fn ids(&self) -> impl Iterator<Item = FieldId> {
+        self.fields.iter().map(|(id, _)| *id)
+    }
+
+    /// The text of the field at a place in `ids`: borrowed of the line where it is a part of it.
+    pub(super) fn text_at(&self, at: usize) -> Cow<'a, str> {
+        match self.fields.get(at).map(|(_, value)| value) {
+            Some(Value::Slice(range)) => Cow::Borrowed(self.line.get(range.start as usize..range.end as usize).unwrap_or_default()),
+            Some(Value::Name(name)) => Cow::Borrowed(name),
+            Some(value) => Cow::Owned(self.value_text(value)),
+            None => Cow::Borrowed(""),
+        }
+    }
+
+    /// Gives vendors' fields the names that `to` says, their values as the new field wants them; one that does not fit
+    /// keeps its old name.
+    pub(super) fn renamed(&mut self, mut to: impl FnMut(&mut Self, &'static str) -> Option<FieldId>) {
+        for at in 0..self.fields.len() {
+            let Some((id, _)) = self.fields.get(at) else { break };
+            if id.known().is_some() {
+                continue;
+            }
+            let Some(field) = to(self, id.name()) else { continue };
+            let text = || self.text_at(at);
+            let kind = field.known().map(|row| row.kind);
+            let fitted = match (kind, self.fields.get(at).map(|(_, value)| value)) {
+                (Some(Kind::Ip), _) => address(&text()).map(Value::Ip),
+                (Some(Kind::Int), Some(Value::Int(number))) => Some(Value::Int(*number)),
+                (Some(Kind::Int), _) => text().parse().ok().map(Value::Int),
+                (Some(Kind::Keyword), Some(Value::Int(_) | Value::Bool(_) | Value::Ip(_))) => Some(Value::Text(text().into())),
+                (_, value) => value.cloned(),
+            };
+            if let (Some(value), Some(place)) = (fitted, self.fields.get_mut(at)) {
+                *place = (field, value);
+            }
+        }
+    }
+
+    /// Gives a field the value of another, both by name.
+    pub(super) fn copy_named(&mut self, from: &[&str], to: &str) {
+        let (Some(from), Some(to)) = (self.vendor_field(from), FieldId::intern(to)) else { return };
+        let value = self.fields.iter().find(|(id, _)| *id == from).map(|(_, value)| value.clone());
+        if let Some(value) = value {
+            self.put(to, value);
+        }
     }
 
     /// The message as it stands now.

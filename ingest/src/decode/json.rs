@@ -110,7 +110,9 @@ pub(super) fn object(text: &str, draft: &mut Draft<'_>) {
 
 /// Lets the decoders look at the object's message, such as an sshd line that journald forwarded.
 fn said(draft: &mut Draft<'_>) {
-    let Some(program) = draft.text(fields::PROCESS_NAME).map(Box::<str>::from) else { return };
+    // Filebeat names no program but the file that it reads, which says as much.
+    let file = || draft.named_text("log.file.path").map(String::into_boxed_str);
+    let Some(program) = draft.text(fields::PROCESS_NAME).map(Box::<str>::from).or_else(file) else { return };
     match draft.take_message_text() {
         Some(text) => {
             said_as(&program, &text, draft);

@@ -8,6 +8,7 @@ mod apache;
 mod auditd;
 mod cef;
 mod cisco;
+mod columns;
 mod csv;
 mod database;
 mod dovecot;
@@ -19,6 +20,7 @@ mod http_access;
 mod json;
 mod keycloak;
 mod kv;
+pub mod memory;
 mod mikrotik;
 mod modsecurity;
 mod named;
@@ -46,8 +48,9 @@ mod hostile;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use draft::Draft;
 pub use draft::FIELDS_MAX;
+use draft::{Draft, Origin};
+use memory::{Sender, SharedMemory};
 
 use crate::event::{Defect, Event};
 use crate::fields;
@@ -63,12 +66,14 @@ pub struct Options {
     pub zone: chrono_tz::Tz,
     /// The rules for single sites and sources.
     pub readings: SharedReadings,
+    /// The columns that sources have declared.
+    pub memory: SharedMemory,
 }
 
 impl Options {
     /// Without rules.
     pub fn in_zone(zone: chrono_tz::Tz) -> Self {
-        Self { zone, readings: SharedReadings::default() }
+        Self { zone, readings: SharedReadings::default(), memory: SharedMemory::default() }
     }
 }
 
@@ -109,6 +114,8 @@ const DECODERS: &[Decoder] = &[
     Decoder { name: "fortigate", first_look: fortigate::first_look, decode: fortigate::decode },
     Decoder { name: "snare", first_look: windows::snare_first_look, decode: windows::snare },
     Decoder { name: "windows_xml", first_look: windows::xml_first_look, decode: windows::xml },
+    Decoder { name: "nxlog", first_look: windows::nxlog_first_look, decode: windows::nxlog },
+    Decoder { name: "columns", first_look: columns::first_look, decode: columns::decode },
     Decoder { name: "auditd", first_look: auditd::first_look, decode: auditd::decode },
     Decoder { name: "cef", first_look: cef::first_look, decode: cef::decode },
     Decoder { name: "postfix", first_look: postfix::first_look, decode: postfix::decode },
@@ -209,6 +216,8 @@ pub fn decode(frame: &Frame, options: &Options) -> Option<Event> {
     }
     let mut draft = Draft::new(event.line());
     draft.is_gelf = received.transport == Transport::Gelf;
+    let sender = Sender { site: received.site, peer: received.peer, transport: received.transport };
+    draft.origin = Some(Origin { memory: &options.memory, sender, seq: frame.seq });
     match received.kind {
         FrameKind::Json => json_frame(&mut draft),
         _ => line_frame(&mut draft),
@@ -286,6 +295,9 @@ fn line_frame(draft: &mut Draft<'_>) {
         text
     });
     payload(header.app, text, draft);
+    if header.structured.contains("NXLOG@14506") && !draft.has(fields::EVENT_CODE) {
+        windows::nxlog_structured(draft);
+    }
     if !draft.has(fields::HOST_NAME) && !draft.defects.contains(Defect::NoHeader) {
         draft.defects.add(Defect::NoHost);
     }
@@ -306,6 +318,7 @@ fn forwarded<'a>(outer: &Header<'a>) -> Option<Header<'a>> {
 
 fn put_header(header: &Header<'_>, draft: &mut Draft<'_>) {
     draft.stamp = header.stamp;
+    draft.has_header = !header.host.is_empty();
     draft.add_defects(header.defects);
     draft.set_message(without_repeated_tag(header));
     if let Some(priority) = header.priority {

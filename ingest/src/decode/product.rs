@@ -1,9 +1,10 @@
 //! Whose JSON it is, by the names it has, and what those are called in ECS: Suricata's EVE, Zeek, Caddy, Traefik, laurel,
 //! Windows events of NXLog and Winlogbeat, Nextcloud. The object's own names stay beside them.
 
+use super::columns::zeek;
 use super::draft::Draft;
 use super::http_access::put_target;
-use super::windows;
+use super::windows::{self, Dialect};
 use crate::fields::{self, FieldId};
 
 struct Product {
@@ -47,27 +48,11 @@ const PRODUCTS: &[Product] = &[
         ],
         event: suricata,
     },
-    Product {
-        module: "zeek",
-        names: &["id.orig_h", "id.resp_h"],
-        fields: &[
-            ("id.orig_h", fields::SOURCE_IP),
-            ("id.orig_p", fields::SOURCE_PORT),
-            ("id.resp_h", fields::DESTINATION_IP),
-            ("id.resp_p", fields::DESTINATION_PORT),
-            ("proto", fields::NETWORK_TRANSPORT),
-            ("service", fields::NETWORK_PROTOCOL),
-            ("orig_bytes", fields::SOURCE_BYTES),
-            ("resp_bytes", fields::DESTINATION_BYTES),
-            ("query", fields::DNS_QUESTION_NAME),
-            ("qtype_name", fields::DNS_QUESTION_TYPE),
-            ("server_name", fields::DESTINATION_DOMAIN),
-            ("method", fields::HTTP_METHOD),
-            ("status_code", fields::HTTP_STATUS),
-            ("user_agent", fields::USER_AGENT),
-        ],
-        event: network,
-    },
+    Product { module: "zeek", names: &["id.orig_h", "id.resp_h"], fields: &[], event: zeek::object },
+    Product { module: "zeek", names: &["fuid", "seen_bytes"], fields: &[], event: zeek::object },
+    Product { module: "zeek", names: &["certificate.subject", "certificate.issuer"], fields: &[], event: zeek::object },
+    Product { module: "zeek", names: &["client_addr", "msg_types"], fields: &[], event: zeek::object },
+    Product { module: "zeek", names: &["uids", "msg_types"], fields: &[], event: zeek::object },
     Product {
         module: "caddy",
         names: &["request.client_ip", "request.method", "status"],
@@ -130,13 +115,20 @@ const PRODUCTS: &[Product] = &[
         module: "windows",
         names: &["winlog.event_id", "winlog.channel"],
         fields: &[],
-        event: |draft| windows::shipped(draft, "winlog."),
+        event: |draft| windows::shipped(draft, Dialect::Winlogbeat),
+    },
+    Product { module: "windows", names: &["EventID", "Channel"], fields: &[], event: |draft| windows::shipped(draft, Dialect::Nxlog) },
+    Product {
+        module: "windows",
+        names: &["event_id", "log_name"],
+        fields: &[],
+        event: |draft| windows::shipped(draft, Dialect::OldWinlogbeat),
     },
     Product {
         module: "windows",
-        names: &["EventID", "Channel"],
-        fields: &[("Hostname", fields::HOST_NAME)],
-        event: |draft| windows::shipped(draft, ""),
+        names: &["Event.System.Channel", "Event.System.Computer"],
+        fields: &[],
+        event: |draft| windows::shipped(draft, Dialect::Evtx),
     },
     Product {
         module: "nextcloud",

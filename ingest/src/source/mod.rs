@@ -1,8 +1,9 @@
 //! Sources: which device or service sends, since when, how much, how often, in which format, with which clock, and when
 //! it was last heard. The inventory makes itself from the journal (`consumer`), in one transaction with its cursor, so
 //! that its counts are exact over any crash. `gap` knows what is usual, `reading` by which zone and year a source's
-//! stamps are read. It also keeps how far each file's import has come, for the same reason.
+//! stamps are read, `columns` what a source declared its columns to be. It also keeps how far each file's import has come, for the same reason.
 
+mod columns;
 mod consumer;
 mod gap;
 mod import;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+pub use columns::{declaration_add, declaration_list};
 pub use consumer::SourceConsumer;
 pub use gap::{Gaps, HOURS, hour_of_week};
 pub use import::{ImportMark, import_list};
@@ -91,6 +93,18 @@ pub const MIGRATIONS: Migrations = Migrations {
             year BIGINT,
             since BIGINT NOT NULL,
             actor TEXT NOT NULL
+        );
+    ",
+        "
+        CREATE TABLE source_columns (
+            site TEXT NOT NULL,
+            peer TEXT NOT NULL,
+            transport BIGINT NOT NULL,
+            host TEXT NOT NULL,
+            tag TEXT NOT NULL,
+            since BIGINT NOT NULL,
+            columns TEXT NOT NULL,
+            PRIMARY KEY (site, peer, transport, host, tag, since)
         );
     ",
     ],

@@ -302,13 +302,14 @@ pub(super) const PRODUCTS: &[(&str, &str)] = &[
 pub(super) const ON_PURPOSE: &[(&str, &str, &str)] = &[
     ("haproxy", "Parsed.frontend_name", "die Tilde heißt „über TLS“ und gehört nicht zum Namen"),
     ("iis", "Meta.target_fqdn", "W3SVC1 ist die Nummer der Website, kein Domänenname"),
+    ("iis", "Meta.http_path", "die Anforderung samt Anfrageteil; der Pfad allein steht in url.path"),
+    ("iis", "Meta.http_user_agent", "der IIS schreibt Leerzeichen als +; hier steht, was der Browser sagte"),
     ("mikrotik", "Parsed.if_out", "„(unknown 0)“ schreibt RouterOS, wo es keinen Ausgang gibt"),
 ];
 
 /// Cases of our products that are not read well enough yet, and why; one that has got well enough must leave.
 pub(super) const NOT_YET: &[(&str, &str)] = &[
     ("caddy-coraza", "Corazas Meldung steht in Caddys JSON und wird noch nicht zerlegt"),
-    ("iis-xml-logs", "die Angaben des IIS stehen bisher nur unter winlog.event_data"),
     ("keycloak-logs", "die Stufe vor der Klammer wird noch nicht gelesen"),
     ("nginx_http-catch-npm", "die Form mit Uhrzeit, Domäne und Dauer am Anfang wird noch nicht gelesen"),
     ("tcpudp-flood-traefik", "Traefiks Meldung über Verbindungen wird noch nicht zerlegt"),

@@ -4,6 +4,7 @@
 mod headers;
 mod products;
 pub(super) mod samples;
+mod windows;
 
 use expect_test::{Expect, expect};
 

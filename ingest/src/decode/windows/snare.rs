@@ -1,19 +1,27 @@
 //! Snare's `MSWinEventLog`: one line an event, its columns separated by tabs (Snare's agent manual): criticality, log,
-//! counter, time, event id, source, user, SID type, result, computer, category, data, text, checksum.
+//! counter, time, event id, source, user, SID type, result, computer, category, data, text, checksum. NXLog's
+//! `to_syslog_snare` writes the same.
 
-use super::{System, put_data, put_system, text};
+use memchr::memmem;
+
+use super::{System, audit_outcome, finish, put_data, put_system, text};
 use crate::decode::Look;
 use crate::decode::draft::Draft;
 use crate::decode::part::some;
 use crate::fields;
 use crate::syslog::{self, Stamp};
 
+const MARK: &str = "MSWinEventLog";
+/// The mark stands at the beginning, or behind what a relay put before it.
+const MARK_BYTES_MAX: usize = 160;
+
 pub(in crate::decode) fn first_look(look: &Look<'_>) -> bool {
-    look.text.contains("MSWinEventLog") || look.tag.starts_with("MSWinEventLog")
+    let text = look.text.as_bytes();
+    look.tag.starts_with(MARK) || memmem::find(text.get(..MARK_BYTES_MAX).unwrap_or(text), MARK.as_bytes()).is_some()
 }
 
 pub(in crate::decode) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
-    let Some((_, columns)) = look.text.split_once("MSWinEventLog") else { return false };
+    let Some((_, columns)) = look.text.split_once(MARK) else { return false };
     // Behind syslog daemons that mask control characters a tab is `#011`.
     let masked;
     let columns = if columns.contains('\t') {
@@ -34,15 +42,21 @@ pub(in crate::decode) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool 
     if draft.stamp == Stamp::Absent {
         draft.stamp = syslog::weekday_stamp(time).unwrap_or_default();
     }
-    match result {
-        "Success Audit" if !draft.has(fields::EVENT_OUTCOME) => draft.name(fields::EVENT_OUTCOME, "success"),
-        "Failure Audit" if !draft.has(fields::EVENT_OUTCOME) => draft.name(fields::EVENT_OUTCOME, "failure"),
-        _ => {}
+    if audit_outcome(result).is_some() {
+        draft.vendor("winlog", "keywords", result);
     }
     draft.vendor("winlog", "task", category);
-    text::each(rendered, |name, value| put_data(name, value, draft));
-    if !matches!(some(user), "" | "N/A") && !draft.has(fields::USER_NAME) {
-        draft.str(fields::USER_NAME, user);
+    text::each(rendered, id, |name, value| put_data(name, value, draft));
+    finish(draft);
+    // `KREIS\anna`, or the SID of whom the event is logged for.
+    if !matches!(some(user), "" | "N/A" | "Unknown User") && !draft.has(fields::USER_NAME) {
+        let (domain, name) = user.split_once('\\').unwrap_or(("", user));
+        if name.starts_with("S-1-") {
+            draft.str(fields::USER_ID, name);
+        } else {
+            draft.str(fields::USER_NAME, name);
+            draft.str(fields::USER_DOMAIN, domain);
+        }
     }
     true
 }

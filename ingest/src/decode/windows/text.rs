@@ -1,8 +1,234 @@
-//! An event's rendered English text, taken apart into its data: `Subject:   Account Name:  anna   …`. Agents that send
-//! the text only (Snare, Windows' own forwarder as text) leave no names; these are what EventData calls them.
+//! An event's rendered text, English or German, taken apart into its data: `Subject:   Account Name:  anna   …`. Carriers
+//! that send the text only (Snare, NXLog's syslog) leave no names; these are what EventData calls them. The carriers
+//! turn tabs and line ends into blanks each in its own way, so what separates is told by how much of it there is.
+
+/// `Konto, für das die Anmeldung fehlgeschlagen ist` is the longest; prose is longer.
+const LABEL_BYTES_MAX: usize = 64;
+
+/// Gives each named value; prose has no labels and is passed over.
+pub(super) fn each(text: &str, id: &str, mut take: impl FnMut(&str, &str)) {
+    let mut reader = Reader { section: "", id };
+    if !text.contains("  ") && !text.contains(['\t', '\r', '\n']) {
+        return reader.collapsed(text, &mut take);
+    }
+    let mut label = "";
+    for (gap, chunk) in chunks(text) {
+        // A value stands a tab or three behind its label; a line's end between them says that there is none.
+        if gap == Gap::Line {
+            label = "";
+        }
+        if let Some(name) = chunk.strip_suffix(':').filter(|name| name.len() <= LABEL_BYTES_MAX) {
+            // `Unterstatus::` is Microsoft's own slip.
+            let name = english(name.trim_end_matches(':'));
+            label = if reader.enter(name) { "" } else { name };
+            continue;
+        }
+        // `Label: value` with a single blank, as some labels are too long for a second tab.
+        let (name, value) = match chunk.split_once(": ") {
+            Some((name, value)) if label.is_empty() && name.len() <= LABEL_BYTES_MAX => (english(name.trim_end_matches(':')), value.trim()),
+            _ => (label, chunk),
+        };
+        reader.give(name, value, &mut take);
+        label = "";
+    }
+}
+
+struct Reader<'t> {
+    /// The part that the following lines belong to, by its English name.
+    section: &'static str,
+    id: &'t str,
+}
+
+impl Reader<'_> {
+    fn enter(&mut self, name: &str) -> bool {
+        let found = SECTIONS.iter().find(|known| **known == name);
+        if let Some(section) = found {
+            self.section = section;
+        }
+        found.is_some()
+    }
+
+    fn give(&self, label: &str, value: &str, take: &mut impl FnMut(&str, &str)) {
+        if value.is_empty() {
+            return;
+        }
+        match data_name(self.section, label, self.id) {
+            Some(data) => take(data, value),
+            // Sysmon's text has the data's own names: `Image: C:\…`.
+            None if is_data_name(label) && self.section.is_empty() => take(label, value),
+            None => {}
+        }
+    }
+
+    /// A text whose blanks a carrier has made one each: a value ends where the next known label begins.
+    fn collapsed(&mut self, text: &str, take: &mut impl FnMut(&str, &str)) {
+        let mut pending: Option<(&'static str, usize)> = None;
+        for (at, _) in text.match_indices(": ").chain(text.ends_with(':').then(|| (text.len() - 1, ":"))) {
+            let Some((start, name)) = text.get(..at).and_then(known_at_end) else { continue };
+            if let Some((label, from)) = pending.take() {
+                self.give(label, text.get(from..start).unwrap_or_default().trim(), take);
+            }
+            if !self.enter(name) {
+                pending = Some((name, (at + 2).min(text.len())));
+            }
+        }
+        if let Some((label, from)) = pending {
+            let rest = text.get(from..).unwrap_or_default();
+            self.give(label, rest.split(". ").next().unwrap_or(rest).trim(), take);
+        }
+    }
+}
+
+/// The longest known label that ends a text, where it begins, by its English name.
+fn known_at_end(text: &str) -> Option<(usize, &'static str)> {
+    let text = text.trim_end_matches(':');
+    let english = SECTIONS.iter().chain(LABELS).map(|name| (*name, *name));
+    let all = english.chain(GERMAN.iter().copied());
+    let ends = all.filter(|(name, _)| text.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with(' ')));
+    ends.max_by_key(|(name, _)| name.len()).map(|(name, english)| (text.len() - name.len(), english))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gap {
+    Tab,
+    Line,
+}
+
+/// The pieces between runs of blanks, and what lies before each.
+fn chunks(text: &str) -> impl Iterator<Item = (Gap, &str)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (chunk, gap, behind) = loop {
+            if rest.is_empty() {
+                return None;
+            }
+            let trimmed = rest.trim_start_matches([' ', '\t', '\r', '\n']);
+            let gap = rest.get(..rest.len() - trimmed.len()).unwrap_or_default();
+            let end = chunk_end(trimmed);
+            let (chunk, behind) = trimmed.split_at_checked(end)?;
+            rest = behind;
+            if !chunk.is_empty() {
+                break (chunk, gap, behind);
+            }
+        };
+        rest = behind;
+        let mixed = gap.contains(' ') && gap.contains('\t');
+        let line = gap.contains(['\r', '\n']) || mixed || gap.len() >= 4 && !gap.contains('\t');
+        Some((if line { Gap::Line } else { Gap::Tab }, chunk))
+    })
+}
+
+fn chunk_end(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'\t' | b'\r' | b'\n' => return at,
+            b' ' if matches!(bytes.get(at + 1), Some(b' ' | b'\t' | b'\r' | b'\n')) => return at,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+fn is_data_name(label: &str) -> bool {
+    (2..=40).contains(&label.len())
+        && label.starts_with(|char: char| char.is_ascii_uppercase())
+        && label.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && SYSMON.contains(&label)
+}
+
+/// The data of Sysmon's events, which its text calls the same (Sysmon's manual, schema 4.90).
+const SYSMON: &[&str] = &[
+    "RuleName",
+    "UtcTime",
+    "ProcessGuid",
+    "ProcessId",
+    "Image",
+    "FileVersion",
+    "Description",
+    "Product",
+    "Company",
+    "OriginalFileName",
+    "CommandLine",
+    "CurrentDirectory",
+    "User",
+    "LogonGuid",
+    "LogonId",
+    "TerminalSessionId",
+    "IntegrityLevel",
+    "Hashes",
+    "ParentProcessGuid",
+    "ParentProcessId",
+    "ParentImage",
+    "ParentCommandLine",
+    "ParentUser",
+    "TargetFilename",
+    "CreationUtcTime",
+    "PreviousCreationUtcTime",
+    "Protocol",
+    "Initiated",
+    "SourceIsIpv6",
+    "SourceIp",
+    "SourceHostname",
+    "SourcePort",
+    "SourcePortName",
+    "DestinationIsIpv6",
+    "DestinationIp",
+    "DestinationHostname",
+    "DestinationPort",
+    "DestinationPortName",
+    "ImageLoaded",
+    "Signed",
+    "Signature",
+    "SignatureStatus",
+    "SourceProcessGuid",
+    "SourceProcessGUID",
+    "SourceProcessId",
+    "SourceImage",
+    "TargetProcessGuid",
+    "TargetProcessGUID",
+    "TargetProcessId",
+    "TargetImage",
+    "NewThreadId",
+    "StartAddress",
+    "StartModule",
+    "StartFunction",
+    "Device",
+    "SourceThreadId",
+    "GrantedAccess",
+    "CallTrace",
+    "EventType",
+    "TargetObject",
+    "Details",
+    "NewName",
+    "PipeName",
+    "QueryName",
+    "QueryStatus",
+    "QueryResults",
+    "Hash",
+    "Contents",
+    "IsExecutable",
+    "Archived",
+    "Session",
+    "ClientInfo",
+    "Type",
+    "Operation",
+    "EventNamespace",
+    "Name",
+    "Query",
+    "Destination",
+    "Consumer",
+    "Filter",
+    "State",
+    "Version",
+    "SchemaVersion",
+    "Configuration",
+    "ConfigurationFileHash",
+];
 
 /// Parts of a text that say whose the following lines are.
-const SECTIONS: [&str; 22] = [
+const SECTIONS: &[&str] = &[
     "Subject",
     "Creator Subject",
     "Target Subject",
@@ -14,9 +240,13 @@ const SECTIONS: [&str; 22] = [
     "Service Information",
     "Target Account",
     "New Account",
+    "New Computer Account",
+    "Computer Account That Was Changed",
+    "Target Computer",
     "Member",
     "Group",
     "New Group",
+    "Deleted Group",
     "Process Information",
     "Network Information",
     "Failure Information",
@@ -24,99 +254,440 @@ const SECTIONS: [&str; 22] = [
     "Target Server",
     "Detailed Authentication Information",
     "Attributes",
+    "Changed Attributes",
     "Additional Information",
+    "Object",
+    "Access Request Information",
+    "Share Information",
+    "Application Information",
+    "Filter Information",
+    "Task Information",
+    "Audit Policy Change",
+    "User",
+    "Process",
+    "Service",
+    "Service Request Information",
+    "Domain",
+    "Change Type",
+    "Account Modified",
+    "Access Granted",
 ];
 
-/// Gives each named value; the text ends where prose begins.
-pub(super) fn each(text: &str, mut take: impl FnMut(&'static str, &str)) {
-    let mut section = "";
-    let mut label = "";
-    for chunk in text.split("  ").map(str::trim).filter(|chunk| !chunk.is_empty()) {
-        if let Some(name) = chunk.strip_suffix(':') {
-            if SECTIONS.contains(&name) {
-                (section, label) = (name, "");
-            } else {
-                label = name;
-            }
-            continue;
-        }
-        // `Label: value` with a single blank, as some labels are too long for a tab.
-        let (name, value) = match chunk.split_once(": ") {
-            Some((name, value)) if label.is_empty() && name.len() <= LABEL_BYTES_MAX => (name, value.trim()),
-            _ => (label, chunk),
-        };
-        if let Some(data) = data_name(section, name) {
-            take(data, value);
-        }
-        label = "";
-    }
-}
+/// Labels whose values have a name.
+const LABELS: &[&str] = &[
+    "Account Name",
+    "Account Domain",
+    "Security ID",
+    "Logon ID",
+    "Logon GUID",
+    "Group Name",
+    "Group Domain",
+    "User ID",
+    "Supplied Realm Name",
+    "Logon Account",
+    "Source Workstation",
+    "Logon Type",
+    "Workstation Name",
+    "Source Network Address",
+    "Network Address",
+    "Client Address",
+    "Source Address",
+    "Source Port",
+    "Port",
+    "Client Port",
+    "Destination Address",
+    "Destination Port",
+    "Failure Reason",
+    "Status",
+    "Error Code",
+    "Result Code",
+    "Failure Code",
+    "Sub Status",
+    "Authentication Package",
+    "Logon Process",
+    "Package Name (NTLM only)",
+    "Key Length",
+    "Transited Services",
+    "New Process Name",
+    "New Process ID",
+    "Creator Process Name",
+    "Creator Process ID",
+    "Process Command Line",
+    "Token Elevation Type",
+    "Mandatory Label",
+    "Caller Process Name",
+    "Caller Process ID",
+    "Process Name",
+    "Process ID",
+    "Application Name",
+    "Direction",
+    "Protocol",
+    "Service Name",
+    "Service ID",
+    "Service File Name",
+    "Service Type",
+    "Service Start Type",
+    "Service Account",
+    "Task Name",
+    "Task Content",
+    "Share Name",
+    "Share Path",
+    "Relative Target Name",
+    "Object Server",
+    "Object Type",
+    "Object Name",
+    "Object Value Name",
+    "Handle ID",
+    "Accesses",
+    "Access Mask",
+    "Target Server Name",
+    "Privileges",
+    "Caller Computer Name",
+    "SAM Account Name",
+    "Old Account Name",
+    "New Account Name",
+    "Category",
+    "Subcategory",
+    "Changes",
+    "Ticket Options",
+    "Ticket Encryption Type",
+    "Pre-Authentication Type",
+    "Layer Name",
+    "Restricted Admin Mode",
+    "Virtual Account",
+    "Elevated Token",
+    "Impersonation Level",
+    "User Principal Name",
+    "Old Value",
+    "New Value",
+    "Operation Type",
+];
 
-/// `Package Name (NTLM only)` and its like; prose is longer.
-const LABEL_BYTES_MAX: usize = 40;
-
-fn data_name(section: &str, label: &str) -> Option<&'static str> {
-    let subject = matches!(section, "Subject" | "Creator Subject");
+fn data_name(section: &str, label: &str, id: &str) -> Option<&'static str> {
+    // Of a logoff the text calls subject what the data call target.
+    let subject = matches!(section, "Subject" | "Creator Subject") && !matches!(id, "4634" | "4647");
+    let member = section == "Member";
+    let account = matches!(id, "4768" | "4769" | "4770" | "4771" | "4776");
     Some(match label {
         "Account Name" if subject => "SubjectUserName",
         "Account Domain" if subject => "SubjectDomainName",
         "Security ID" if subject => "SubjectUserSid",
         "Logon ID" if subject => "SubjectLogonId",
-        "Account Name" if section == "Member" => "MemberName",
-        "Security ID" if section == "Member" => "MemberSid",
-        "Group Name" => "TargetUserName",
-        "Account Name" => "TargetUserName",
-        "Account Domain" => "TargetDomainName",
-        "Security ID" => "TargetSid",
+        "Account Name" if member => "MemberName",
+        "Security ID" if member => "MemberSid",
+        // What a service is called in the System log.
+        "Service File Name" if id == "7045" => "ImagePath",
+        "Service Account" if id == "7045" => "AccountName",
+        "Service Start Type" if id == "7045" => "StartType",
+        "Account Name" | "Group Name" | "Logon Account" => "TargetUserName",
+        "Account Domain" | "Group Domain" | "Supplied Realm Name" => "TargetDomainName",
+        "Caller Computer Name" if id == "4740" => "TargetDomainName",
+        "Security ID" if matches!(id, "4624" | "4625" | "4634" | "4647" | "4688") => "TargetUserSid",
+        "Security ID" | "User ID" => "TargetSid",
         "Logon ID" => "TargetLogonId",
-        "Logon Account" => "TargetUserName",
+        "Logon GUID" => "LogonGuid",
         "Source Workstation" => "Workstation",
         "Logon Type" => "LogonType",
         "Workstation Name" => "WorkstationName",
-        "Source Network Address" | "Network Address" | "Client Address" | "Source Address" => "IpAddress",
+        "Source Address" if matches!(id, "5140" | "5145") => "IpAddress",
+        "Source Port" if matches!(id, "5140" | "5145") => "IpPort",
+        "Source Address" => "SourceAddress",
+        "Source Port" if section == "Network Information" && matches!(id, "5152" | "5154" | "5155" | "5156" | "5157" | "5158" | "5159") => {
+            "SourcePort"
+        }
+        "Source Network Address" | "Network Address" | "Client Address" => "IpAddress",
         "Source Port" | "Port" | "Client Port" => "IpPort",
         "Destination Address" => "DestAddress",
         "Destination Port" => "DestPort",
         "Failure Reason" => "FailureReason",
-        "Status" | "Error Code" => "Status",
+        "Status" | "Error Code" | "Result Code" | "Failure Code" => "Status",
         "Sub Status" => "SubStatus",
+        "Authentication Package" if id == "4776" => "PackageName",
         "Authentication Package" => "AuthenticationPackageName",
         "Logon Process" => "LogonProcessName",
+        "Package Name (NTLM only)" => "LmPackageName",
+        "Key Length" => "KeyLength",
+        "Transited Services" if !account => "TransmittedServices",
         "New Process Name" => "NewProcessName",
         "New Process ID" => "NewProcessId",
         "Creator Process Name" => "ParentProcessName",
+        "Creator Process ID" => "ProcessId",
         "Process Command Line" => "CommandLine",
-        "Process Name" => "ProcessName",
-        "Process ID" => "ProcessId",
+        "Token Elevation Type" => "TokenElevationType",
+        "Mandatory Label" => "MandatoryLabel",
+        "Caller Process Name" | "Process Name" => "ProcessName",
+        "Caller Process ID" | "Process ID" => "ProcessId",
+        "Application Name" => "Application",
+        "Direction" => "Direction",
+        "Protocol" => "Protocol",
         "Service Name" => "ServiceName",
+        "Service ID" => "ServiceSid",
         "Service File Name" => "ServiceFileName",
+        "Service Type" => "ServiceType",
+        "Service Start Type" => "ServiceStartType",
+        "Service Account" => "ServiceAccount",
         "Task Name" => "TaskName",
+        "Task Content" => "TaskContent",
         "Share Name" => "ShareName",
+        "Share Path" => "ShareLocalPath",
+        "Relative Target Name" => "RelativeTargetName",
+        "Object Server" => "ObjectServer",
+        "Object Type" => "ObjectType",
+        "Object Name" => "ObjectName",
+        "Object Value Name" => "ObjectValueName",
+        "Handle ID" => "HandleId",
+        "Accesses" => "AccessList",
+        "Access Mask" => "AccessMask",
+        "Target Server Name" => "TargetServerName",
+        "Privileges" => "PrivilegeList",
+        "Caller Computer Name" => "CallerComputerName",
+        "SAM Account Name" => "SamAccountName",
+        "Old Account Name" => "OldTargetUserName",
+        "New Account Name" => "NewTargetUserName",
+        "Subcategory" => "SubcategoryGuid",
+        "Changes" => "AuditPolicyChanges",
+        "Ticket Options" => "TicketOptions",
+        "Ticket Encryption Type" => "TicketEncryptionType",
+        "Pre-Authentication Type" => "PreAuthType",
+        "Layer Name" => "LayerName",
+        "Elevated Token" => "ElevatedToken",
+        "Impersonation Level" => "ImpersonationLevel",
+        "User Principal Name" => "UserPrincipalName",
+        "Old Value" => "OldValue",
+        "New Value" => "NewValue",
+        "Operation Type" => "OperationType",
         _ => return None,
     })
 }
+
+/// The English name of a German label or part; any other as it is.
+fn english(name: &str) -> &str {
+    GERMAN.iter().find(|(german, _)| *german == name).map_or(name, |(_, english)| english)
+}
+
+/// What German Windows calls them.
+const GERMAN: &[(&str, &str)] = &[
+    // Parts.
+    ("Antragsteller", "Subject"),
+    ("Erstellerantragsteller", "Creator Subject"),
+    ("Zielantragsteller", "Target Subject"),
+    ("Neue Anmeldung", "New Logon"),
+    ("Konto, für das die Anmeldung fehlgeschlagen ist", "Account For Which Logon Failed"),
+    ("Konto, dessen Anmeldeinformationen verwendet wurden", "Account Whose Credentials Were Used"),
+    ("Gesperrtes Konto", "Account That Was Locked Out"),
+    ("Kontoinformationen", "Account Information"),
+    ("Dienstinformationen", "Service Information"),
+    ("Zielkonto", "Target Account"),
+    ("Neues Konto", "New Account"),
+    ("Mitglied", "Member"),
+    ("Gruppe", "Group"),
+    ("Neue Gruppe", "New Group"),
+    ("Prozessinformationen", "Process Information"),
+    ("Netzwerkinformationen", "Network Information"),
+    ("Fehlerinformationen", "Failure Information"),
+    ("Anmeldeinformationen", "Logon Information"),
+    ("Zielserver", "Target Server"),
+    ("Detaillierte Authentifizierungsinformationen", "Detailed Authentication Information"),
+    ("Attribute", "Attributes"),
+    ("Geänderte Attribute", "Changed Attributes"),
+    ("Zusätzliche Informationen", "Additional Information"),
+    ("Weitere Informationen", "Additional Information"),
+    ("Objekt", "Object"),
+    ("Zugriffsanforderungsinformationen", "Access Request Information"),
+    ("Freigabeinformationen", "Share Information"),
+    ("Anwendungsinformationen", "Application Information"),
+    ("Filterinformationen", "Filter Information"),
+    ("Aufgabeninformationen", "Task Information"),
+    ("Benutzer", "User"),
+    // Labels.
+    ("Kontoname", "Account Name"),
+    ("Kontodomäne", "Account Domain"),
+    ("Sicherheits-ID", "Security ID"),
+    ("Anmelde-ID", "Logon ID"),
+    ("Anmelde-GUID", "Logon GUID"),
+    ("Anmeldetyp", "Logon Type"),
+    ("Gruppenname", "Group Name"),
+    ("Gruppendomäne", "Group Domain"),
+    ("Benutzer-ID", "User ID"),
+    ("Angegebener Bereichsname", "Supplied Realm Name"),
+    ("Bereitgestellter Bereichsname", "Supplied Realm Name"),
+    ("Anmeldekonto", "Logon Account"),
+    ("Quellarbeitsstation", "Source Workstation"),
+    ("Arbeitsstationsname", "Workstation Name"),
+    ("Quellnetzwerkadresse", "Source Network Address"),
+    ("Netzwerkadresse", "Network Address"),
+    ("Clientadresse", "Client Address"),
+    ("Quelladresse", "Source Address"),
+    ("Quellport", "Source Port"),
+    ("Clientport", "Client Port"),
+    ("Zieladresse", "Destination Address"),
+    ("Zielport", "Destination Port"),
+    ("Fehlerursache", "Failure Reason"),
+    ("Fehlercode", "Error Code"),
+    ("Ergebniscode", "Result Code"),
+    ("Unterstatus", "Sub Status"),
+    ("Authentifizierungspaket", "Authentication Package"),
+    ("Anmeldeprozess", "Logon Process"),
+    ("Paketname (nur NTLM)", "Package Name (NTLM only)"),
+    ("Schlüssellänge", "Key Length"),
+    ("Durchlaufene Dienste", "Transited Services"),
+    ("Übertragene Dienste", "Transited Services"),
+    ("Neuer Prozessname", "New Process Name"),
+    ("ID des neuen Prozesses", "New Process ID"),
+    ("Neue Prozess-ID", "New Process ID"),
+    ("Erstellerprozessname", "Creator Process Name"),
+    ("Erstellerprozess-ID", "Creator Process ID"),
+    ("Prozessbefehlszeile", "Process Command Line"),
+    ("Tokenerhöhungstyp", "Token Elevation Type"),
+    ("Verbindliche Beschriftung", "Mandatory Label"),
+    ("Aufrufprozessname", "Caller Process Name"),
+    ("Aufrufprozess-ID", "Caller Process ID"),
+    ("Prozessname", "Process Name"),
+    ("Prozess-ID", "Process ID"),
+    ("Anwendungsname", "Application Name"),
+    ("Richtung", "Direction"),
+    ("Protokoll", "Protocol"),
+    ("Dienstname", "Service Name"),
+    ("Dienst-ID", "Service ID"),
+    ("Dienstdateiname", "Service File Name"),
+    ("Diensttyp", "Service Type"),
+    ("Dienststarttyp", "Service Start Type"),
+    ("Dienstkonto", "Service Account"),
+    ("Aufgabenname", "Task Name"),
+    ("Aufgabeninhalt", "Task Content"),
+    ("Freigabename", "Share Name"),
+    ("Freigabepfad", "Share Path"),
+    ("Relativer Zielname", "Relative Target Name"),
+    ("Objektserver", "Object Server"),
+    ("Objekttyp", "Object Type"),
+    ("Objektname", "Object Name"),
+    ("Handle-ID", "Handle ID"),
+    ("Zugriffe", "Accesses"),
+    ("Zugriffsmaske", "Access Mask"),
+    ("Zielservername", "Target Server Name"),
+    ("Berechtigungen", "Privileges"),
+    ("Aufrufercomputername", "Caller Computer Name"),
+    ("SAM-Kontoname", "SAM Account Name"),
+    ("Alter Kontoname", "Old Account Name"),
+    ("Neuer Kontoname", "New Account Name"),
+    ("Unterkategorie", "Subcategory"),
+    ("Änderungen", "Changes"),
+    ("Ticketoptionen", "Ticket Options"),
+    ("Ticketverschlüsselungstyp", "Ticket Encryption Type"),
+    ("Typ vor der Authentifizierung", "Pre-Authentication Type"),
+    ("Erhöhtes Token", "Elevated Token"),
+    ("Identitätswechselebene", "Impersonation Level"),
+];
+
+/// The number of a security event, told from its first sentence (Microsoft's list of events to monitor, in both languages).
+pub(super) fn event_of(text: &str) -> Option<&'static str> {
+    let text = text.trim_start();
+    SENTENCES.iter().find(|(sentence, _)| text.starts_with(sentence)).map(|(_, id)| *id)
+}
+
+const SENTENCES: &[(&str, &str)] = &[
+    ("An account was successfully logged on.", "4624"),
+    ("An account failed to log on.", "4625"),
+    ("An account was logged off.", "4634"),
+    ("User initiated logoff", "4647"),
+    ("A logon was attempted using explicit credentials.", "4648"),
+    ("Special privileges assigned to new logon.", "4672"),
+    ("A new process has been created.", "4688"),
+    ("A process has exited.", "4689"),
+    ("A service was installed in the system.", "4697"),
+    ("A scheduled task was created.", "4698"),
+    ("System audit policy was changed.", "4719"),
+    ("A user account was created.", "4720"),
+    ("A user account was enabled.", "4722"),
+    ("An attempt was made to change an account's password.", "4723"),
+    ("An attempt was made to reset an account's password.", "4724"),
+    ("A user account was disabled.", "4725"),
+    ("A user account was deleted.", "4726"),
+    ("A member was added to a security-enabled global group.", "4728"),
+    ("A member was removed from a security-enabled global group.", "4729"),
+    ("A member was added to a security-enabled local group.", "4732"),
+    ("A member was removed from a security-enabled local group.", "4733"),
+    ("A member was added to a security-enabled universal group.", "4756"),
+    ("A user account was changed.", "4738"),
+    ("A user account was locked out.", "4740"),
+    ("A user account was unlocked.", "4767"),
+    ("A Kerberos authentication ticket (TGT) was requested.", "4768"),
+    ("A Kerberos service ticket was requested.", "4769"),
+    ("Kerberos pre-authentication failed.", "4771"),
+    ("The computer attempted to validate the credentials for an account.", "4776"),
+    ("The domain controller attempted to validate the credentials for an account.", "4776"),
+    ("The audit log was cleared.", "1102"),
+    ("Ein Konto wurde erfolgreich angemeldet.", "4624"),
+    ("Fehler beim Anmelden eines Kontos.", "4625"),
+    ("Ein Konto wurde abgemeldet.", "4634"),
+    ("Benutzerinitiierte Abmeldung", "4647"),
+    ("Anmeldeversuch mit expliziten Anmeldeinformationen.", "4648"),
+    ("Einer neuen Anmeldung wurden besondere Rechte zugewiesen.", "4672"),
+    ("Ein neuer Prozess wurde erstellt.", "4688"),
+    ("Ein Prozess wurde beendet.", "4689"),
+    ("Ein Benutzerkonto wurde erstellt.", "4720"),
+    ("Ein Benutzerkonto wurde aktiviert.", "4722"),
+    ("Es wurde versucht, das Kennwort eines Kontos zu ändern.", "4723"),
+    ("Ein Benutzerkonto wurde deaktiviert.", "4725"),
+    ("Ein Benutzerkonto wurde gelöscht.", "4726"),
+    ("Ein Benutzerkonto wurde geändert.", "4738"),
+    ("Ein Benutzerkonto wurde gesperrt.", "4740"),
+    ("Ein Kerberos-Authentifizierungsticket (TGT) wurde angefordert.", "4768"),
+    ("Ein Kerberos-Dienstticket wurde angefordert.", "4769"),
+    ("Fehler bei der Kerberos-Vorauthentifizierung.", "4771"),
+];
 
 #[cfg(test)]
 mod tests {
     use expect_test::{Expect, expect};
 
-    fn check(text: &str, expected: Expect) {
+    fn check(id: &str, text: &str, expected: Expect) {
         let mut out = Vec::new();
-        super::each(text, |name, value| out.push(format!("{name}={value}")));
+        super::each(text, id, |name, value| out.push(format!("{name}={value}")));
         expected.assert_eq(&out.join(" | "));
     }
 
     #[test]
     fn a_text_becomes_data() {
         check(
+            "4625",
             "An account failed to log on.    Subject:   Security ID:  S-1-0-0   Account Name:  -   Account Domain:     Logon ID:  0x0    \
              Logon Type:   3    Account For Which Logon Failed:   Security ID:  S-1-0-0   Account Name:  anna   Account Domain:  KREIS    \
              Network Information:   Workstation Name: PC-7   Source Network Address: 203.0.113.9   Source Port:  4711",
             expect![
-                "SubjectUserSid=S-1-0-0 | SubjectUserName=- | SubjectLogonId=0x0 | LogonType=3 | TargetSid=S-1-0-0 | TargetUserName=anna | TargetDomainName=KREIS | WorkstationName=PC-7 | IpAddress=203.0.113.9 | IpPort=4711"
+                "SubjectUserSid=S-1-0-0 | SubjectUserName=- | SubjectLogonId=0x0 | LogonType=3 | TargetUserSid=S-1-0-0 | TargetUserName=anna | TargetDomainName=KREIS | WorkstationName=PC-7 | IpAddress=203.0.113.9 | IpPort=4711"
             ],
         );
-        check("Windows is starting up.    This event is logged when LSASS.EXE starts.", expect![""]);
-        check("", expect![""]);
+        check("4608", "Windows is starting up.    This event is logged when LSASS.EXE starts.", expect![""]);
+        check("", "", expect![""]);
+        check(
+            "4688",
+            "A new process has been created.    Process Information:   New Process Name: Registry   Creator Process Name:    Process Command Line:     Token Elevation Type indicates the type of token.",
+            expect!["NewProcessName=Registry"],
+        );
+    }
+
+    #[test]
+    fn tabs_and_line_ends_and_none_of_them_say_the_same_in_german() {
+        let lines = "Fehler beim Anmelden eines Kontos.\r\n\r\nAntragsteller:\r\n\tSicherheits-ID:\t\tS-1-0-0\r\n\tKontoname:\t\t-\r\n\tKontodomäne:\t\t\r\n\tAnmelde-ID:\t\t0x0\r\n\r\nAnmeldetyp:\t\t\t3\r\n\r\nKonto, für das die Anmeldung fehlgeschlagen ist:\r\n\tSicherheits-ID:\t\tS-1-0-0\r\n\tKontoname:\t\tanna\r\n\tKontodomäne:\t\tKREIS\r\n\r\nFehlerinformationen:\r\n\tFehlerursache:\t\tUnbekannter Benutzername oder ungültiges Kennwort.\r\n\tStatus:\t\t\t0xC000006D\r\n\tUnterstatus::\t\t0xC000006A\r\n\r\nNetzwerkinformationen:\r\n\tArbeitsstationsname:\tPC-7\r\n\tQuellnetzwerkadresse:\t203.0.113.9\r\n\tQuellport:\t\t4711";
+        let blanks = lines.replace(['\t', '\r', '\n'], " ");
+        let collapsed = blanks.split_whitespace().collect::<Vec<_>>().join(" ");
+        for text in [lines, &blanks, &collapsed] {
+            check(
+                "4625",
+                text,
+                expect![
+                    "SubjectUserSid=S-1-0-0 | SubjectUserName=- | SubjectLogonId=0x0 | LogonType=3 | TargetUserSid=S-1-0-0 | TargetUserName=anna | TargetDomainName=KREIS | FailureReason=Unbekannter Benutzername oder ungültiges Kennwort. | Status=0xC000006D | SubStatus=0xC000006A | WorkstationName=PC-7 | IpAddress=203.0.113.9 | IpPort=4711"
+                ],
+            );
+        }
+    }
+
+    #[test]
+    fn every_german_label_has_an_english_one_that_is_known() {
+        for (german, english) in super::GERMAN {
+            let known = super::SECTIONS.contains(english) || super::LABELS.contains(english);
+            assert!(known, "{german}: {english}");
+        }
     }
 }
