@@ -9,7 +9,8 @@ use crate::fields;
 use crate::syslog::{self, Stamp};
 
 pub(in crate::decode) fn first_look(look: &Look<'_>) -> bool {
-    look.text.contains("MSWinEventLog") || look.tag.starts_with("MSWinEventLog")
+    // At the beginning only: within another program's line it is somebody's text.
+    look.text.trim_start().starts_with("MSWinEventLog") || look.tag.starts_with("MSWinEventLog")
 }
 
 pub(in crate::decode) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
