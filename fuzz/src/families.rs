@@ -1,5 +1,6 @@
 //! The decoders by family. The first byte chooses what stands before the fuzzer's bytes, so that they reach a decoder and
-//! are not all spent on being taken for a header; 0 is nothing, which is how the kept seeds (whole lines) begin.
+//! are not all spent on being taken for a header; 0 is nothing, which is how the kept seeds (whole lines) begin. How an
+//! event is shown is the business of `line`: here it would only cost inputs.
 
 use ingest::frame::{FrameKind, PAYLOAD_BYTES_MAX};
 

@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 
 use ingest::body::SITE_UNKNOWN;
 use ingest::decode::{FIELDS_MAX, Options, decode};
-use ingest::event::ValueRef;
+use ingest::event::{Event, ValueRef};
 use ingest::fields::NAME_BYTES_MAX;
 use ingest::flow::netflow::NetflowDecoder;
 use ingest::frame::{Frame, FrameKind, Marks, NewFrame, PAYLOAD_BYTES_MAX, Seq, Transport};
@@ -96,12 +96,14 @@ pub fn http(data: &[u8]) {
 /// A log line or a JSON object: always an event, whatever is wrong with it, and one that can be shown.
 pub fn line(data: &[u8]) {
     let data = data.get(..PAYLOAD_BYTES_MAX).unwrap_or(data);
-    becomes_an_event(FrameKind::Line, data);
-    becomes_an_event(FrameKind::Json, data);
+    for kind in [FrameKind::Line, FrameKind::Json] {
+        let shown = becomes_an_event(kind, data).json("rathaus");
+        assert!(!shown.is_empty());
+    }
 }
 
 /// No byte is lost, what is shown stands in the line, and there is no more of it than we bear.
-fn becomes_an_event(kind: FrameKind, data: &[u8]) {
+fn becomes_an_event(kind: FrameKind, data: &[u8]) -> Event {
     let event = decode(&frame(kind, data), &Options::default()).expect("a line is an event");
     assert_eq!(event.raw(), data);
     assert!(event.line().get(event.message_range()).is_some(), "the message is no slice of the line");
@@ -111,7 +113,7 @@ fn becomes_an_event(kind: FrameKind, data: &[u8]) {
         assert_ne!(value, ValueRef::Str(""), "{}", field.name());
         assert!(field.name().len() <= NAME_BYTES_MAX);
     }
-    assert!(!event.json("rathaus").is_empty());
+    event
 }
 
 /// A query: understood or refused; what is understood can be asked of an event.

@@ -50,7 +50,8 @@ fn login(text: &str, draft: &mut Draft<'_>) -> bool {
 
 fn put_peers(about: &str, draft: &mut Draft<'_>) {
     let value = |name: &str| {
-        let rest = about.split_once(name)?.1;
+        // The last one: the user's name stands before it and may hold anything.
+        let rest = about.rsplit_once(name)?.1;
         rest.split([',', ' ', '>']).next().filter(|value| !value.is_empty())
     };
     if let Some(address) = value("rip=") {

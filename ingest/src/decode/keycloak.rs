@@ -19,12 +19,13 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
         if value == "null" {
             continue;
         }
+        // The first of a name counts: a later one stands in what somebody typed as his own name.
         match key {
-            "type" => kind = value,
-            "ipAddress" => draft.source(value),
-            "username" => draft.str(fields::USER_NAME, value),
-            "userId" => draft.str(fields::USER_ID, value),
-            "error" => draft.str(fields::EVENT_REASON, value),
+            "type" if kind.is_empty() => kind = value,
+            "ipAddress" if !draft.has(fields::SOURCE_IP) && !draft.has(fields::SOURCE_DOMAIN) => draft.source(value),
+            "username" if !draft.has(fields::USER_NAME) => draft.str(fields::USER_NAME, value),
+            "userId" if !draft.has(fields::USER_ID) => draft.str(fields::USER_ID, value),
+            "error" if !draft.has(fields::EVENT_REASON) => draft.str(fields::EVENT_REASON, value),
             "realmId" | "realmName" | "clientId" | "auth_method" | "redirect_uri" => draft.vendor("keycloak", key, value),
             _ => {}
         }

@@ -85,7 +85,11 @@ fn with_details<'t>(mut read: Read<'t>, details: &'t str) -> Read<'t> {
     for pair in kv::pairs(details) {
         match pair.key {
             "rhost" => read.from = pair.value,
-            "user" => read.user = pair.value,
+            // PAM writes it last, and who logs in has typed it: what looks like a key behind it is part of the name.
+            "user" => {
+                read.user = pair.value;
+                break;
+            }
             "ruser" => read.by = pair.value,
             _ => {}
         }

@@ -1,6 +1,7 @@
 //! The golden table: lines as devices write them, honest and hostile, and what becomes of them. What holds for every
 //! line, however damaged, is in `hostile`, which takes the lines of these tables.
 
+mod attacks;
 mod headers;
 mod products;
 pub(super) mod samples;

@@ -16,8 +16,11 @@ const MARK: &str = "MSWinEventLog";
 const MARK_BYTES_MAX: usize = 160;
 
 pub(in crate::decode) fn first_look(look: &Look<'_>) -> bool {
+    // At the beginning, or behind a word or two of a relay's: within another program's line it is somebody's text.
+    let begins = look.tag.starts_with(MARK) || look.text.trim_start().starts_with(MARK);
     let text = look.text.as_bytes();
-    look.tag.starts_with(MARK) || memmem::find(text.get(..MARK_BYTES_MAX).unwrap_or(text), MARK.as_bytes()).is_some()
+    let relayed = || memmem::find(text.get(..MARK_BYTES_MAX).unwrap_or(text), MARK.as_bytes()).and_then(|at| text.get(..at));
+    begins || look.app.is_empty() && relayed().is_some_and(|before| !before.iter().any(|byte| matches!(byte, b'"' | b'/' | b'\'')))
 }
 
 pub(in crate::decode) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
