@@ -80,6 +80,8 @@ pub enum Who {
 }
 
 pub const CERT: Who = Who::Only(&[Role::Analyst, Role::Lead]);
+/// The second pair of eyes.
+pub const LEAD: Who = Who::Only(&[Role::Lead]);
 /// The CERT and those who answer for a body, each within his scope.
 pub const CASES: Who = Who::Only(&[Role::Analyst, Role::Lead, Role::Municipality, Role::Provider]);
 /// Those who answer for a body.
@@ -160,6 +162,16 @@ mod tests {
         let user =
             User { id: UserId::default(), login: "x".into(), name: "X".into(), role: Role::Municipality, body: None, disabled: false };
         assert_eq!(viewer(&user).scope, Scope::Bodies(vec![]));
+    }
+
+    #[test]
+    fn the_doors_of_revealing_let_in_whom_the_table_of_actions_names() {
+        use detect::role::{Action, allowed};
+        for role in Role::ALL {
+            for (who, action) in [(CERT, Action::RevealAsk), (LEAD, Action::RevealDecide), (CERT, Action::SearchRealValues)] {
+                assert_eq!(judge(who, Some(role)) == Verdict::Enter, allowed(action, role), "{role:?} {action:?}");
+            }
+        }
     }
 
     #[test]

@@ -119,6 +119,11 @@ pub enum Command {
                             wer es anderswo notiert, kann später mit --chain beweisen, dass niemand die Kette neu geschrieben hat. \
                             Geht neben einem laufenden Server. Endet mit 1, wenn etwas nicht stimmt.")]
     Verify(VerifyArgs),
+    /// Zeigt, erneuert und vernichtet die Schlüssel der Pseudonyme
+    Pseudonyms {
+        #[command(subcommand)]
+        command: PseudonymsCommand,
+    },
     /// Legt Konten an
     User {
         #[command(subcommand)]
@@ -142,6 +147,9 @@ pub struct DemoArgs {
     /// Spielt den Angriff einmal, wartet auf seinen Vorfall und endet (für Abnahme und CI)
     #[arg(long)]
     pub once: bool,
+    /// Pseudonymisiert Konten, E-Mail-Adressen und interne Adressen im Ereignisspeicher
+    #[arg(long)]
+    pub pseudonyms: bool,
     /// Startwert des Zufalls
     #[arg(long, default_value_t = 16, hide = true)]
     pub seed: u64,
@@ -324,6 +332,19 @@ pub struct VerifyArgs {
     /// Ein JSON-Objekt je Zeile: jeder Fehler, zuletzt das Ergebnis
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PseudonymsCommand {
+    /// Sagt, was seit wann pseudonymisiert wird, und listet die Schlüssel
+    Ls(ListArgs),
+    /// Bildet Pseudonyme ab jetzt mit einem neuen Schlüssel; alte lassen sich weiter suchen und aufdecken
+    Rotate,
+    /// Vernichtet einen Schlüssel: Was mit ihm gebildet wurde, lässt sich nie wieder aufdecken
+    Forget {
+        /// Der Name des Schlüssels, wie `pseudonyms ls` ihn zeigt
+        key: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -10,6 +10,7 @@ use ingest::body::Prefix;
 use ingest::disk::Thresholds;
 use ingest::enrich;
 use ingest::listen::{Addresses, Listener, Priority, QuotaConfig, SiteQuota, TlsFiles};
+use ingest::pseudonym::{Addresses as HiddenAddresses, Wanted};
 use toml::de::{DeTable, DeValue};
 
 /// One thing that is wrong, for people.
@@ -34,6 +35,8 @@ pub struct Config {
     pub rule_dirs: Vec<PathBuf>,
     /// What is added to events.
     pub enrich: enrich::Settings,
+    /// Whom the event store hides; what is not said stays as it was.
+    pub pseudonymise: Wanted,
     pub sites: Vec<SiteConfig>,
 }
 
@@ -322,6 +325,28 @@ const KEYS: &[Key] = &[
         "[\"/var/lib/GeoIP/GeoLite2-Country.mmdb\", \"/var/lib/GeoIP/GeoLite2-ASN.mmdb\"]",
         "eigene MMDB-Dateien mit Land und Netzbetreiber öffentlicher Adressen; Neues wird von selbst gelesen; leer: aus",
     ),
+    key(
+        "pseudonymise.enabled",
+        Kind::Choice(&["ja", "nein"]),
+        "",
+        "\"ja\"",
+        "ob der Ereignisspeicher Personen pseudonymisiert (docs/pseudonyme.md); gilt für alles, was danach eingeht. Ohne Angabe bleibt es, wie es war: zu Anfang aus",
+    ),
+    key(
+        "pseudonymise.users",
+        Kind::Choice(&["all", "none"]),
+        "",
+        "\"all\"",
+        "Konten und was in Anforderungen und Befehlen von Personen erzählt; ohne Angabe wie zuletzt, zu Anfang \"all\"",
+    ),
+    key("pseudonymise.mails", Kind::Choice(&["all", "none"]), "", "\"all\"", "E-Mail-Adressen; ohne Angabe wie zuletzt, zu Anfang \"all\""),
+    key(
+        "pseudonymise.addresses",
+        Kind::Choice(&["internal", "all", "none"]),
+        "",
+        "\"internal\"",
+        "IP-Adressen: \"internal\" sind private und die der Standorte; ein Pseudonym bleibt eine Adresse seines Netzes. Ohne Angabe wie zuletzt, zu Anfang \"internal\"",
+    ),
     key("sites[].name", Kind::Text, "", "\"rathaus-soemmerda\"", "Kurzname des Standorts; ändert sich nie"),
     key("sites[].body", Kind::Text, "", "\"Stadtverwaltung Sömmerda\"", "Stelle, zu der er gehört"),
     key("sites[].prefixes", Kind::Prefixes, "", "[\"10.20.0.0/16\"]", "Netze, aus denen er sendet"),
@@ -526,6 +551,10 @@ impl Reader<'_> {
             ("enrich.lease_hours", Checked::Integer(hours)) => config.enrich.lease_term_hours = u32::try_from(hours).unwrap_or(24),
             ("enrich.lease_days", Checked::Integer(days)) => config.enrich.lease_days = u32::try_from(days).unwrap_or(90),
             ("enrich.geo_files", Checked::Paths(files)) => config.enrich.geo_files = files,
+            ("pseudonymise.enabled", Checked::Text(choice)) => config.pseudonymise.enabled = Some(choice == "ja"),
+            ("pseudonymise.users", Checked::Text(choice)) => config.pseudonymise.users = Some(choice == "all"),
+            ("pseudonymise.mails", Checked::Text(choice)) => config.pseudonymise.mails = Some(choice == "all"),
+            ("pseudonymise.addresses", Checked::Text(choice)) => config.pseudonymise.addresses = Some(hidden_of(&choice)),
             (site, value) => {
                 if let Some(last) = config.sites.last_mut() {
                     match (site, value) {
@@ -542,6 +571,14 @@ impl Reader<'_> {
                 }
             }
         }
+    }
+}
+
+fn hidden_of(text: &str) -> HiddenAddresses {
+    match text {
+        "none" => HiddenAddresses::None,
+        "all" => HiddenAddresses::All,
+        _ => HiddenAddresses::Internal,
     }
 }
 
@@ -738,6 +775,14 @@ mod tests {
                 zone: Some(chrono_tz::UTC),
             }]
         );
+    }
+
+    #[test]
+    fn what_is_not_said_of_pseudonyms_stays_as_it_was() {
+        assert_eq!(defaults().pseudonymise, Wanted::default());
+        let config = parse("", "[pseudonymise]\nenabled = \"ja\"\naddresses = \"all\"\n").unwrap();
+        let wanted = Wanted { enabled: Some(true), addresses: Some(HiddenAddresses::All), ..Wanted::default() };
+        assert_eq!(config.pseudonymise, wanted);
     }
 
     #[test]

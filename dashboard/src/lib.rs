@@ -10,6 +10,7 @@ pub mod demo;
 pub mod hasher;
 pub mod metrics;
 pub mod node;
+pub mod reveal;
 pub mod serve;
 pub mod session;
 pub mod show;

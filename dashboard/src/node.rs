@@ -14,6 +14,7 @@ use detect::consumer::DetectConsumer;
 use detect::engine::Engine;
 use detect::playbook::Playbooks;
 use detect::sigma::RuleSet;
+use ingest::audit::{NewAudit, audit_add};
 use ingest::body::{SharedSites, Site, SiteId, SiteTable, body_list, site_add, site_put};
 use ingest::db::{Db, DbError, Migrations};
 use ingest::decode::memory::SharedMemory;
@@ -27,6 +28,7 @@ use ingest::flows::{FlowConsumer, FlowStore};
 use ingest::frame::{Frame, FrameKind, Seq};
 use ingest::journal::{Journal, JournalOptions, Keeper};
 use ingest::pipeline::{Batch, Consumer, Decode, Pipeline, PipelineWatch};
+use ingest::pseudonym::{Addresses, Pseudonyms};
 use ingest::source::{ReadingRule, Readings, SharedReadings, SourceConsumer, Year, declaration_add, declaration_list, reading_put};
 use ingest::state::{state_load, state_save};
 use ingest::time::{Clock, Timestamp};
@@ -35,6 +37,7 @@ use crate::config::{Config, SiteConfig};
 
 /// Every owner's tables, in the order in which they refer to each other.
 const MIGRATIONS: &[Migrations] = &[
+    ingest::audit::MIGRATIONS,
     ingest::body::MIGRATIONS,
     ingest::history::MIGRATIONS,
     ingest::source::MIGRATIONS,
@@ -51,6 +54,7 @@ const MIGRATIONS: &[Migrations] = &[
     advisory::outbox::MIGRATIONS,
     advisory::acknowledgement::MIGRATIONS,
     crate::user::MIGRATIONS,
+    crate::reveal::MIGRATIONS,
 ];
 
 /// Under which name the NetFlow templates are kept.
@@ -64,6 +68,7 @@ pub struct Node {
     pub sites: SharedSites,
     pub readings: SharedReadings,
     pub enrichment: Enrichment,
+    pub pseudonyms: Arc<Pseudonyms>,
     pub events: Arc<EventStore>,
     pub flows: Arc<FlowStore>,
     pub rules: Arc<RuleSet>,
@@ -94,7 +99,8 @@ impl Node {
         let readings = readings(&db)?;
         let options = Options { zone: config.zone, readings: readings.clone(), memory: memory(&db)? };
         let enrichment = Enrichment::new(config.enrich.clone(), db.read(lease_load)?);
-        let (events, flows) = stores(dir, options.clone(), &enrichment, &sites)?;
+        let pseudonyms = pseudonyms(dir)?;
+        let (events, flows) = stores(dir, options.clone(), &enrichment, &sites, &pseudonyms)?;
         let rules = Arc::new(rules(config)?);
         let indicators = Arc::new(db.read(detect::intel::IndicatorSet::load)?);
         let engine = Engine::new(RuleSet::clone(&rules), indicators);
@@ -112,6 +118,7 @@ impl Node {
         let seen = consumers.iter().map(|consumer| consumer.cursor()).max().unwrap_or_default();
         let options = JournalOptions { floor: seen, watermark: disk.watermark() };
         let journal = open_journal(dir, clock.now(), &options)?;
+        pseudonyms_apply(&pseudonyms, &db, config, &sites, journal.last().next(), clock.now())?;
         let pipeline = Pipeline::start(&journal, Box::new(decoder), consumers, sites.clone(), clock)?;
         let keeping = Keeping::start(journal.keeper(), pipeline.watch(), config.journal_keep_days, clock.clone())?;
         let geo = GeoWatch::start(enrichment.clone()).context("Thread starten")?;
@@ -122,6 +129,7 @@ impl Node {
             sites,
             readings,
             enrichment,
+            pseudonyms,
             events,
             flows,
             rules,
@@ -262,7 +270,7 @@ impl View {
         let enrichment = Enrichment::new(config.enrich.clone(), leases);
         let shared: SharedSites = Arc::new(RwLock::new(sites.clone()));
         let (events, flows) =
-            stores(dir, Options { zone: config.zone, readings: readings(&db)?, memory: memory(&db)? }, &enrichment, &shared)?;
+            stores(dir, Options { zone: config.zone, readings: readings(&db)?, memory: memory(&db)? }, &enrichment, &shared, &pseudonyms(dir)?)?;
         Ok(Self { db, sites, events, flows, node: None })
     }
 
@@ -306,15 +314,26 @@ fn open_journal(dir: &Path, now: Timestamp, options: &JournalOptions) -> Result<
     Ok(journal)
 }
 
-fn stores(dir: &Path, options: Options, enrichment: &Enrichment, sites: &SharedSites) -> Result<(Arc<EventStore>, Arc<FlowStore>)> {
-    let (enrichment, sites) = (enrichment.clone(), sites.clone());
+fn stores(
+    dir: &Path,
+    options: Options,
+    enrichment: &Enrichment,
+    sites: &SharedSites,
+    pseudonyms: &Arc<Pseudonyms>,
+) -> Result<(Arc<EventStore>, Arc<FlowStore>)> {
+    let (enrichment, sites, hidden) = (enrichment.clone(), sites.clone(), pseudonyms.clone());
     let redecode = move |frame: &Frame| -> Option<Event> {
         let mut event = decode(frame, &options)?;
         let table = sites.read().unwrap_or_else(PoisonError::into_inner).clone();
-        enrichment.enrich(&mut event, &table);
+        match hidden.hidden_addresses(frame.seq) {
+            Addresses::None => enrichment.enrich(&mut event, &table),
+            // A hidden address is another machine's: its name would be a wrong one, and a person's.
+            Addresses::Internal => enrichment.enrich_hidden(&mut event, &table, true),
+            Addresses::All => enrichment.enrich_hidden(&mut event, &table, false),
+        }
         Some(event)
     };
-    let events = EventStore::open(&dir.join("events"), redecode).context("Ereignisspeicher öffnen")?;
+    let events = EventStore::open_with(&dir.join("events"), redecode, Some(pseudonyms.clone())).context("Ereignisspeicher öffnen")?;
     let flows = FlowStore::open(&dir.join("flows")).context("Flussspeicher öffnen")?;
     Ok((events, flows))
 }
@@ -392,6 +411,30 @@ fn readings_apply(db: &Db, config: &Config, now: Timestamp) -> Result<()> {
         Ok::<_, DbError>(())
     })
     .context("Zeitzonen aus der Konfiguration übernehmen")
+}
+
+/// Where the keys of the pseudonyms are.
+pub(crate) fn keys_dir(dir: &Path) -> PathBuf {
+    dir.join("keys")
+}
+
+fn pseudonyms(dir: &Path) -> Result<Arc<Pseudonyms>> {
+    Ok(Arc::new(Pseudonyms::open(&keys_dir(dir)).context("Schlüssel der Pseudonyme öffnen")?))
+}
+
+/// Applies the configuration to what is received from now on, and notes a change in the audit log.
+fn pseudonyms_apply(pseudonyms: &Pseudonyms, db: &Db, config: &Config, sites: &SharedSites, since: Seq, now: Timestamp) -> Result<()> {
+    let sites = sites.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let prefixes: Vec<_> = sites.iter().flat_map(|site| site.prefixes.iter().copied()).collect();
+    let before = pseudonyms.plan();
+    let begun = pseudonyms.begin(config.pseudonymise, &[ingest::events::CLASS], &prefixes, since, now);
+    begun.context("Pseudonymisierung aus der Konfiguration übernehmen")?;
+    let Some(plan) = pseudonyms.plan().filter(|plan| before.as_ref() != Some(plan)) else { return Ok(()) };
+    let detail = serde_json::json!({
+        "on": plan.on, "users": plan.users, "mails": plan.mails, "addresses": plan.addresses, "since": plan.since, "prefixes": plan.prefixes.len(),
+    });
+    let new = NewAudit { actor: "system".into(), kind: "pseudonym.plan_changed", object: "pseudonyms".into(), detail };
+    db.write(move |tx| audit_add(tx, now, &new).map(drop)).map_err(|error: DbError| error.into())
 }
 
 /// The rules by which stamps are read.

@@ -104,6 +104,7 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         journal: Some(node.journal.keeper()),
         watermark: node.watermark.clone(),
         pulse: Some(pulse.clone()),
+        pseudonyms: node.pseudonyms.clone(),
         readings: node.readings.clone(),
         rules: node.rules.clone(),
         playbooks: node.playbooks.clone(),

@@ -63,6 +63,11 @@ pub enum Action {
     RecommendationSend,
     /// The body's answer; an analyst types in what came by phone.
     RecommendationAnswer,
+    /// Search hidden values by what they are, not by their pseudonyms alone.
+    SearchRealValues,
+    /// Ask what a pseudonym stands for, and look once another person has approved.
+    RevealAsk,
+    RevealDecide,
 }
 
 /// Who may do what. A role that stands in no row does nothing in cases.
@@ -80,6 +85,9 @@ pub const ALLOWED: &[(Action, &[Role])] = &[
     (Action::RecommendationEdit, &[Analyst, Lead]),
     (Action::RecommendationSend, &[Analyst, Lead]),
     (Action::RecommendationAnswer, &[Analyst, Lead, Municipality, Provider]),
+    (Action::SearchRealValues, &[Analyst, Lead]),
+    (Action::RevealAsk, &[Analyst, Lead]),
+    (Action::RevealDecide, &[Lead]),
 ];
 
 /// Whether `role` may do `action`: for buttons as well as for the check behind them.
@@ -114,6 +122,9 @@ mod tests {
             RecommendationEdit: analyst lead - - - - -
             RecommendationSend: analyst lead - - - - -
             RecommendationAnswer: analyst lead municipality provider - - -
+            SearchRealValues: analyst lead - - - - -
+            RevealAsk: analyst lead - - - - -
+            RevealDecide: - lead - - - - -
         "#]]
         .assert_eq(&matrix);
     }

@@ -321,6 +321,11 @@ impl Prefix {
         family_bits(address) == family_bits(self.base) && masked(address, self.bits) == self.base
     }
 
+    /// How many bits are fixed.
+    pub fn bits(self) -> u8 {
+        self.bits
+    }
+
     /// The first and the last address.
     pub fn range(self) -> (IpAddr, IpAddr) {
         let last = match self.base {

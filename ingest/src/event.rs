@@ -220,6 +220,19 @@ impl Event {
         self.fields.iter().map(|(id, value)| (*id, self.value(value)))
     }
 
+    /// All fields, each with its place in the line where it is a part of it.
+    pub(crate) fn fields_placed(&self) -> impl Iterator<Item = (FieldId, ValueRef<'_>, Option<Range<usize>>)> {
+        self.fields.iter().map(|(id, value)| {
+            let place = if let Value::Slice(range) = value { Some(range.start as usize..range.end as usize) } else { None };
+            (*id, self.value(value), place)
+        })
+    }
+
+    /// Whether the message is a text of its own.
+    pub(crate) fn has_message_text(&self) -> bool {
+        self.message_text.is_some()
+    }
+
     fn value<'a>(&'a self, value: &'a Value) -> ValueRef<'a> {
         match value {
             Value::Slice(range) => ValueRef::Str(self.slice(range)),
@@ -333,10 +346,12 @@ pub enum Defect {
     Torn,
     /// The device says itself that nobody set its clock.
     UnsureClock,
+    /// The line could not be kept with pseudonyms in it: only its fields were.
+    PseudonymisedLine,
 }
 
 impl Defect {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::NotUtf8,
         Self::NoHeader,
         Self::BadPriority,
@@ -354,6 +369,7 @@ impl Defect {
         Self::BadOctetCount,
         Self::Torn,
         Self::UnsureClock,
+        Self::PseudonymisedLine,
     ];
 
     /// The name in `_defects` and in queries (`_defect:no_header`); stable.
@@ -376,6 +392,7 @@ impl Defect {
             Self::BadOctetCount => "bad_octet_count",
             Self::Torn => "torn",
             Self::UnsureClock => "unsure_clock",
+            Self::PseudonymisedLine => "pseudonymised_line",
         }
     }
 }

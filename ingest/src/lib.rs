@@ -2,6 +2,7 @@
 //! Site, Source, the journal, the stores, the history and the database handle. Knows nothing of rules, incidents,
 //! advisories or pages: those read from here by cursor.
 
+pub mod audit;
 pub mod body;
 pub mod db;
 pub mod decode;
@@ -19,6 +20,7 @@ pub mod import;
 pub mod journal;
 pub mod listen;
 pub mod pipeline;
+pub mod pseudonym;
 pub mod query;
 pub mod record;
 pub mod scope;

@@ -35,7 +35,8 @@ fn every_page_works_for_every_role() {
         eprintln!("every_page_works_for_every_role: skipped, missing: {}", missing.join(", "));
         return;
     }
-    let mut child = Command::new(env!("CARGO_BIN_EXE_wartburg")).args(["demo", "--port", "0"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        Command::new(env!("CARGO_BIN_EXE_wartburg")).args(["demo", "--port", "0", "--pseudonyms"]).stderr(Stdio::piped()).spawn().unwrap();
     let lines = lines_of(child.stderr.take().unwrap());
     let _demo = Demo(child);
     let address = wait_for(&lines, "Oberfläche");

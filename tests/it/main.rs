@@ -17,5 +17,6 @@ mod fuzz;
 mod intake;
 mod journal;
 mod program;
+mod pseudonyms;
 mod real_clients;
 mod tidy;

@@ -6,11 +6,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use ingest::audit::{AuditFault, Head, audit_verify};
 use ingest::body::{SITE_UNKNOWN, SiteTable};
 use ingest::disk::Space;
 use ingest::enrich::{Geo, GeoFile, Settings};
 use ingest::frame::Transport;
 use ingest::listen::{Listener, certificate_end};
+use ingest::pseudonym::Keyring;
 use ingest::scope::Scope;
 use ingest::source::{Source, source_list};
 use ingest::time::Timestamp;
@@ -76,6 +78,7 @@ pub(super) fn doctor(json: bool, dir: &Path, config: &Config, now: Timestamp, ou
     let db = node::database(dir)?;
     let (sites, word) = (db.read(SiteTable::load)?, Vitals::load(&db)?);
     let sources = db.read(|connection| source_list(connection, &Scope::All, &sites, now))?;
+    let audit = db.read(|connection| audit_verify(connection, None))?;
     db.close();
 
     let mut findings = vec![server(pid.as_deref(), word.as_ref(), now)];
@@ -83,6 +86,8 @@ pub(super) fn doctor(json: bool, dir: &Path, config: &Config, now: Timestamp, ou
     findings.extend(damage(&dir.join("quarantine")));
     findings.extend(word.iter().flat_map(|word| books(word, pid.is_some())));
     findings.extend(word.iter().filter(|_| pid.is_some()).flat_map(consumers));
+    findings.push(audited(&audit));
+    findings.extend(pseudonyms(dir));
     findings.extend(senders(&sources, &sites, now));
     findings.extend(clocks(&sources, now));
     findings.extend(certificate(config, now));
@@ -165,6 +170,44 @@ fn damage(quarantine: &Path) -> Option<Finding> {
             format!("{count} beschädigte Stellen des Journals liegen in quarantine/."),
             "Die Platte prüfen (SMART, Speicher); die Stellen sind beiseitegelegt, nichts davon ist gelöscht.",
         )
+    })
+}
+
+/// Whether the audit log is whole.
+fn audited(audit: &Result<Head, AuditFault>) -> Finding {
+    const CHECK: &str = "audit";
+    match audit {
+        Ok(Head { n: 0, .. }) => fine(CHECK, "Das Prüfprotokoll ist noch leer."),
+        Ok(head) => {
+            let count = show::num(head.n);
+            fine(CHECK, format!("Das Prüfprotokoll ist lückenlos: {count} Einträge, Ende {}.", head.hash.get(..16).unwrap_or_default()))
+        }
+        Err(fault) => {
+            let text = format!("Das Prüfprotokoll wurde verändert: {fault}.");
+            act(CHECK, text, "Die Datenbank sichern, mit der letzten Sicherung vergleichen und klären, wer sie ändern konnte.")
+        }
+    }
+}
+
+/// What is hidden, since when, and whether the keys are there for it. Nothing where nothing ever was.
+fn pseudonyms(dir: &Path) -> Option<Finding> {
+    const CHECK: &str = "pseudonyms";
+    let ring = match Keyring::load(&node::keys_dir(dir)) {
+        Ok(ring) => ring?,
+        Err(error) => {
+            let todo =
+                "Ohne die Schlüssel startet der Dienst nicht, und kein Pseudonym lässt sich aufdecken: die Datei aus der Sicherung holen.";
+            return Some(act(CHECK, format!("Die Schlüssel der Pseudonyme sind nicht brauchbar: {error}"), todo));
+        }
+    };
+    let plan = ring.plans.last()?;
+    let what = super::pseudonyms::what(plan);
+    let since = show::stamp(plan.at);
+    Some(if plan.on {
+        let text = format!("Pseudonymisiert wird seit {since}: {what}. Was vorher gespeichert wurde, bleibt, wie es ist.");
+        note(CHECK, text, "Die Datei keys/pseudonym.json getrennt von den Daten sichern.")
+    } else {
+        note(CHECK, format!("Seit {since} wird nicht mehr pseudonymisiert; was vorher gespeichert wurde, bleibt pseudonymisiert."), "")
     })
 }
 

@@ -6,6 +6,7 @@ mod doctor;
 mod import;
 mod journal;
 mod list;
+mod pseudonyms;
 mod rules;
 mod search;
 mod sources;
@@ -31,6 +32,7 @@ use doctor::doctor;
 use import::import;
 use journal::{journal, verify_all};
 use list::{alerts, incidents};
+use pseudonyms::pseudonyms;
 use rules::{rules, validate};
 use search::{flows, search};
 use sources::sources;
@@ -59,6 +61,7 @@ pub fn run(cli: &Cli, config: &Config, clock: &Clock) -> Result<ExitCode> {
         Command::Doctor(args) => doctor(args.json, &data_dir(cli, config), config, clock.now(), &mut out)?,
         Command::Rules { command } => rules(command, &mut out)?,
         Command::Advisory { command: AdvisoryCommand::Validate { files, json } } => validate(files, *json, &mut out)?,
+        Command::Pseudonyms { command } => pseudonyms(command, &data_dir(cli, config), config, clock, &mut out)?,
         Command::User { command } => user(command, &data_dir(cli, config), config, clock, &mut out)?,
         Command::Journal { command } => journal(command, &data_dir(cli, config), &mut out)?,
         Command::Verify(args) => verify_all(args, &data_dir(cli, config), &mut out)?,

@@ -24,6 +24,8 @@ pub(super) fn search(args: &SearchArgs, view: &View, now: Timestamp, out: &mut d
     let mut request = SearchRequest::new(query(&args.query)?, Scope::All, view.sites.clone());
     (request.from, request.to, request.buckets, request.time_max) = (from, to, 1, TIME_MAX);
     request.summary = !args.json;
+    // Who reads this directory reads its keys too.
+    request.real_values = true;
     let (mut left, mut total) = (args.limit, None);
     let missing;
     loop {

@@ -33,9 +33,10 @@ use self::traffic::Targets;
 use crate::cli::DemoArgs;
 use crate::config::{self, Config};
 use crate::node::{self, Node};
+use crate::reveal::{NewReveal, Object, RevealError, reveal_ask, reveal_decide};
 use crate::serve;
 use crate::show;
-use crate::user::{User, UserId, password_hash, user_add};
+use crate::user::{User, UserId, password_hash, user_add, user_list};
 use crate::web::Settings;
 
 /// The demo's password, the same for all its accounts; it guards nothing but invented data on loopback.
@@ -77,6 +78,9 @@ pub fn run(args: &DemoArgs, data: Option<&Path>, clock: &Clock) -> Result<ExitCo
     let config = configuration(args, runtime.block_on(sink.start(clock.clone()))?.port())?;
     let bodies = prepare(&dir, &config, args.seed, clock.now())?;
     let node = Node::open(&dir, &config, clock)?;
+    if args.pseudonyms {
+        reveals(&node, clock.now())?;
+    }
     let settings = Settings { demo: true, sink: Some(sink), demo_logins: logins(), ..Settings::default() };
     let code = runtime.block_on(async {
         let server = serve::start(&node, &config, settings).await?;
@@ -142,6 +146,7 @@ fn configuration(args: &DemoArgs, smtp_port: u16) -> Result<Config> {
     config.mail.host = "127.0.0.1".to_owned();
     config.mail.port = smtp_port;
     config.mail.tls = "none".to_owned();
+    config.pseudonymise.enabled = args.pseudonyms.then_some(true);
     Ok(config)
 }
 
@@ -196,6 +201,34 @@ fn logins() -> Vec<(String, String, String)> {
     let shown =
         |(login, _, role): &(&str, &str, Role)| (crate::access::role_label(*role).to_owned(), (*login).to_owned(), PASSWORD.to_owned());
     LOGINS.iter().map(shown).collect()
+}
+
+/// Two requests to reveal: one that waits, one that was allowed.
+fn reveals(node: &Node, now: Timestamp) -> Result<()> {
+    let users = node.db.read(user_list)?;
+    let of = |role| users.iter().find(|user| user.role == role).map(|user| user.id).unwrap_or_default();
+    let (analyst, lead) = (of(Role::Analyst), of(Role::Lead));
+    let new = |reason: &str, name: &str| {
+        let objects = node.pseudonyms.tokens(name).into_iter().map(|value| Object { value, seq: 0 }).collect();
+        NewReveal { reason: reason.to_owned(), incident: String::new(), objects }
+    };
+    let open = new("Das Konto meldet sich nachts aus dem Ausland an; wir müssen die Person anrufen.", "anna.mueller");
+    let done = new("Anmeldungen kurz nach einer Phishing-Mail: Die Stelle braucht den Namen.", "bernd.schulze");
+    node.db
+        .write(move |tx| {
+            let earlier = now.plus(-3 * Timestamp::HOUR);
+            let id = reveal_ask(tx, analyst, Role::Analyst, &done, earlier)?;
+            reveal_decide(
+                tx,
+                id,
+                (lead, Role::Lead),
+                true,
+                "Der Vorfall ist belegt, der Name nötig.",
+                earlier.plus(20 * Timestamp::MINUTE),
+            )?;
+            reveal_ask(tx, analyst, Role::Analyst, &open, now.plus(-25 * Timestamp::MINUTE)).map(drop)
+        })
+        .map_err(|error: RevealError| error.into())
 }
 
 fn indicator(db: &Db, now: Timestamp) -> Result<()> {

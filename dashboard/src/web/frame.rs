@@ -16,6 +16,7 @@ pub enum Place {
     Alerts,
     Search,
     Flows,
+    Reveals,
     Rules,
     Advisories,
     Subscriptions,
@@ -86,6 +87,7 @@ const NAVIGATION: &[(&str, Place, &str, &str)] = &[
     ("Arbeit", Place::Alerts, "/alarme", "Alarme"),
     ("Spuren", Place::Search, "/suche", "Suche"),
     ("Spuren", Place::Flows, "/fluesse", "Datenflüsse"),
+    ("Spuren", Place::Reveals, "/aufdeckung", "Aufdeckung"),
     ("Spuren", Place::Rules, "/regeln", "Regeln"),
     ("Warndienst", Place::Advisories, "/meldungen", "Meldungen"),
     ("Warndienst", Place::Subscriptions, "/abos", "Empfänger und Abos"),
@@ -107,6 +109,9 @@ pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
     ("approved", "good", "Freigegeben. Die Meldung kann jetzt veröffentlicht werden."),
     ("returned", "good", "Zurück an den Entwurf gegeben."),
     ("published", "good", "Veröffentlicht. Der Versand an die Abonnenten läuft."),
+    ("reveal-asked", "good", "Beantragt. Eine zweite Person aus der Leitung entscheidet darüber."),
+    ("reveal-approved", "good", "Genehmigt. Sie beide können den Klarwert jetzt 24 Stunden lang anzeigen."),
+    ("reveal-declined", "good", "Abgelehnt. Die Begründung steht bei der Anfrage."),
     ("subscribed", "good", "Das Abo ist eingetragen."),
     ("unsubscribed", "good", "Das Abo ist beendet."),
     ("signed-out", "good", "Sie sind abgemeldet."),
@@ -148,7 +153,8 @@ fn navigation(ask: &Ask, role: Option<Role>, place: Place) -> Vec<NavGroup> {
     for (group, at, href, label) in NAVIGATION {
         // Whose start page is another page needs no item for it.
         let elsewhere = *at == Place::Overview && matches!(role, Some(Role::Steering | Role::Auditor | Role::Admin));
-        if elsewhere || !may(role, href) || (*at == Place::Mailbox && !ask.app.settings.demo) {
+        let nothing_hidden = *at == Place::Reveals && !ask.app.pseudonyms.any();
+        if elsewhere || nothing_hidden || !may(role, href) || (*at == Place::Mailbox && !ask.app.settings.demo) {
             continue;
         }
         let (group, label) = renamed(role, group, *at, label);

@@ -34,6 +34,7 @@ use ingest::events::EventStore;
 use ingest::flows::FlowStore;
 use ingest::journal::Keeper;
 use ingest::listen::{Counters, Peer};
+use ingest::pseudonym::Pseudonyms;
 use ingest::source::SharedReadings;
 use ingest::time::Clock;
 
@@ -64,6 +65,8 @@ pub struct App {
     pub watermark: Watermark,
     /// Where the running server is asked how it is; `None` where none runs.
     pub pulse: Option<Pulse>,
+    /// What the event store hides, and how it is found and opened again.
+    pub pseudonyms: Arc<Pseudonyms>,
     /// By which rules stamps are read that name no zone.
     pub readings: SharedReadings,
     pub rules: Arc<RuleSet>,

@@ -4,9 +4,10 @@
 use super::ask::{Ask, Reply};
 use super::door;
 use super::pages::{
-    acknowledge, advisories, alerts, flows, incidents, kpis, mailbox, metrics, rules, search, source, sources, start, subscriptions,
+    acknowledge, advisories, alerts, flows, incidents, kpis, mailbox, metrics, reveals, rules, search, source, sources, start,
+    subscriptions,
 };
-use crate::access::{BODIES, CASES, CERT, FIGURES, SOURCES, SOURCES_EDIT, Who};
+use crate::access::{BODIES, CASES, CERT, FIGURES, LEAD, SOURCES, SOURCES_EDIT, Who};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
@@ -48,6 +49,10 @@ pub const ROUTES: &[Route] = &[
     post("/alarm/{id}/bestaetigen", CERT, alerts::acknowledge),
     get("/suche", CERT, search::show),
     get("/fluesse", CERT, flows::show),
+    get("/aufdeckung", CERT, reveals::list),
+    post("/aufdeckung", CERT, reveals::ask_do),
+    post("/aufdeckung/{id}/entscheiden", LEAD, reveals::decide),
+    post("/aufdeckung/{id}/zeigen", CERT, reveals::look),
     get("/regeln", CERT, rules::list),
     get("/regel/{name}", CERT, rules::detail),
     get("/meldungen", CASES, advisories::list),

@@ -8,6 +8,8 @@ use detect::sigma::RuleSet;
 use ingest::body::{self, Body, BodyId, BodyKind, SiteTable};
 use ingest::db::DbError;
 use ingest::disk::Watermark;
+use ingest::frame::Seq;
+use ingest::pseudonym::{Pseudonyms, Wanted};
 use ingest::time::{Clock, Timestamp};
 
 use super::{App, Door, Settings};
@@ -29,6 +31,9 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
         body::body_add(tx, &other, now)
     })
     .unwrap_or_else(|error: DbError| panic!("{error}"));
+    let pseudonyms = Pseudonyms::open(&dir.join("keys")).unwrap();
+    let wanted = Wanted { enabled: Some(true), ..Wanted::default() };
+    pseudonyms.begin(wanted, &[ingest::events::CLASS], &[], Seq(1), now).unwrap();
     let app = App {
         db,
         clock: Clock::manual(now),
@@ -39,6 +44,7 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
         journal: None,
         watermark: Watermark::default(),
         pulse: None,
+        pseudonyms: Arc::new(pseudonyms),
         readings: ingest::source::SharedReadings::default(),
         rules: Arc::new(RuleSet::shipped().unwrap()),
         playbooks: Arc::new(Playbooks::embedded().unwrap()),

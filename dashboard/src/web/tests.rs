@@ -255,6 +255,10 @@ fn the_matrix_of_routes_and_roles() {
         Post /alarm/{id}/bestaetigen: - analyst lead - - - - -
         Get /suche: - analyst lead - - - - -
         Get /fluesse: - analyst lead - - - - -
+        Get /aufdeckung: - analyst lead - - - - -
+        Post /aufdeckung: - analyst lead - - - - -
+        Post /aufdeckung/{id}/entscheiden: - - lead - - - - -
+        Post /aufdeckung/{id}/zeigen: - analyst lead - - - - -
         Get /regeln: - analyst lead - - - - -
         Get /regel/{name}: - analyst lead - - - - -
         Get /meldungen: - analyst lead municipality provider - - -
@@ -398,6 +402,7 @@ async fn hostile_strings_stay_text_on_every_page() {
             format!("/vorfaelle?wort={query}"),
             format!("/suche?q={query}&zeit={query}&vor={query}"),
             format!("/fluesse?q={query}&feld={query}"),
+            format!("/aufdeckung?wert={query}&nr={query}"),
             format!("/alarme?stand={query}&vor={query}"),
             format!("/kennzahlen?zeitraum={query}"),
             format!("/meldungen?stand={query}&ab={query}"),
@@ -414,6 +419,8 @@ async fn hostile_strings_stay_text_on_every_page() {
         assert_harmless("/login", &login.text);
         let form = [("csrf", csrf.as_str()), ("title", hostile), ("situation", hostile), ("cves", hostile), ("sources", hostile)];
         assert_harmless("/meldung/neu", &front.post("/meldung/neu", &cookie, &form).await.text);
+        let form = [("csrf", csrf.as_str()), ("wert", hostile), ("grund", hostile), ("vorfall", hostile)];
+        assert_harmless("/aufdeckung", &front.post("/aufdeckung", &cookie, &form).await.text);
     }
 }
 
@@ -499,4 +506,74 @@ async fn nobody_approves_the_own_warning() {
     let answered = front.post(&format!("{path}/kenntnis"), &reader, &[("csrf", &reader_csrf), ("antwort", "behoben")]).await;
     assert_eq!(answered.status, StatusCode::SEE_OTHER);
     assert!(front.get(&path, &reader).await.text.contains("Behoben am 21.11.2026"));
+}
+
+#[tokio::test]
+async fn a_pseudonym_is_revealed_by_two_persons() {
+    let front = Front::new();
+    let token = front.app.pseudonyms.tokens("anna.mueller").remove(0);
+    let (analyst, csrf) = front.enter(Role::Analyst);
+    let (lead, lead_csrf) = front.enter(Role::Lead);
+    let page = front.get(&format!("/aufdeckung?wert={token}"), &analyst).await;
+    assert!(page.text.contains(&token) && page.text.contains("Aufdecken beantragen"));
+
+    for (value, reason, case, problem) in [
+        ("anna", "Ein Grund, der lang genug ist", "", "ist kein Pseudonym"),
+        ("10.20.30.40", "Ein Grund, der lang genug ist", "", "laufende Nummer"),
+        (token.as_str(), "kurz", "", "mindestens 10"),
+        (token.as_str(), "Ein Grund, der lang genug ist", "TC-1999-000001", "gibt es nicht"),
+        ("", "Ein Grund, der lang genug ist", "", "mindestens ein"),
+    ] {
+        let form = [("csrf", csrf.as_str()), ("wert", value), ("grund", reason), ("vorfall", case)];
+        let answer = front.post("/aufdeckung", &analyst, &form).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{value} {reason}");
+        assert!(answer.text.contains(problem), "{problem}");
+        assert!(answer.text.contains(reason), "what was typed is kept");
+    }
+    let form = [("csrf", csrf.as_str()), ("wert", token.as_str()), ("grund", "Das Konto versendet Spam."), ("vorfall", "")];
+    assert_eq!(front.post("/aufdeckung", &analyst, &form).await.header("location"), "/aufdeckung?ok=reveal-asked");
+    let id = front.app.db.read(crate::reveal::reveal_list).unwrap()[0].id;
+    let path = |step: &str| format!("/aufdeckung/{id}/{step}");
+
+    let mut story = String::new();
+    let yes = [("wort", "genehmigen"), ("grund", "Nachvollziehbar und nötig.")];
+    for (who, cookie, csrf, step) in [
+        ("analyst", &analyst, &csrf, "zeigen"),
+        ("analyst", &analyst, &csrf, "entscheiden"),
+        ("lead", &lead, &lead_csrf, "zeigen"),
+        ("lead", &lead, &lead_csrf, "entscheiden"),
+        ("lead", &lead, &lead_csrf, "entscheiden"),
+        ("analyst", &analyst, &csrf, "zeigen"),
+        ("lead", &lead, &lead_csrf, "zeigen"),
+    ] {
+        let form: Vec<(&str, &str)> = [("csrf", csrf.as_str())].into_iter().chain(yes).collect();
+        let answer = front.post(&path(step), cookie, &form).await;
+        let seen = if answer.text.contains("anna.mueller") { ", the value" } else { "" };
+        story += &format!("{who} {step}: {}{seen}\n", answer.status.as_u16());
+    }
+    for (who, cookie) in [("analyst", &analyst), ("lead", &lead)] {
+        assert!(
+            !front.get("/aufdeckung", cookie).await.text.contains("anna.mueller"),
+            "{who}: nothing is shown without a look that is noted"
+        );
+    }
+    front.app.clock.set(now().plus(crate::reveal::VISIBLE_MILLIS));
+    let (analyst, csrf) = front.enter(Role::Analyst);
+    let late = front.post(&path("zeigen"), &analyst, &[("csrf", &csrf)]).await;
+    story += &format!("analyst a day later: {}\n", late.status.as_u16());
+    expect![[r#"
+        analyst zeigen: 409
+        analyst entscheiden: 403
+        lead zeigen: 409
+        lead entscheiden: 303
+        lead entscheiden: 409
+        analyst zeigen: 200, the value
+        lead zeigen: 200, the value
+        analyst a day later: 409
+    "#]]
+    .assert_eq(&story);
+    let rows = front.app.db.read(|c| ingest::audit::audit_of(c, &format!("reveal:{id}"))).unwrap();
+    let kinds: Vec<&str> = rows.iter().map(|row| row.kind.trim_start_matches("pseudonym.reveal_")).collect();
+    assert_eq!(kinds, ["asked", "approved", "shown", "shown"]);
+    assert!(rows.iter().all(|row| !row.detail.to_string().contains("anna")), "the audit log holds no real value");
 }

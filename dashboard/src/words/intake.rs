@@ -135,6 +135,7 @@ pub fn defect(name: &str) -> (&str, &'static str) {
         Defect::Continuation => ("Fortsetzung", "der Rest einer überlangen Zeile"),
         Defect::BadOctetCount => ("falsche Längenangabe", "am Absender die Rahmung prüfen"),
         Defect::UnsureClock => ("Uhr nie gestellt", "am Gerät einen Zeitserver (NTP) einstellen"),
+        Defect::PseudonymisedLine => ("nur Felder, pseudonymisiert", "die Zeile selbst steht im Journal, solange es sie behält"),
         Defect::Torn => ("Verbindung brach ab", "die Leitung zum Absender prüfen"),
     }
 }

@@ -92,6 +92,16 @@ impl Enrichment {
 
     /// Adds what is known to an event.
     pub fn enrich(&self, event: &mut Event, sites: &SiteTable) {
+        self.enrich_with(event, sites, (true, true));
+    }
+
+    /// As `enrich`, for an event in which addresses are pseudonyms: they are other machines' addresses, and what is known of
+    /// those would be wrong. `places` where only internal ones are hidden: of those no country is known anyway.
+    pub fn enrich_hidden(&self, event: &mut Event, sites: &SiteTable, places: bool) {
+        self.enrich_with(event, sites, (false, places));
+    }
+
+    fn enrich_with(&self, event: &mut Event, sites: &SiteTable, (names, places): (bool, bool)) {
         let settings = &self.0.settings;
         let seen = Seen::of(event);
         let agent = seen.agent.filter(|_| settings.user_agent).map(|text| self.0.agents.get(text));
@@ -106,12 +116,12 @@ impl Enrichment {
         if let (true, false, Some(source), Some(destination)) = (settings.direction, has_direction, source, destination) {
             event.push_name(fields::NETWORK_DIRECTION, direction(event.site, source, destination, sites));
         }
-        if settings.leases {
+        if settings.leases && names {
             self.name(event, source.filter(|_| !has_source_name), fields::SOURCE_DOMAIN);
             self.name(event, destination.filter(|_| !has_destination_name), fields::DESTINATION_DOMAIN);
             self.name(event, host.filter(|_| !has_host), fields::HOST_NAME);
         }
-        if let Some(geo) = &self.0.geo {
+        if let Some(geo) = self.0.geo.as_ref().filter(|_| places) {
             place(geo, event, source.filter(|_| !has_source_place), &SOURCE);
             place(geo, event, destination.filter(|_| !has_destination_place), &DESTINATION);
         }

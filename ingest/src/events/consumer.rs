@@ -11,11 +11,12 @@ use std::sync::Arc;
 use tantivy::indexer::{IndexWriterOptions, LogMergePolicy};
 use tantivy::{Index, IndexWriter};
 
-use super::schema::Documents;
+use super::schema::{Documents, KIND_BARE};
 use super::{CLASS, EventStore, EventStoreError, Payload, Pending, View};
 use crate::event::Event;
-use crate::frame::{FrameKind, Seq};
+use crate::frame::{Frame, FrameKind, Seq};
 use crate::pipeline::{Batch, Consumer};
+use crate::pseudonym::Hidden;
 use crate::time::Timestamp;
 
 /// A commit of this many documents makes a segment worth having (DESIGN: fewer than 500 double the cost).
@@ -104,11 +105,8 @@ impl EventConsumer {
         let mut frames = batch.frames.iter().peekable();
         for event in batch.events.iter().filter(|event| event.seq > self.applied) {
             while frames.next_if(|frame| frame.seq < event.seq).is_some() {}
-            let kind = frames
-                .peek()
-                .filter(|frame| frame.seq == event.seq)
-                .map_or(FrameKind::Line as u8, |frame| frame.frame.kind.to_byte(frame.frame.marks));
-            by_partition.entry(partition_of(event)).or_default().push(Pending { event: event.clone(), kind });
+            let frame = frames.peek().copied().filter(|frame| frame.seq == event.seq);
+            by_partition.entry(partition_of(event)).or_default().push(self.pending(event, frame));
         }
         let by_partition: Vec<_> =
             by_partition.into_iter().map(|(day, events)| Ok((self.partition(&day)?, events))).collect::<Result<_, EventStoreError>>()?;
@@ -128,6 +126,20 @@ impl EventConsumer {
             });
         }
         Ok(())
+    }
+
+    /// The event as it is kept: with pseudonyms in it where the operator wants that.
+    fn pending(&self, event: &Event, frame: Option<&Frame>) -> Pending {
+        let kind = frame.map_or(FrameKind::Line as u8, |frame| frame.frame.kind.to_byte(frame.frame.marks));
+        let hidden = match &self.store.pseudonyms {
+            Some(pseudonyms) => pseudonyms.hide(CLASS, frame, event, &*self.store.redecode),
+            None => Hidden::Plain,
+        };
+        match hidden {
+            Hidden::Plain => Pending { event: event.clone(), kind },
+            Hidden::Line(event) => Pending { event, kind },
+            Hidden::Bare(event) => Pending { event, kind: KIND_BARE },
+        }
     }
 
     /// The name of the partition for a day, made where there is none. Beside a damaged one a sibling takes the events.

@@ -24,6 +24,7 @@ use crate::body::SiteTable;
 use crate::event::Event;
 use crate::fields::{self, FieldId};
 use crate::frame::{Frame, Seq};
+use crate::pseudonym::Pseudonyms;
 use crate::query::Query;
 use crate::scope::Scope;
 use crate::time::Timestamp;
@@ -31,7 +32,7 @@ use crate::time::Timestamp;
 pub use consumer::EventConsumer;
 
 /// The retention class of everything until classes are configured.
-const CLASS: &str = "standard";
+pub const CLASS: &str = "standard";
 /// Hits that one search returns.
 pub const LIMIT_MAX: usize = 1_000;
 /// Stored lines that one search decodes to tell what the index cannot (37 µs each, measured without optimisation).
@@ -114,12 +115,26 @@ pub struct SearchRequest {
     pub buckets: usize,
     /// How long it may take; what is found until then is given, as `partial`.
     pub time_max: Duration,
+    /// Whether hidden values may be asked for by what they are; else only by their pseudonyms.
+    pub real_values: bool,
 }
 
 impl SearchRequest {
     /// Everything of all time that the query matches: 100 hits and a summary in 60 bars, in the time that a page has.
     pub fn new(query: Query, scope: Scope, sites: Arc<SiteTable>) -> Self {
-        Self { query, from: None, to: None, scope, sites, limit: 100, before: None, summary: true, buckets: 60, time_max: SEARCH_TIME_MAX }
+        Self {
+            query,
+            from: None,
+            to: None,
+            scope,
+            sites,
+            limit: 100,
+            before: None,
+            summary: true,
+            buckets: 60,
+            time_max: SEARCH_TIME_MAX,
+            real_values: false,
+        }
     }
 }
 
@@ -169,6 +184,8 @@ pub struct EventStats {
 pub struct EventStore {
     dir: PathBuf,
     redecode: Redecode,
+    /// What hides persons on the way in and finds them again; `None` in a program without keys.
+    pseudonyms: Option<Arc<Pseudonyms>>,
     views: RwLock<Views>,
 }
 
@@ -194,7 +211,7 @@ struct View {
 /// An event that waits for its commit.
 struct Pending {
     event: Event,
-    /// The frame's byte for its kind and marks.
+    /// The frame's byte for its kind and marks; `schema::KIND_BARE` where only the fields are kept.
     kind: u8,
 }
 
@@ -213,6 +230,18 @@ impl EventStore {
     /// # Errors
     /// Where the directory itself cannot be had.
     pub fn open(dir: &Path, redecode: impl Fn(&Frame) -> Option<Event> + Send + Sync + 'static) -> Result<Arc<Self>, EventStoreError> {
+        Self::open_with(dir, redecode, None)
+    }
+
+    /// As `open`, with pseudonyms for persons where these say so.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_with(
+        dir: &Path,
+        redecode: impl Fn(&Frame) -> Option<Event> + Send + Sync + 'static,
+        pseudonyms: Option<Arc<Pseudonyms>>,
+    ) -> Result<Arc<Self>, EventStoreError> {
         let class = dir.join(CLASS);
         let io = |doing| move |source| EventStoreError::Io { doing, path: dir.to_owned(), source };
         std::fs::create_dir_all(&class).map_err(io("create"))?;
@@ -233,14 +262,24 @@ impl EventStore {
                 }
             }
         }
-        Ok(Arc::new(Self { dir: dir.to_owned(), redecode: Arc::new(redecode), views: RwLock::new(views) }))
+        Ok(Arc::new(Self { dir: dir.to_owned(), redecode: Arc::new(redecode), pseudonyms, views: RwLock::new(views) }))
     }
 
     /// # Errors
     /// Where the request makes no sense. Damage is hardly ever an error: the result says what is missing.
     pub fn search(&self, request: &SearchRequest) -> Result<SearchResult, SearchError> {
         let views = self.snapshot();
+        // The one place where a question by real values becomes one for their pseudonyms too.
+        let asked = self.pseudonyms.as_ref().filter(|_| request.real_values).map(|pseudonyms| {
+            let query = pseudonyms.asked(&request.query);
+            SearchRequest { query, ..request.clone() }
+        });
+        let request = asked.as_ref().unwrap_or(request);
         guarded(|| Ok(search::search(&views, &self.redecode, request))).unwrap_or(Err(SearchError::Damaged))
+    }
+
+    pub fn pseudonyms(&self) -> Option<&Arc<Pseudonyms>> {
+        self.pseudonyms.as_ref()
     }
 
     /// The events of these sequences that the caller may see, by sequence: the evidence of an alert.

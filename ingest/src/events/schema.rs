@@ -19,6 +19,7 @@ use crate::body::SiteId;
 use crate::event::{Event, ValueRef};
 use crate::fields::{self, FIELDS, FieldId, Kind, Storage};
 use crate::frame::{Frame, FrameKind, NewFrame, Seq, Transport};
+use crate::pseudonym::bare_event;
 use crate::query::{fold, normal, words};
 use crate::time::Timestamp;
 
@@ -237,8 +238,19 @@ fn frame_bytes(event: &Event, kind: u8) -> Vec<u8> {
     bytes
 }
 
-/// The frame of a stored document; `None` where it is damaged or of a newer form.
-pub(super) fn frame_of(document: &TantivyDocument, schema: &Schema) -> Option<Frame> {
+/// The kind's byte of an event of which only the fields are kept (`pseudonym::bare_event`). No frame has it: the journal's
+/// kinds never come here with it.
+pub(super) const KIND_BARE: u8 = 0x0F;
+
+/// What is kept of an event.
+pub(super) enum Stored {
+    Frame(Frame),
+    /// Its fields alone.
+    Bare(Event),
+}
+
+/// What a document keeps; `None` where it is damaged or of a newer form.
+pub(super) fn stored_of(document: &TantivyDocument, schema: &Schema) -> Option<Stored> {
     let stored = document.get_first(schema.get_field(FRAME).ok()?)?;
     let rest = stored.as_bytes()?;
     let (head, rest) = rest.split_first_chunk::<3>()?;
@@ -247,17 +259,15 @@ pub(super) fn frame_of(document: &TantivyDocument, schema: &Schema) -> Option<Fr
     let (peer, rest) = rest.split_first_chunk::<16>()?;
     let (received_at, rest) = rest.split_first_chunk()?;
     let (seq, payload) = rest.split_first_chunk()?;
+    let seq = Seq(u64::from_be_bytes(*seq));
+    let received_at = Timestamp(i64::from_be_bytes(*received_at));
+    let site = SiteId(u128::from_be_bytes(*site).into());
+    let peer = IpAddr::V6(Ipv6Addr::from(*peer)).to_canonical();
+    let transport = Transport::from_u8(transport)?;
+    if kind == KIND_BARE {
+        return Some(Stored::Bare(bare_event(seq, received_at, site, peer, transport, payload)));
+    }
     let (kind, marks) = FrameKind::from_byte(kind)?;
-    Some(Frame {
-        seq: Seq(u64::from_be_bytes(*seq)),
-        frame: NewFrame {
-            received_at: Timestamp(i64::from_be_bytes(*received_at)),
-            site: SiteId(u128::from_be_bytes(*site).into()),
-            peer: IpAddr::V6(Ipv6Addr::from(*peer)).to_canonical(),
-            transport: Transport::from_u8(transport)?,
-            kind,
-            marks,
-            payload: payload.into(),
-        },
-    })
+    let frame = NewFrame { received_at, site, peer, transport, kind, marks, payload: payload.into() };
+    Some(Stored::Frame(Frame { seq, frame }))
 }

@@ -322,8 +322,10 @@ impl<'a> Search<'a> {
 /// The event of a stored document. One that cannot be decoded any more is still shown, as its line.
 fn stored(searcher: &Searcher, address: DocAddress, redecode: &Redecode) -> tantivy::Result<Event> {
     let document: TantivyDocument = searcher.doc(address)?;
-    let Some(frame) = schema::frame_of(&document, searcher.schema()) else {
-        return Err(tantivy::TantivyError::InternalError("a stored frame cannot be read".into()));
+    let frame = match schema::stored_of(&document, searcher.schema()) {
+        Some(schema::Stored::Frame(frame)) => frame,
+        Some(schema::Stored::Bare(event)) => return Ok(event),
+        None => return Err(tantivy::TantivyError::InternalError("a stored frame cannot be read".into())),
     };
     Ok(redecode(&frame).unwrap_or_else(|| {
         let inner = &frame.frame;

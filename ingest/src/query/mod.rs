@@ -65,6 +65,10 @@ impl Query {
     pub(crate) fn root(&self) -> &Node {
         &self.root
     }
+
+    pub(crate) fn of(root: Node) -> Self {
+        Self { root }
+    }
 }
 
 /// The tree. `And` and `Or` are flat: neither holds another of its own kind, nor fewer than two.
@@ -162,6 +166,16 @@ impl TextPattern {
         Self { shown, lead, words, gaps, trail: gap }
     }
 
+    /// The pattern of a plain text.
+    pub(crate) fn of(text: &str) -> Self {
+        Self::new(text.chars().map(Pat::Char).collect())
+    }
+
+    /// The text, where there is no wildcard in it.
+    pub(crate) fn literal(&self) -> Option<String> {
+        self.shown.iter().map(|pat| if let Pat::Char(c) = pat { Some(*c) } else { None }).collect()
+    }
+
     /// Whether having the one word is all that is asked.
     pub(crate) fn is_one_word(&self) -> bool {
         self.words.len() == 1 && self.lead.is_empty() && self.trail.is_empty()
@@ -178,6 +192,10 @@ impl Glob {
 impl Literal {
     pub(crate) fn new(text: String) -> Self {
         Self { folded: fold(&text), text, int: None, ip: None }
+    }
+
+    pub(crate) fn address(ip: IpAddr) -> Self {
+        Self { ip: Some(ip), ..Self::new(ip.to_string()) }
     }
 }
 

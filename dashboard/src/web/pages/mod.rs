@@ -12,6 +12,7 @@ pub(super) mod mailbox;
 mod mails;
 pub(super) mod metrics;
 mod range;
+pub(super) mod reveals;
 pub(super) mod rules;
 pub(super) mod search;
 pub(super) mod source;
@@ -47,6 +48,11 @@ pub(super) fn count(ask: &Ask, place: Place) -> Option<Count> {
             } else {
                 Count { n: n.open, what: "offen", urgent: false }
             })
+        }
+        Place::Reveals => {
+            let viewer = ask.viewer.as_ref()?;
+            let n = ask.app.db.read(|c| crate::reveal::reveal_waiting(c, viewer.user, viewer.role, ask.now)).ok()?;
+            Some(Count { n, what: "warten auf Ihre Entscheidung", urgent: true })
         }
         _ => None,
     }

@@ -1,9 +1,13 @@
 //! Suche: a query over the events, its histogram, the most frequent values as filters, the lines with their fields.
 
 use askama::Template;
+use detect::role::{Action, allowed};
+use ingest::audit::{NewAudit, audit_add};
+use ingest::db::DbError;
 use ingest::event::Event;
 use ingest::events::{Cursor, SearchRequest, SearchResult};
 use ingest::fields::{self, FieldId};
+use ingest::pseudonym::sort;
 use ingest::query::Query;
 use ingest::time::Timestamp;
 
@@ -16,6 +20,9 @@ use crate::web::{Ask, PageError, Reply};
 
 const PAGE_ROWS: usize = 100;
 const BARS: usize = 60;
+/// Below the search where persons are hidden.
+const PSEUDONYMS_HINT: &str = "Konten, E-Mail-Adressen und interne Adressen stehen hier als Pseudonyme. Mit einem Feld gefragt \
+                               (user.name:…, source.ip:…) werden sie auch über den Klarwert gefunden; solche Anfragen werden protokolliert.";
 /// Values shown per facet.
 const FACET_VALUES: usize = 6;
 
@@ -37,6 +44,8 @@ struct HitField {
     value: String,
     only: String,
     without: String,
+    /// Where to ask what a pseudonym stands for; empty for every other value.
+    reveal: String,
 }
 
 struct Hit {
@@ -57,6 +66,8 @@ struct SearchPage<'a> {
     error: Option<Broken>,
     chips: Vec<(String, String)>,
     summary: String,
+    /// What is to be known of searching for what is hidden; empty where nothing is.
+    hint: &'static str,
     chart: Markup,
     facets: Vec<Facet>,
     hits: Vec<Hit>,
@@ -74,6 +85,7 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
         error: None,
         chips: vec![],
         summary: String::new(),
+        hint: if ask.app.pseudonyms.any() { PSEUDONYMS_HINT } else { "" },
         chart: Markup::default(),
         facets: vec![],
         hits: vec![],
@@ -89,18 +101,31 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
             let mut request = SearchRequest::new(query, ask.scope(), sites.clone());
             (request.from, request.to) = (Some(range.from), Some(range.to));
             (request.limit, request.before, request.buckets) = (PAGE_ROWS, before, BARS);
+            request.real_values = ask.viewer.as_ref().is_some_and(|viewer| allowed(Action::SearchRealValues, viewer.role));
+            if request.real_values && before.is_none() {
+                note_search(ask, &request.query)?;
+            }
             let found = store.search(&request).map_err(PageError::store)?;
             page.summary = summary(&found);
             page.chart = histogram(&found, &range, text);
             page.chips = chips(text, &range);
             page.facets = facets(&found, &range, text);
-            page.hits = found.hits.iter().map(|event| hit(event, sites.name(event.site), &range, text)).collect();
+            page.hits = found.hits.iter().map(|event| hit(ask, event, sites.name(event.site), &range, text)).collect();
             page.older = found.next.map(|next| range.link("/suche", &[("q", text), ("vor", &next.to_string())])).unwrap_or_default();
             page.first = if before.is_some() { range.link("/suche", &[("q", text)]) } else { String::new() };
         }
     }
     page.ranges = range.choices;
     ask.page(&page)
+}
+
+/// Notes who asked for somebody by a real value; in the log stand the pseudonyms that he asked for by it.
+fn note_search(ask: &Ask, query: &Query) -> Result<(), PageError> {
+    let Some(masked) = ask.app.pseudonyms.masked(query) else { return Ok(()) };
+    let (actor, now) = (ask.viewer()?.user.to_string(), ask.now);
+    let detail = serde_json::json!({ "query": masked.to_string() });
+    let new = NewAudit { actor, kind: "pseudonym.searched", object: "search".into(), detail };
+    ask.app.db.write(move |tx| audit_add(tx, now, &new).map(drop)).map_err(|error: DbError| error.into())
 }
 
 fn summary(found: &SearchResult) -> String {
@@ -186,7 +211,7 @@ fn facets(found: &SearchResult, range: &Range, text: &str) -> Vec<Facet> {
     found.top.iter().filter(|(_, values)| !values.is_empty()).map(facet).collect()
 }
 
-fn hit(event: &Event, site: &str, range: &Range, text: &str) -> Hit {
+fn hit(ask: &Ask, event: &Event, site: &str, range: &Range, text: &str) -> Hit {
     let host = event.get(fields::HOST_NAME).map(|value| value.text().into_owned());
     Hit {
         seq: event.seq.0,
@@ -194,11 +219,11 @@ fn hit(event: &Event, site: &str, range: &Range, text: &str) -> Hit {
         site: site.to_owned(),
         host: host.unwrap_or_default(),
         message: event.message().to_owned(),
-        fields: hit_fields(event, site, range, text),
+        fields: hit_fields(Some(ask), event, site, range, text),
     }
 }
 
-fn hit_fields(event: &Event, site: &str, range: &Range, text: &str) -> Vec<HitField> {
+fn hit_fields(ask: Option<&Ask>, event: &Event, site: &str, range: &Range, text: &str) -> Vec<HitField> {
     let filter = |name: &str, label: &'static str, value: String| {
         let one = term(name, &value);
         HitField {
@@ -207,6 +232,7 @@ fn hit_fields(event: &Event, site: &str, range: &Range, text: &str) -> Vec<HitFi
             only: range.link("/suche", &[("q", &with(text, &one))]),
             without: range.link("/suche", &[("q", &with(text, &format!("NOT {one}")))]),
             value,
+            reveal: String::new(),
         }
     };
     let plain = |name: &str, label: &'static str, value: String| HitField {
@@ -215,9 +241,15 @@ fn hit_fields(event: &Event, site: &str, range: &Range, text: &str) -> Vec<HitFi
         value,
         only: String::new(),
         without: String::new(),
+        reveal: String::new(),
     };
     let mut all = vec![filter("site", "Standort", site.to_owned()), filter("observer.ip", "Gemeldet von", event.peer.to_string())];
-    all.extend(event.fields().map(|(field, value)| filter(field.name(), field.label(), value.text().into_owned())));
+    all.extend(event.fields().map(|(field, value)| {
+        let one = filter(field.name(), field.label(), value.text().into_owned());
+        let personal = sort(field).is_some();
+        let reveal = ask.map(|ask| super::reveals::ask_href(ask, &one.value, personal, event.seq)).unwrap_or_default();
+        HitField { reveal, ..one }
+    }));
     all.extend(event.defects.iter().map(|defect| filter("_defect", "Mangel", defect.name().to_owned())));
     all.push(plain("@timestamp", "Zeit", event.timestamp.rfc3339()));
     all.push(plain("event.ingested", "Empfangen", event.received_at.rfc3339()));
@@ -234,7 +266,7 @@ pub(super) fn evidence_fields(event: &Event, site: &str) -> Vec<(String, String,
         words: [("zeit", String::new()), ("von", String::new()), ("bis", String::new())],
         choices: vec![],
     };
-    hit_fields(event, site, &range, "").into_iter().map(|field| (field.name, field.label.to_owned(), field.value)).collect()
+    hit_fields(None, event, site, &range, "").into_iter().map(|field| (field.name, field.label.to_owned(), field.value)).collect()
 }
 
 #[cfg(test)]
