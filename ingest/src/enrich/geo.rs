@@ -346,6 +346,13 @@ mod tests {
         assert!(geo.refresh());
         assert!(matches!(geo.files()[0].error, Some(GeoError::Damaged(_))), "{:?}", geo.files());
         assert!(geo.place(ip("203.0.113.9")).is_some(), "the one before");
+        // One byte of one record, which nobody may ask for for years.
+        let mut bad = good.clone();
+        let record = good.windows(7).position(|bytes| bytes == b"Austria").unwrap();
+        bad[record - 1] = 0x3F;
+        std::fs::write(&path, &bad).unwrap();
+        assert!(geo.refresh());
+        assert!(matches!(geo.files()[0].error, Some(GeoError::Damaged(_))), "{:?}", geo.files());
         std::fs::remove_file(&path).unwrap();
         assert!(geo.refresh());
         assert!(geo.place(ip("203.0.113.9")).is_some(), "still");

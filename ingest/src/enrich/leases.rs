@@ -89,8 +89,8 @@ fn mac_of(value: ValueRef<'_>) -> Box<str> {
 fn host_of(value: ValueRef<'_>) -> Box<str> {
     let text = value.text();
     let text = text.trim_end_matches('.');
-    let is_name =
-        !text.is_empty() && text.len() <= HOST_BYTES_MAX && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '.' | '_'));
+    let is_plain = text.chars().all(|char| char.is_alphanumeric() || matches!(char, '-' | '.' | '_'));
+    let is_name = !text.is_empty() && text.len() <= HOST_BYTES_MAX && is_plain && text.parse::<IpAddr>().is_err();
     if is_name { text.into() } else { Box::default() }
 }
 
