@@ -1,8 +1,6 @@
 //! What enriching costs: the same lines decoded alone, with each part, and with all of it.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement fails loudly")]
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measurement on data of its own")]
-
 use std::hint::black_box;
 use std::net::Ipv4Addr;
 

@@ -269,8 +269,13 @@ impl View {
         });
         let enrichment = Enrichment::new(config.enrich.clone(), leases);
         let shared: SharedSites = Arc::new(RwLock::new(sites.clone()));
-        let (events, flows) =
-            stores(dir, Options { zone: config.zone, readings: readings(&db)?, memory: memory(&db)? }, &enrichment, &shared, &pseudonyms(dir)?)?;
+        let (events, flows) = stores(
+            dir,
+            Options { zone: config.zone, readings: readings(&db)?, memory: memory(&db)? },
+            &enrichment,
+            &shared,
+            &pseudonyms(dir)?,
+        )?;
         Ok(Self { db, sites, events, flows, node: None })
     }
 
