@@ -43,6 +43,10 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
 }
 
 fn read(text: &str) -> Option<Read<'_>> {
+    // failed adding user 'mallory', exit code: 9
+    if let Some((user, _)) = text.strip_prefix("failed adding user ").and_then(quoted) {
+        return Some(Read { action: "user_added", kind: "creation", user, ..Read::default() });
+    }
     let text = text.strip_prefix("failed ").and_then(|rest| rest.strip_prefix("adding ")).unwrap_or(text);
     if let Some(rest) = text.strip_prefix("new user: ") {
         return Some(Read { action: "user_added", kind: "creation", ..listed(rest) });
@@ -74,6 +78,27 @@ fn read(text: &str) -> Option<Read<'_>> {
     }
     if let Some(rest) = text.strip_prefix("user ") {
         return gpasswd(rest);
+    }
+    if let Some(user) = text.strip_prefix("changed password expiry for ") {
+        return Some(Read { action: "password_expiry_changed", kind: "change", user, ..Read::default() });
+    }
+    // chsh and chfn: changed user 'anna' shell to '/bin/sh'
+    if let Some((user, _)) = text.strip_prefix("changed user ").and_then(quoted) {
+        return Some(Read { action: "user_changed", kind: "change", user, ..Read::default() });
+    }
+    if let Some((user, _)) = text.strip_prefix("change user name ").and_then(quoted) {
+        return Some(Read { action: "user_renamed", kind: "change", user, ..Read::default() });
+    }
+    // members of group sudo set by root to anna,mallory
+    if let Some((group, rest)) = text.strip_prefix("members of group ").and_then(|rest| rest.split_once(" set by ")) {
+        let (by, user) = rest.split_once(" to ").unwrap_or((rest, ""));
+        return Some(Read { action: "group_members_set", kind: "change", user, group, by, ..Read::default() });
+    }
+    // group changed in /etc/group (group sudo/27, new name: root2)
+    if let Some(rest) = text.strip_prefix("group changed in ").and_then(|rest| rest.split_once("(group ")).map(|(_, rest)| rest) {
+        let (group, rest) = rest.split_once('/').unwrap_or((rest, ""));
+        let group_id = rest.split([',', ')']).next().unwrap_or_default();
+        return Some(Read { action: "group_changed", kind: "change", group, group_id, ..Read::default() });
     }
     if let Some((user, rest)) = text.strip_prefix("change user ").and_then(quoted) {
         let action = if rest.starts_with(" password") { "password_changed" } else { "user_changed" };

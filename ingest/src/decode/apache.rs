@@ -59,11 +59,18 @@ fn said(text: &str, draft: &mut Draft<'_>) {
         draft.name(fields::EVENT_CATEGORY, "intrusion_detection");
         return super::modsecurity::put(text, draft);
     }
+    // What the client followed stands last.
+    let (text, referrer) = text.rsplit_once(", referer: ").unwrap_or((text, ""));
+    draft.str(fields::HTTP_REFERRER, referrer);
+    // A PHP application's word, which mod_php logs as its own.
+    if let Some(user) = text.strip_prefix("Failed login for ") {
+        draft.event("authentication", "http_login", "failure");
+        return draft.str(fields::USER_NAME, user);
+    }
     draft.name(fields::EVENT_CATEGORY, "web");
     let code = text.split_once(": ").filter(|(code, _)| code.starts_with("AH") && code.len() == 7);
     let Some((code, what)) = code else { return };
     draft.str(fields::EVENT_CODE, code);
-    let what = what.split_once(", referer: ").map_or(what, |(what, _)| what);
     let user = what.strip_prefix("user ").and_then(|rest| {
         let at = [" not found: ", ": authentication failure for ", ": password mismatch: "]
             .into_iter()

@@ -182,6 +182,13 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Puts a text in the place of all values of a field; an empty one changes nothing.
+    pub(super) fn replace_str(&mut self, field: FieldId, text: &str) {
+        if !text.is_empty() {
+            self.replace(field, text);
+        }
+    }
+
     /// The message as it stands now.
     pub(super) fn message_now(&self) -> String {
         self.message_text.as_deref().unwrap_or(self.message).to_owned()
@@ -349,10 +356,19 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// An address; one of IPv4 in the clothes of IPv6 (`::ffff:192.0.2.1`) as what it is, so that it is found as such.
 pub(super) fn address(text: &str) -> Option<IpAddr> {
     let bare = text.split_once('%').map_or(text, |(bare, _)| bare);
-    bare.parse().ok()
+    // Asked for many a word that is none; the standard library's reader costs more than this look.
+    let may_be = bare.len() <= ADDRESS_BYTES_MAX && bare.bytes().any(|byte| matches!(byte, b'.' | b':'));
+    if !may_be {
+        return None;
+    }
+    bare.parse().ok().map(|address: IpAddr| address.to_canonical())
 }
+
+/// `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`
+const ADDRESS_BYTES_MAX: usize = 45;
 
 /// Drops the backslash before one of `escapable`; any other backslash stays.
 pub(super) fn unescaped(text: &str, escapable: &[char]) -> String {

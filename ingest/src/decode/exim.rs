@@ -8,7 +8,8 @@ use crate::fields;
 pub(super) fn first_look(look: &Look<'_>) -> bool {
     look.app == "exim"
         || look.app == "exim4"
-        || (look.app.is_empty() && (look.text.contains("H=") || look.text.contains(" authenticator failed for ")))
+        || (look.app.is_empty()
+            && (look.text.contains("H=") || look.text.contains(" authenticator failed for ") || message_id(look.text).is_some()))
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
@@ -24,6 +25,11 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
         if let Some((_, reason)) = rest.split_once("]: ").or_else(|| rest.split_once(": ")) {
             draft.str(fields::EVENT_REASON, reason.split(" (set_id=").next().unwrap_or(reason));
         }
+        return true;
+    }
+    if let Some((id, rest)) = message_id(text)
+        && arrow(id, rest, draft)
+    {
         return true;
     }
     let host = text.strip_prefix("H=").or_else(|| text.split_once(" H=").map(|(_, rest)| rest));
@@ -66,6 +72,88 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
         if let Some((to, _)) = between(text, " => ", " ") {
             draft.str(fields::EMAIL_TO, to);
         }
+    }
+    true
+}
+
+/// `1tXyZ1-000001-Ab` or since 4.97 `1tXyZ1-00000000001-Abcd` and what follows it, behind the log's own time or not.
+fn message_id(text: &str) -> Option<(&str, &str)> {
+    let text = match text.split_at_checked(STAMP_BYTES) {
+        Some((stamp, rest)) if stamp.starts_with("20") && stamp.ends_with(' ') => rest,
+        _ => text,
+    };
+    // `[1234] ` with `log_selector = +pid`
+    let text = text.strip_prefix('[').and_then(|rest| rest.split_once("] ")).map_or(text, |(_, rest)| rest);
+    let (id, rest) = text.split_once(' ')?;
+    let mut parts = id.split('-');
+    let lengths = [parts.next()?.len(), parts.next()?.len(), parts.next()?.len()];
+    let sound = matches!(lengths, [6, 6, 2] | [6, 11, 4]) && parts.next().is_none();
+    (sound && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')).then_some((id, rest))
+}
+
+/// `2026-03-14 08:00:00 `
+const STAMP_BYTES: usize = 20;
+
+/// The main log's arrows: `<=` arrival, `=>` delivery, `->` another address of it, `>>` cutthrough, `*>` suppressed, `**` bounced,
+/// `==` deferred, `Completed`.
+fn arrow(id: &str, text: &str, draft: &mut Draft<'_>) -> bool {
+    let (mark, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let (action, outcome) = match mark {
+        "<=" => ("smtp_receive", ""),
+        "=>" | "->" | ">>" => ("mail_delivery", "success"),
+        "*>" => ("mail_suppressed", ""),
+        "**" => ("mail_delivery", "failure"),
+        "==" => ("mail_deferred", "failure"),
+        "Completed" => ("mail_removed", ""),
+        _ => return false,
+    };
+    draft.name(fields::EVENT_MODULE, "exim");
+    draft.event("email", action, outcome);
+    draft.vendor("exim", "message_id", id);
+    let address = rest.split(' ').next().unwrap_or_default();
+    // `anna <anna@example.net>` names the mailbox and the address.
+    let whole = rest
+        .split_once(" <")
+        .filter(|(before, _)| *before == address)
+        .and_then(|(_, rest)| rest.split_once('>'))
+        .map_or(address, |(whole, _)| whole);
+    match mark {
+        "<=" => draft.str(fields::EMAIL_FROM, if whole == "<>" { "" } else { whole }),
+        _ => draft.str(fields::EMAIL_TO, whole.trim_end_matches(':')),
+    }
+    let value = |name: &str| rest.split_once(name).and_then(|(_, rest)| rest.split(' ').next()).unwrap_or_default();
+    if let Some((_, host)) = rest.split_once(" H=") {
+        if mark == "<=" {
+            put_host(host, draft);
+        } else if let Some((name, behind)) = host.split_once(" [") {
+            let (address, behind) = behind.split_once(']').unwrap_or((behind, ""));
+            draft.str(fields::DESTINATION_DOMAIN, name.split(' ').next().unwrap_or_default());
+            draft.optional(fields::DESTINATION_IP, address);
+            draft.optional(
+                fields::DESTINATION_PORT,
+                behind.strip_prefix(':').map_or("", |port| port.split([' ', ':']).next().unwrap_or_default()),
+            );
+        }
+    }
+    let login = value(" A=");
+    draft.str(fields::USER_NAME, login.split_once(':').map_or("", |(_, user)| user));
+    if !login.is_empty() && mark == "<=" {
+        draft.vendor("exim", "authenticator", login.split(':').next().unwrap_or_default());
+    }
+    // U= is a local user where the mail came without a connection.
+    if mark == "<=" && login.is_empty() && !rest.contains(" H=") {
+        draft.str(fields::USER_NAME, value(" U="));
+    }
+    draft.str(fields::EMAIL_MESSAGE_ID, value(" id="));
+    draft.optional(fields::NETWORK_BYTES, value(" S="));
+    draft.vendor("exim", "protocol", value(" P="));
+    draft.vendor("exim", "tls", value(" X="));
+    if matches!(mark, "**" | "==")
+        && let Some((_, reason)) = rest.split_once(": ")
+    {
+        draft.str(fields::EVENT_REASON, reason);
+    } else if let Some((reply, _)) = between(rest, " C=\"", "\"") {
+        draft.str(fields::EVENT_REASON, reply);
     }
     true
 }

@@ -61,8 +61,25 @@ const GELF_NAMES: &[(&str, &str)] = &[
 const GELF_OWN: [&str; 7] = ["version", "host", "short_message", "full_message", "timestamp", "level", "facility"];
 
 /// Where the time may stand, the surest first.
-const TIMES: [&str; 6] = ["@timestamp", "timestamp", "__REALTIME_TIMESTAMP", "EventTime", "time", "ts"];
-const MESSAGES: [&str; 5] = ["message", "MESSAGE", "Message", "short_message", "msg"];
+const TIMES: [&str; 14] = [
+    "@timestamp",
+    "timestamp",
+    "__REALTIME_TIMESTAMP",
+    "EventTime",
+    "time",
+    "ts",
+    // Serilog, MongoDB, CloudTrail, Envoy, and what loggers of Java and Python call it.
+    "@t",
+    "t.$date",
+    "eventTime",
+    "start_time",
+    "datetime",
+    "asctime",
+    // ModSecurity's audit log, of versions 3 and 2.
+    "transaction.time_stamp",
+    "transaction.time",
+];
+const MESSAGES: [&str; 6] = ["message", "MESSAGE", "Message", "short_message", "msg", "@m"];
 
 /// An object, perhaps: `{` and then a name or the end.
 pub(super) fn looks_like(text: &str) -> bool {
@@ -78,10 +95,22 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
     true
 }
 
-/// Without the cookie of the CEE standard, which rsyslog writes before JSON.
+/// Without the cookie of the CEE standard, which rsyslog writes before JSON, and without a container runtime's prefix
+/// (`2026-03-14T08:00:00.123456789+01:00 stdout F {…}`).
 fn body(text: &str) -> &str {
-    text.strip_prefix("@cee:").unwrap_or(text).trim()
+    let text = text.strip_prefix("@cee:").unwrap_or(text);
+    if text.as_bytes().first().is_some_and(u8::is_ascii_digit) {
+        let end = text.bytes().take(CONTAINER_STAMP_BYTES_MAX + 1).position(|byte| byte == b' ').unwrap_or(0);
+        let behind = text.get(end..).unwrap_or_default();
+        if let Some(rest) = behind.strip_prefix(" stdout F ").or_else(|| behind.strip_prefix(" stderr F ")) {
+            return rest.trim();
+        }
+    }
+    text.trim()
 }
+
+/// `2026-03-14T08:00:00.123456789+01:00`
+const CONTAINER_STAMP_BYTES_MAX: usize = 35;
 
 /// Reads an object's fields, then what its message says if its program is one we know. What stood before the
 /// fault of a broken object is kept: it was cut more often than forged, and the defect says so.
@@ -112,7 +141,7 @@ pub(super) fn object(text: &str, draft: &mut Draft<'_>) {
 fn said(draft: &mut Draft<'_>) {
     // Filebeat names no program but the file that it reads, which says as much.
     let file = || draft.named_text("log.file.path").map(String::into_boxed_str);
-    let Some(program) = draft.text(fields::PROCESS_NAME).map(Box::<str>::from).or_else(file) else { return };
+    let program = draft.text(fields::PROCESS_NAME).map(Box::<str>::from).or_else(file).unwrap_or_default();
     match draft.take_message_text() {
         Some(text) => {
             said_as(&program, &text, draft);
@@ -124,7 +153,13 @@ fn said(draft: &mut Draft<'_>) {
 
 fn said_as(program: &str, text: &str, draft: &mut Draft<'_>) {
     // An object within an object is data of the first; it is not unpacked again.
-    if !looks_like(body(text)) {
+    if looks_like(body(text)) {
+        return;
+    }
+    if program.is_empty() {
+        // Nobody says whose text it is: only what is plain without that.
+        super::product::said(text, draft);
+    } else {
         super::payload(program, text, draft);
     }
 }
@@ -237,7 +272,7 @@ impl<'de> Visitor<'de> for Flat<'_, '_> {
 impl Flat<'_, '_> {
     fn text(mut self, text: &str) {
         if let Some(rank) = rank(&TIMES, self.path)
-            && self.time(rank, syslog::whole_stamp(text).or_else(|| syslog::epoch_text(text).map(Stamp::Moment)))
+            && self.time(rank, stamp(text))
         {
             return;
         }
@@ -358,6 +393,22 @@ impl Flat<'_, '_> {
 
 fn rank(names: &[&str], path: &str) -> Option<usize> {
     names.iter().position(|name| *name == path)
+}
+
+/// A time as loggers write it: RFC 3339 and its relatives, seconds since 1970, a zone's name behind it (PostgreSQL), ModSecurity's.
+fn stamp(text: &str) -> Option<Stamp> {
+    let plain = syslog::whole_stamp(text).or_else(|| syslog::epoch_text(text).map(Stamp::Moment));
+    plain.or_else(|| named_zone(text)).or_else(|| syslog::weekday_stamp(text)).or_else(|| syslog::day_first_stamp(text))
+}
+
+/// `2026-03-14 08:00:00.123 CET`: of the names only UTC's are one zone everywhere; the others leave it to the source's zone.
+fn named_zone(text: &str) -> Option<Stamp> {
+    let (civil, zone) = text.rsplit_once(' ')?;
+    let is_name = (2..=5).contains(&zone.len()) && zone.bytes().all(|byte| byte.is_ascii_uppercase());
+    match syslog::whole_stamp(civil).filter(|_| is_name)? {
+        Stamp::Civil(civil) if matches!(zone, "UTC" | "GMT") => civil.moment(0).map(Stamp::Moment),
+        stamp => Some(stamp),
+    }
 }
 
 /// Appends a name to the path.

@@ -12,6 +12,18 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
     let Some(at) = look.text.find("type=") else { return false };
     let Some(pairs) = look.text.get(at..) else { return false };
     draft.name(fields::EVENT_MODULE, "keycloak");
+    // `2026-03-14 08:00:00,123 WARN  [org.keycloak.events] …`
+    let level =
+        look.text.get(..at).and_then(|before| before.split_once(" [")).and_then(|(before, _)| before.split_ascii_whitespace().next_back());
+    if !draft.has(fields::LOG_LEVEL) {
+        match level {
+            Some("WARN") => draft.name(fields::LOG_LEVEL, "warning"),
+            Some("DEBUG") => draft.name(fields::LOG_LEVEL, "debug"),
+            Some("ERROR") => draft.name(fields::LOG_LEVEL, "error"),
+            Some("INFO") => draft.name(fields::LOG_LEVEL, "informational"),
+            _ => {}
+        }
+    }
     let mut kind = "";
     for pair in pairs.split(", ") {
         let Some((key, value)) = pair.split_once('=') else { continue };

@@ -3,10 +3,12 @@
 
 use memchr::{memchr, memchr2};
 
-use super::Look;
-use super::draft::{Draft, unescaped};
+use super::draft::{Draft, address, unescaped};
+use super::part::host_port;
+use super::{Look, application};
 use crate::event::Defect;
 use crate::fields::{self, FieldId};
+use crate::syslog::{self, Stamp};
 
 /// A longer key is not one.
 const KEY_BYTES_MAX: usize = 64;
@@ -112,13 +114,24 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
         if pair.unterminated {
             draft.defects.add(Defect::BadKeyValue);
         }
+        // The time of loggers that write their pairs without a header.
+        if draft.stamp == Stamp::Absent && matches!(pair.key, "time" | "ts" | "t" | "timestamp") {
+            draft.stamp = syslog::whole_stamp(pair.value).or_else(|| syslog::epoch_text(pair.value).map(Stamp::Moment)).unwrap_or_default();
+        }
         pair.with_value(|value| match pair.key {
+            "remote_addr" | "remote_ip" | "client_ip" if !draft.has(fields::SOURCE_IP) && address(host_port(value).0).is_some() => {
+                draft.source_endpoint(value)
+            }
+            "user" | "username" | "uname" if !draft.has(fields::USER_NAME) => draft.str(fields::USER_NAME, value),
             "level" | "lvl" if !draft.has(fields::LOG_LEVEL) => draft.str(fields::LOG_LEVEL, value),
             key => match FieldId::find(key).filter(|field| field.known().is_some() && !fields_of_ours(*field)) {
                 Some(field) => draft.typed(field, value),
                 None => draft.vendor("kv", key, value),
             },
         });
+    }
+    if application::first_look(look) {
+        application::put(look.text, draft);
     }
     true
 }

@@ -5,12 +5,14 @@
 mod accounts;
 mod amavis;
 mod apache;
+mod application;
 mod auditd;
 mod cef;
 mod cisco;
 mod columns;
 mod csv;
 mod database;
+mod dhcp;
 mod dovecot;
 mod draft;
 mod exim;
@@ -20,6 +22,7 @@ mod http_access;
 mod json;
 mod keycloak;
 mod kv;
+mod mailfilter;
 pub mod memory;
 mod mikrotik;
 mod modsecurity;
@@ -29,10 +32,12 @@ mod pam;
 mod part;
 mod postfix;
 mod product;
+mod resolver;
 mod services;
 mod sshd;
 mod sudo;
 mod suricata;
+mod system;
 mod vpn;
 mod windows;
 
@@ -111,6 +116,7 @@ const DECODERS: &[Decoder] = &[
     Decoder { name: "netfilter", first_look: netfilter::first_look, decode: netfilter::decode },
     Decoder { name: "sudo", first_look: sudo::first_look, decode: sudo::decode },
     Decoder { name: "accounts", first_look: accounts::first_look, decode: accounts::decode },
+    Decoder { name: "system", first_look: system::first_look, decode: system::decode },
     Decoder { name: "fortigate", first_look: fortigate::first_look, decode: fortigate::decode },
     Decoder { name: "snare", first_look: windows::snare_first_look, decode: windows::snare },
     Decoder { name: "windows_xml", first_look: windows::xml_first_look, decode: windows::xml },
@@ -122,20 +128,26 @@ const DECODERS: &[Decoder] = &[
     Decoder { name: "dovecot", first_look: dovecot::first_look, decode: dovecot::decode },
     Decoder { name: "filterlog", first_look: filterlog::first_look, decode: filterlog::decode },
     Decoder { name: "named", first_look: named::first_look, decode: named::decode },
+    Decoder { name: "resolver", first_look: resolver::first_look, decode: resolver::decode },
+    Decoder { name: "dhcp", first_look: dhcp::first_look, decode: dhcp::decode },
     Decoder { name: "vpn", first_look: vpn::first_look, decode: vpn::decode },
     Decoder { name: "amavis", first_look: amavis::first_look, decode: amavis::decode },
+    Decoder { name: "mailfilter", first_look: mailfilter::first_look, decode: mailfilter::decode },
     Decoder { name: "mikrotik", first_look: mikrotik::first_look, decode: mikrotik::decode },
     Decoder { name: "cisco", first_look: cisco::first_look, decode: cisco::decode },
     Decoder { name: "suricata", first_look: suricata::first_look, decode: suricata::decode },
     Decoder { name: "apache", first_look: apache::first_look, decode: apache::decode },
     Decoder { name: "http_access", first_look: http_access::first_look, decode: http_access::decode },
+    Decoder { name: "modsecurity", first_look: modsecurity::first_look, decode: modsecurity::decode },
     Decoder { name: "csv", first_look: csv::first_look, decode: csv::decode },
     Decoder { name: "services", first_look: services::first_look, decode: services::decode },
     Decoder { name: "database", first_look: database::first_look, decode: database::decode },
     Decoder { name: "keycloak", first_look: keycloak::first_look, decode: keycloak::decode },
     Decoder { name: "exim", first_look: exim::first_look, decode: exim::decode },
-    // Last: anything that is key=value from end to end and nobody else's.
+    // Anything that is key=value from end to end and nobody else's.
     Decoder { name: "kv", first_look: kv::first_look, decode: kv::decode },
+    // Last: its first look is a handful of searches.
+    Decoder { name: "application", first_look: application::first_look, decode: application::decode },
 ];
 
 /// Why nobody can do much with an event.

@@ -8,7 +8,10 @@ use super::kv;
 use crate::fields;
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
-    look.text.starts_with("pam_") || look.tag.ends_with("(pam_unix)") || look.text.starts_with("PAM ")
+    look.text.starts_with("pam_")
+        || look.tag.ends_with("(pam_unix)")
+        || look.tag.ends_with("(pam_google_authenticator)")
+        || look.text.starts_with("PAM ")
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
@@ -78,7 +81,70 @@ fn read(text: &str) -> Option<Read<'_>> {
         let user = rest.split(' ').next().unwrap_or_default();
         return Some(Read { reason: "account expired", user, ..authentication });
     }
-    None
+    other_modules(text, authentication)
+}
+
+/// What pam_sss, pam_faillock, pam_tally2, pam_access, pam_succeed_if, pam_winbind, pam_krb5, pam_listfile and the one-time
+/// code's module say.
+fn other_modules<'t>(text: &'t str, failed: Read<'t>) -> Option<Read<'t>> {
+    if let Some(details) = text.strip_prefix("authentication success; ") {
+        return Some(with_details(Read { outcome: "success", ..failed }, details));
+    }
+    // `received for user anna: 7 (Authentication failure)`, `Access denied for user anna: 6 (Permission denied)`
+    if let Some((user, why)) = text.strip_prefix("received for user ").and_then(|rest| rest.rsplit_once(": ")) {
+        return Some(Read { user, reason: why, ..failed });
+    }
+    if let Some((user, why)) = text.strip_prefix("Access denied for user ").and_then(|rest| rest.rsplit_once(": ")) {
+        return Some(Read { action: "pam_access_denied", user, reason: why, ..failed });
+    }
+    // access denied for user `anna' from `192.0.2.1'
+    if let Some(rest) = text.strip_prefix("access denied for user ") {
+        let (user, from) = rest.rsplit_once(" from ").unwrap_or((rest, ""));
+        let bare = |text: &'t str| text.trim_matches(['`', '\'']);
+        return Some(Read { action: "pam_access_denied", user: bare(user), from: bare(from), ..failed });
+    }
+    if let Some(rest) = text.strip_prefix("Consecutive login failures for user ") {
+        let user = rest.strip_suffix(" account temporarily locked").unwrap_or(rest);
+        return Some(Read { action: "pam_account_locked", user, reason: "account temporarily locked", ..failed });
+    }
+    // user anna (1000) tally 4, deny 3
+    if let Some((user, _)) = text.strip_prefix("user ").filter(|rest| rest.contains(" tally ")).and_then(|rest| rest.split_once(" (")) {
+        return Some(Read { action: "pam_account_locked", user, reason: text, ..failed });
+    }
+    if let Some((requirement, user)) = text.strip_prefix("requirement ").and_then(|rest| rest.split_once(" not met by user ")) {
+        return Some(Read { action: "pam_requirement_not_met", user: user.trim_matches('"'), reason: requirement, ..failed });
+    }
+    if let Some((user, why)) = text.strip_prefix("user '").and_then(|rest| rest.rsplit_once("' ")) {
+        let outcome = if why.starts_with("granted access") || why.starts_with("OK") { "success" } else { "failure" };
+        return (why.contains("access") || why.contains("OK")).then_some(Read {
+            outcome,
+            user,
+            reason: if outcome == "success" { "" } else { why },
+            ..failed
+        });
+    }
+    if let Some((user, _)) = text.strip_prefix("user ").and_then(|rest| rest.split_once(" authenticated as ")) {
+        return Some(Read { outcome: "success", user, ..failed });
+    }
+    if let Some((user, _)) = text.strip_prefix("Refused user ").and_then(|rest| rest.rsplit_once(" for service ")) {
+        return Some(Read { action: "pam_access_denied", user, reason: text, ..failed });
+    }
+    if let Some(user) = text.strip_prefix("Accepted google_authenticator for ") {
+        return Some(Read { action: "pam_second_factor", outcome: "success", user, ..failed });
+    }
+    if let Some(user) = text.strip_prefix("Invalid verification code for ") {
+        return Some(Read { action: "pam_second_factor", user, ..failed });
+    }
+    if let Some(rest) = text.strip_prefix("auth could not identify password for [") {
+        return Some(Read { user: rest.trim_end_matches(']'), reason: "no password given", ..failed });
+    }
+    if let Some(rest) = text.strip_prefix("bad username [") {
+        return Some(Read { action: "pam_user_unknown", user: rest.trim_end_matches(']'), ..failed });
+    }
+    let expired = text.strip_prefix("expired password for user ").or_else(|| text.strip_prefix("password for user "))?;
+    let (user, why) = expired.split_once(' ')?;
+    let expiring = text.starts_with("password for user ");
+    Some(Read { action: "pam_password_expired", outcome: if expiring { "unknown" } else { "failure" }, user, reason: why, ..failed })
 }
 
 fn with_details<'t>(mut read: Read<'t>, details: &'t str) -> Read<'t> {

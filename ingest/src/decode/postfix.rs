@@ -14,16 +14,140 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
     draft.name(fields::EVENT_MODULE, "postfix");
     draft.name(fields::EVENT_CATEGORY, "email");
     let mut text = look.text;
-    for level in ["warning: ", "error: ", "fatal: ", "panic: "] {
-        text = text.strip_prefix(level).unwrap_or(text);
+    let mut level = "";
+    for name in ["warning: ", "error: ", "fatal: ", "panic: ", "statistics: "] {
+        if let Some(rest) = text.strip_prefix(name) {
+            (text, level) = (rest, name);
+        }
     }
     if let Some((queue_id, rest)) = text.split_once(": ").filter(|(id, _)| is_queue_id(id)) {
         draft.vendor("postfix", "queue_id", queue_id);
         text = rest;
     }
-    if !session(text, draft) && !refused(text, draft) {
-        delivery(text, draft);
+    let read = session(text, draft)
+        || tls(text, draft)
+        || refused(text, draft)
+        || queue(text, draft)
+        || postscreen(text, draft)
+        || delivery(text, draft);
+    if !read && !level.is_empty() {
+        draft.name(fields::EVENT_ACTION, if level == "statistics: " { "smtp_statistics" } else { "mail_server_warning" });
+        draft.str(fields::EVENT_REASON, text);
     }
+    true
+}
+
+/// `Anonymous TLS connection established from unknown[192.0.2.1]: TLSv1.3 with cipher …`, `Untrusted TLS connection
+/// established to mx.example.net[192.0.2.1]:25: …`, `SSL_accept error from unknown[192.0.2.1]: -1`, `TLS library problem: …`
+fn tls(text: &str, draft: &mut Draft<'_>) -> bool {
+    if let Some((trust, rest)) = text.split_once(" TLS connection established ").filter(|(trust, _)| !trust.contains(' ')) {
+        draft.name(fields::EVENT_ACTION, "tls_established");
+        draft.name(fields::EVENT_OUTCOME, "success");
+        let Some((peer, about)) = rest.get(rest.find(' ').map_or(0, |at| at + 1)..).and_then(|rest| rest.split_once(": ")) else {
+            return true;
+        };
+        put_peer(peer, rest.starts_with("to "), draft);
+        let mut words = about.split(' ');
+        draft.vendor("tls", "version_protocol", words.next().unwrap_or_default());
+        draft.vendor("tls", "cipher", between(about, "cipher ", " ").map_or("", |(cipher, _)| cipher));
+        draft.vendor("postfix", "tls_trust", trust);
+        return true;
+    }
+    let (rest, to) = match (text.strip_prefix("SSL_accept error from "), text.strip_prefix("SSL_connect error to ")) {
+        (Some(rest), _) => (rest, false),
+        (None, Some(rest)) => (rest, true),
+        (None, None) => {
+            let Some(reason) = text.strip_prefix("TLS library problem: ") else { return false };
+            draft.name(fields::EVENT_ACTION, "tls_failed");
+            draft.name(fields::EVENT_OUTCOME, "failure");
+            draft.str(fields::EVENT_REASON, reason);
+            return true;
+        }
+    };
+    draft.name(fields::EVENT_ACTION, "tls_failed");
+    draft.name(fields::EVENT_OUTCOME, "failure");
+    let (peer, reason) = rest.split_once(": ").unwrap_or((rest, ""));
+    put_peer(peer, to, draft);
+    draft.str(fields::EVENT_REASON, reason);
+    true
+}
+
+fn put_peer(peer: &str, is_server: bool, draft: &mut Draft<'_>) {
+    if !is_server {
+        return put_client(peer, draft);
+    }
+    let Some((name, rest)) = peer.split_once('[') else { return };
+    let (address, port) = rest.split_once(']').unwrap_or((rest, ""));
+    draft.str(fields::DESTINATION_DOMAIN, name);
+    draft.optional(fields::DESTINATION_IP, address);
+    draft.optional(fields::DESTINATION_PORT, port.trim_start_matches(':').split(':').next().unwrap_or_default());
+}
+
+/// qmgr, pickup, bounce and anvil: `from=<a>, size=1, nrcpt=1 (queue active)`, `removed`, `uid=0 from=<root>`, `sender non-delivery
+/// notification: 4F…`, `max connection rate 3/60s for (smtp:192.0.2.1) at Mar 14 08:00:00`
+fn queue(text: &str, draft: &mut Draft<'_>) -> bool {
+    if text == "removed" {
+        draft.name(fields::EVENT_ACTION, "mail_removed");
+    } else if let Some(rest) = text.strip_prefix("uid=") {
+        draft.name(fields::EVENT_ACTION, "mail_submitted");
+        draft.str(fields::USER_ID, rest.split(' ').next().unwrap_or_default());
+        put_mail(text, draft);
+    } else if let Some((kind, id)) = text.split_once(" notification: ").filter(|(kind, _)| kind.starts_with("sender ")) {
+        draft.name(fields::EVENT_ACTION, "mail_notification");
+        draft.str(fields::EVENT_REASON, kind);
+        draft.vendor("postfix", "notification_queue_id", id);
+    } else if text.ends_with("(queue active)") {
+        draft.name(fields::EVENT_ACTION, "mail_queued");
+        put_mail(text, draft);
+        if let Some((bytes, _)) = between(text, "size=", ",") {
+            draft.optional(fields::NETWORK_BYTES, bytes);
+        }
+        if let Some((count, _)) = between(text, "nrcpt=", " ") {
+            draft.vendor("postfix", "recipients", count);
+        }
+    } else if text.starts_with("message-id=<") || text.starts_with("resent-message-id=<") {
+        draft.name(fields::EVENT_ACTION, "mail_accepted");
+        put_mail(text, draft);
+    } else if let Some((what, rest)) = text.split_once(" for (").filter(|(what, _)| what.starts_with("max ")) {
+        draft.name(fields::EVENT_ACTION, "smtp_statistics");
+        draft.str(fields::EVENT_REASON, what);
+        if let Some((_, host)) = rest.split_once(')').and_then(|(service, _)| service.split_once(':')) {
+            draft.source(host);
+        }
+    } else if let Some((what, client)) = text.split_once(" from ").filter(|(what, _)| what.contains(" limit exceeded: ")) {
+        // Connection rate limit exceeded: 31 from unknown[192.0.2.1] for service smtp
+        draft.name(fields::EVENT_ACTION, "smtp_limit");
+        draft.name(fields::EVENT_OUTCOME, "failure");
+        draft.str(fields::EVENT_REASON, what);
+        put_client(client.split(' ').next().unwrap_or_default(), draft);
+    } else {
+        return false;
+    }
+    true
+}
+
+/// postscreen's verdicts: `PASS NEW [192.0.2.1]:4711`, `COMMAND PIPELINING from [192.0.2.1]:4711 after …`
+fn postscreen(text: &str, draft: &mut Draft<'_>) -> bool {
+    const VERDICTS: [(&str, &str, &str); 11] = [
+        ("PASS NEW ", "smtp_allowed", "success"),
+        ("PASS OLD ", "smtp_allowed", "success"),
+        ("ALLOWLISTED ", "smtp_allowed", "success"),
+        ("WHITELISTED ", "smtp_allowed", "success"),
+        ("WHITELIST VETO ", "smtp_denylisted", "failure"),
+        ("ALLOWLIST VETO ", "smtp_denylisted", "failure"),
+        ("COMMAND PIPELINING from ", "smtp_pipelining", "failure"),
+        ("COMMAND COUNT LIMIT from ", "smtp_too_many_errors", "failure"),
+        ("COMMAND TIME LIMIT from ", "smtp_timeout", "failure"),
+        ("NON-SMTP COMMAND from ", "smtp_not_smtp", "failure"),
+        ("BARE NEWLINE from ", "smtp_not_smtp", "failure"),
+    ];
+    let Some((opening, action, outcome)) = VERDICTS.iter().find(|(opening, ..)| text.starts_with(opening)) else {
+        return false;
+    };
+    draft.name(fields::EVENT_ACTION, action);
+    draft.name(fields::EVENT_OUTCOME, outcome);
+    let rest = text.get(opening.len()..).unwrap_or_default();
+    draft.source_endpoint(rest.split(' ').next().unwrap_or_default());
     true
 }
 
@@ -52,7 +176,10 @@ fn put_client(text: &str, draft: &mut Draft<'_>) {
 fn session(text: &str, draft: &mut Draft<'_>) -> bool {
     if let Some((client, rest)) = text.split_once(": SASL ") {
         // `unknown[192.0.2.1]: SASL LOGIN authentication failed: …, sasl_username=anna`
-        let Some((method, reason)) = rest.split_once(" authentication failed") else { return false };
+        let Some((method, reason)) = rest.split_once(" authentication failed").or_else(|| rest.split_once(" authentication aborted"))
+        else {
+            return false;
+        };
         draft.event("authentication", "smtp_login", "failure");
         put_client(client, draft);
         draft.vendor("postfix", "sasl_method", method);
@@ -81,6 +208,7 @@ fn session(text: &str, draft: &mut Draft<'_>) -> bool {
         ("DNSBL rank ", "smtp_dnsbl"),
         ("BLACKLISTED ", "smtp_denylisted"),
         ("DENYLISTED ", "smtp_denylisted"),
+        ("refused connect from ", "smtp_refused"),
     ] {
         let Some(rest) = text.strip_prefix(opening) else { continue };
         draft.name(fields::EVENT_ACTION, action);
@@ -121,8 +249,9 @@ fn session(text: &str, draft: &mut Draft<'_>) -> bool {
 fn refused(text: &str, draft: &mut Draft<'_>) -> bool {
     let Some((verdict, rest)) = text.split_once(": ") else { return false };
     let (action, kind) = match verdict {
-        "reject" | "milter-reject" | "reject_warning" => ("smtp_reject", "denied"),
-        "discard" => ("smtp_discard", "denied"),
+        "reject" | "milter-reject" | "reject_warning" | "proxy-reject" => ("smtp_reject", "denied"),
+        "discard" | "milter-discard" => ("smtp_discard", "denied"),
+        "milter-hold" => ("smtp_policy", "info"),
         "hold" | "filter" | "redirect" | "warn" | "permit" => ("smtp_policy", "info"),
         _ => return false,
     };
@@ -158,9 +287,10 @@ fn put_mail(about: &str, draft: &mut Draft<'_>) {
 }
 
 /// `to=<a>, relay=…, delay=1, …, status=sent (250 …)`, `from=<a>, size=…`, `message-id=<…>`
-fn delivery(text: &str, draft: &mut Draft<'_>) {
+fn delivery(text: &str, draft: &mut Draft<'_>) -> bool {
     put_mail(text, draft);
-    if let Some((status, reason)) = text.split_once("status=").map(|(_, rest)| word(rest).unwrap_or((rest, ""))) {
+    let status = text.split_once("status=");
+    if let Some((status, reason)) = status.map(|(_, rest)| word(rest).unwrap_or((rest, ""))) {
         draft.name(fields::EVENT_ACTION, "mail_delivery");
         draft.vendor("postfix", "status", status);
         draft.name(fields::EVENT_OUTCOME, if status == "sent" { "success" } else { "failure" });
@@ -174,4 +304,5 @@ fn delivery(text: &str, draft: &mut Draft<'_>) {
             }
         }
     }
+    status.is_some()
 }

@@ -1,21 +1,18 @@
-//! Smaller voices: Squid's access log, DHCP leases (ISC, Kea, dnsmasq), OPNsense's web interface.
+//! Smaller voices: Squid's access log in its own format (the common one is `http_access`'s), OPNsense's web interface.
 
 use super::Look;
 use super::draft::Draft;
 use super::http_access::put_target;
-use super::part::{between, is_number, word};
+use super::part::is_number;
 use crate::fields;
 use crate::syslog::{self, Stamp};
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
-    matches!(look.app, "dhcpd" | "kea-dhcp4" | "dnsmasq-dhcp" | "squid" | "audit")
-        || look.text.contains("TCP_")
-        || look.text.contains("DHCP")
-        || look.text.contains("Web GUI authentication")
+    matches!(look.app, "squid" | "audit") || look.text.contains("TCP_") || look.text.contains("Web GUI authentication")
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
-    squid(look.text, draft) || dhcp(look, draft) || opnsense(look.text, draft)
+    squid(look.text, draft) || opnsense(look.text, draft)
 }
 
 /// `1773471600.123    45 10.0.0.7 TCP_MISS/200 1234 GET http://example.net/ anna HIER_DIRECT/203.0.113.9 text/html`
@@ -60,45 +57,6 @@ fn squid(text: &str, draft: &mut Draft<'_>) -> bool {
         } else {
             draft.optional(fields::DESTINATION_DOMAIN, server);
         }
-    }
-    true
-}
-
-/// `DHCPACK on 10.0.0.7 to 00:11:22:33:44:55 (pc-7) via eth0`, `DHCPACK(eth0) 10.0.0.7 00:11:22:33:44:55 pc-7`, Kea's
-/// `DHCP4_LEASE_ALLOC [hwtype=1 00:11:22:33:44:55], …: lease 10.0.0.7 has been allocated …`.
-fn dhcp(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
-    let Some(at) = look.text.find("DHCP") else { return false };
-    let Some(text) = look.text.get(at..) else { return false };
-    let Some((first, rest)) = word(text) else { return false };
-    let kind = first.split('(').next().unwrap_or(first);
-    let action = match kind {
-        "DHCPACK" | "DHCP4_LEASE_ALLOC" => "dhcp_lease",
-        "DHCPREQUEST" => "dhcp_request",
-        "DHCPDISCOVER" => "dhcp_discover",
-        "DHCPOFFER" => "dhcp_offer",
-        "DHCPRELEASE" | "DHCP4_RELEASE" => "dhcp_release",
-        "DHCPNAK" | "DHCPDECLINE" => "dhcp_refused",
-        _ => return false,
-    };
-    draft.name(fields::EVENT_MODULE, "dhcp");
-    draft.event("network", action, if action == "dhcp_refused" { "failure" } else { "success" });
-    draft.name(fields::NETWORK_PROTOCOL, "dhcp");
-    let parts: Vec<&str> = rest.split([' ', ',', ']', '=']).collect();
-    if let Some(address) = parts.iter().find_map(|word| super::draft::address(word)) {
-        draft.put_ip(fields::SOURCE_IP, address);
-    }
-    let is_mac = |word: &&&str| {
-        word.len() == 17 && word.split(':').count() == 6 && word.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':')
-    };
-    if let Some(mac) = parts.iter().find(is_mac) {
-        draft.str(fields::SOURCE_MAC, mac);
-    }
-    if let Some((name, _)) = between(rest, "(", ")") {
-        draft.str(fields::SOURCE_DOMAIN, name);
-    } else if first.contains('(')
-        && let Some(name) = parts.get(2)
-    {
-        draft.str(fields::SOURCE_DOMAIN, name);
     }
     true
 }

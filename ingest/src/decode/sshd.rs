@@ -6,7 +6,7 @@ use super::draft::{Draft, address};
 use crate::fields;
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
-    look.app.starts_with("sshd")
+    look.app.starts_with("sshd") || matches!(look.app, "internal-sftp" | "sftp-server")
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
@@ -147,10 +147,88 @@ fn read(text: &str) -> Option<Read<'_>> {
             Some(Read { action: "ssh_reverse_mapping_failed", outcome: "failure", domain: rest.split_once(',')?.0, from, ..network })
         }
         "ssh_dispatch_run_fatal:" | "banner" | "kex_exchange_identification:" => {
-            let (_, from) = rest.split_once("Connection from ")?;
+            let error = Read { action: "ssh_protocol_error", ..network };
+            // `kex_exchange_identification: client sent invalid protocol identifier "GET / HTTP/1.1"` names nobody.
+            let Some((_, from)) = rest.split_once("Connection from ") else { return Some(Read { reason: rest, ..error }) };
+            // `Connection from authenticating user root 192.0.2.1 port 22: message authentication code incorrect`
+            if let Some((who, why)) = from.split_once(": ").filter(|(who, _)| who.contains("user ")) {
+                return Some(Read { reason: why, ..peer(who, error)? });
+            }
             let from = endpoint(from)?;
-            Some(Read { action: "ssh_protocol_error", reason: from.tail.trim_start_matches([':', ' ']), from: Some(from), ..network })
+            Some(Read { reason: from.tail.trim_start_matches([':', ' ']), from: Some(from), ..error })
         }
+        // `drop connection #10 from [192.0.2.1]:4711 on [198.51.100.1]:22 past MaxStartups`, `… penalty: failed authentication`
+        "drop" => {
+            let (from, rest) = rest.split_once(" from ")?.1.split_once(" on ")?;
+            let from = Some(bracketed_endpoint(from)?);
+            Some(Read { action: "ssh_connection_dropped", outcome: "failure", reason: rest.split_once(' ')?.1, from, ..network })
+        }
+        "beginning" | "exited" if rest.contains("MaxStartups") => Some(Read { action: "ssh_throttling", reason: text, ..network }),
+        "refused" => {
+            let (name, rest) = rest.strip_prefix("connect from ")?.split_once(" (")?;
+            let from = Some(Endpoint { host: rest.trim_end_matches(')'), ..Endpoint::default() });
+            Some(Read {
+                action: "ssh_connection_refused",
+                outcome: "failure",
+                domain: if address(name).is_some() { "" } else { name },
+                from,
+                ..network
+            })
+        }
+        "Read" => {
+            let who = rest.strip_prefix("error from remote host ")?;
+            let (who, why) = who.split_once(": ").unwrap_or((who, ""));
+            Some(Read { reason: why, ..peer(who, Read { action: "ssh_connection_reset", ..network })? })
+        }
+        "Protocol" => {
+            let from = endpoint(rest.strip_prefix("major versions differ for ")?)?;
+            Some(Read {
+                action: "ssh_bad_protocol",
+                outcome: "failure",
+                reason: from.tail.trim_start_matches([':', ' ']),
+                from: Some(from),
+                ..network
+            })
+        }
+        // A key of the account, but `from=` in its file names other places.
+        "Authentication" => {
+            if let Some(why) = rest.strip_prefix("refused: ") {
+                return Some(Read { action: "ssh_key_refused", outcome: "failure", reason: why, ..login });
+            }
+            let (user, rest) = rest.strip_prefix("tried for ")?.split_once(" with correct key but not from a permitted host (")?;
+            let (_, rest) = rest.split_once("ip=")?;
+            let from = Some(Endpoint { host: rest.split([',', ')']).next()?, ..Endpoint::default() });
+            Some(Read { action: "ssh_user_denied", outcome: "failure", reason: "not from a permitted host", user, from, ..login })
+        }
+        "subsystem" => {
+            let (subsystem, user) = rest.strip_prefix("request for ")?.split_once(" by user ")?;
+            let (user, from) = user_from(user);
+            Some(Read {
+                category: "session",
+                action: "ssh_subsystem",
+                outcome: "success",
+                method: subsystem,
+                user,
+                from,
+                ..Read::default()
+            })
+        }
+        // internal-sftp: session opened for local user anna from [192.0.2.1]
+        "session" => {
+            let (action, rest) = match rest.strip_prefix("opened for local user ") {
+                Some(rest) => ("session_opened", rest),
+                None => ("session_closed", rest.strip_prefix("closed for local user ")?),
+            };
+            let (user, from) = rest.rsplit_once(" from [")?;
+            let from = Some(Endpoint { host: from.trim_end_matches(']'), ..Endpoint::default() });
+            Some(Read { category: "session", action, outcome: "success", user, from, ..Read::default() })
+        }
+        "Nasty" => {
+            let (name, rest) = rest.strip_prefix("PTR record \"")?.split_once("\" is set up for ")?;
+            let from = Some(Endpoint { host: rest.split(',').next()?, ..Endpoint::default() });
+            Some(Read { action: "ssh_reverse_mapping_failed", outcome: "failure", domain: name, from, ..network })
+        }
+        "Server" => rest.starts_with("listening on ").then_some(Read { category: "process", action: "service_started", ..Read::default() }),
         _ => None,
     }
 }
@@ -229,6 +307,13 @@ fn endpoint(text: &str) -> Option<Endpoint<'_>> {
         }
     }
     Some(Endpoint { host, port, tail })
+}
+
+/// `[ADDRESS]:PORT`
+fn bracketed_endpoint(text: &str) -> Option<Endpoint<'_>> {
+    let (host, port) = text.strip_prefix('[')?.split_once("]:")?;
+    address(host).filter(|_| is_port(port))?;
+    Some(Endpoint { host, port, tail: "" })
 }
 
 fn is_port(text: &str) -> bool {

@@ -1,4 +1,4 @@
-//! VPN: strongSwan's charon, OpenVPN and WireGuard. Who negotiates, who fails to.
+//! VPN: strongSwan's charon, OpenVPN, WireGuard and ocserv. Who negotiates, who fails to.
 
 use super::Look;
 use super::draft::Draft;
@@ -6,7 +6,7 @@ use super::part::{between, bracketed, word};
 use crate::fields;
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
-    matches!(look.app, "charon" | "charon-systemd" | "ipsec" | "openvpn" | "ovpn-server")
+    matches!(look.app, "charon" | "charon-systemd" | "ipsec" | "openvpn" | "ovpn-server" | "ocserv")
         || look.app.starts_with("openvpn")
         || look.text.contains("wireguard: ")
 }
@@ -14,6 +14,7 @@ pub(super) fn first_look(look: &Look<'_>) -> bool {
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
     match look.app {
         "charon" | "charon-systemd" | "ipsec" => charon(look.text, draft),
+        "ocserv" => ocserv(look.text, draft),
         _ if look.text.contains("wireguard: ") => wireguard(look.text, draft),
         _ => openvpn(look.text, draft),
     }
@@ -114,7 +115,23 @@ fn wireguard(text: &str, draft: &mut Draft<'_>) -> bool {
         draft.str(fields::EVENT_REASON, reason);
         draft.source_endpoint(peer.split(' ').next().unwrap_or_default());
     } else {
+        // Handshake for peer 3 (192.0.2.1:51820) did not complete after 5 seconds, retrying (try 2)
         draft.name(fields::EVENT_CATEGORY, "network");
+        let action = match what {
+            _ if what.contains("did not complete after") => "vpn_handshake_timeout",
+            _ if what.starts_with("Receiving handshake initiation") => "vpn_handshake_received",
+            _ if what.starts_with("Sending handshake") => "vpn_handshake_sent",
+            _ if what.starts_with("Keypair ") && what.contains(" created for peer ") => "vpn_established",
+            _ => "",
+        };
+        if !action.is_empty() {
+            draft.name(fields::EVENT_ACTION, action);
+        }
+        if let Some((peer, _)) =
+            what.split_once(" peer ").and_then(|(_, rest)| between(rest, "(", ")")).filter(|(peer, _)| peer.contains(':'))
+        {
+            draft.source_endpoint(peer);
+        }
     }
     true
 }
@@ -148,5 +165,40 @@ fn openvpn(text: &str, draft: &mut Draft<'_>) -> bool {
         user
     };
     draft.str(fields::USER_NAME, user);
+    true
+}
+
+/// ocserv: `main[anna]:203.0.113.9:4711 user logged in`, `worker[anna]: 203.0.113.9 tls disconnected`, `main[anna]:203.0.113.9:4711 user
+/// disconnected (reason: user disconnected, rx: 1, tx: 2)`, `sec-mod: failed authentication for 'anna' …`, `worker: 203.0.113.9 failed
+/// authentication attempt for user 'anna'`
+fn ocserv(text: &str, draft: &mut Draft<'_>) -> bool {
+    let Some((who, rest)) = text.split_once(':') else { return false };
+    let (process, user) = match who.split_once('[') {
+        Some((process, user)) => (process, user.trim_end_matches(']')),
+        None => (who, ""),
+    };
+    if !matches!(process, "main" | "worker" | "sec-mod") {
+        return false;
+    }
+    let (peer, what) = word(rest).unwrap_or((rest, ""));
+    let (host, _) = super::part::host_port(peer.trim_end_matches(':'));
+    let (peer, what) = if super::draft::address(host).is_some() { (peer.trim_end_matches(':'), what) } else { ("", rest.trim_start()) };
+    draft.name(fields::EVENT_MODULE, "ocserv");
+    let failed =
+        what.contains("failed authentication") || what.contains("authentication failed") || what.contains("failed cookie authentication");
+    if failed {
+        draft.event("authentication", "vpn_login", "failure");
+        draft.str(fields::EVENT_REASON, what);
+    } else if what.starts_with("user logged in") || what.starts_with("new user session") {
+        draft.event("authentication", "vpn_login", "success");
+    } else if what.starts_with("user disconnected") {
+        draft.event("session", "vpn_logout", "success");
+        draft.str(fields::EVENT_REASON, between(what, "(reason: ", ",").map_or("", |(reason, _)| reason));
+    } else {
+        draft.name(fields::EVENT_CATEGORY, "network");
+    }
+    let named = between(what, "user '", "'").or_else(|| between(what, "for '", "'")).map_or(user, |(user, _)| user);
+    draft.str(fields::USER_NAME, if user.is_empty() { named } else { user });
+    draft.source_endpoint(peer);
     true
 }

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod headers;
+mod linux;
 mod products;
 pub(super) mod samples;
 mod windows;
@@ -103,9 +104,9 @@ fn headers_golden() {
     check(
         r#"<13>Mar 14 07:59:58 rathaus-a cron[811]: (root) CMD (run-parts /etc/cron.hourly)"#,
         expect![[r#"
-        2026-03-14T06:59:58.000Z no_year
-        log.syslog.facility.name=user log.level=notice host.name=rathaus-a process.name=cron process.pid=811
-        | (root) CMD (run-parts /etc/cron.hourly)"#]],
+            2026-03-14T06:59:58.000Z no_year
+            log.syslog.facility.name=user log.level=notice host.name=rathaus-a process.name=cron process.pid=811 event.module=cron event.category=process event.action=cron_command user.name=root process.command_line='run-parts /etc/cron.hourly'
+            | (root) CMD (run-parts /etc/cron.hourly)"#]],
     );
     check(
         r#"<13>Mar  4 07:59:58 rathaus-a postfix/smtpd[26897]: connect from mail.example.net[198.51.100.9]"#,
@@ -247,7 +248,12 @@ fn headers_golden() {
         log.syslog.facility.name=user log.level=notice
         | nur Text ohne Kopf"#]],
     );
-    check(r#"2026/03/14 04:53:57 [203.0.113.67:58629] [channel 106] closed"#, expect!["2026-03-14T03:53:57.000Z no_header"]);
+    check(
+        r#"2026/03/14 04:53:57 [203.0.113.67:58629] [channel 106] closed"#,
+        expect![[r#"
+            2026-03-14T03:53:57.000Z no_header
+            event.module=sshesame event.category=network event.action=honeypot_channel source.ip=203.0.113.67 source.port=58629 event.reason=closed"#]],
+    );
     check(
         r#"2026-03-14 07:59:58, Info                  CBS    Ending TrustedInstaller initialization."#,
         expect!["2026-03-14T06:59:58.000Z no_header"],

@@ -49,7 +49,7 @@ fn web_golden() {
         r#"[Sat Mar 14 08:00:00.000000 2026] [security2:error] [pid 1:tid 2] [client 203.0.113.9:4711] [client 203.0.113.9] ModSecurity: Access denied with code 403 (phase 2). Matched phrase "etc/passwd" at ARGS:a. [file "/etc/x.conf"] [line "97"] [id "930120"] [msg "OS File Access Attempt"] [data "found [id \"1\"] within"] [severity "CRITICAL"] [tag "attack-lfi"] [hostname "example.net"] [uri "/?a=../etc/passwd"] [unique_id "x"]"#,
         expect![[r#"
             2026-03-14T07:00:00.000Z no_header
-            event.module=apache log.level=error process.pid=1 source.ip=203.0.113.9 source.port=4711 event.category=intrusion_detection event.dataset=modsecurity event.action=blocked event.outcome=failure modsecurity.file=/etc/x.conf rule.id=930120 rule.name='OS File Access Attempt' modsecurity.data='found [id \"1\"] within' modsecurity.severity=CRITICAL modsecurity.tag=attack-lfi url.domain=example.net url.original=/?a=../etc/passwd url.path=/ url.query=a=../etc/passwd modsecurity.unique_id=x http.response.status_code=403
+            event.module=apache log.level=error process.pid=1 source.ip=203.0.113.9 source.port=4711 event.category=intrusion_detection event.dataset=modsecurity event.action=blocked event.outcome=failure modsecurity.file=/etc/x.conf modsecurity.line=97 rule.id=930120 rule.name='OS File Access Attempt' modsecurity.data='found [id \"1\"] within' modsecurity.severity=CRITICAL modsecurity.tag=attack-lfi url.domain=example.net url.original=/?a=../etc/passwd url.path=/ url.query=a=../etc/passwd modsecurity.unique_id=x http.response.status_code=403
             | [pid 1:tid 2] [client 203.0.113.9:4711] [client 203.0.113.9] ModSecurity: Access denied with code 403 (phase 2). Matched phrase "etc/passwd" at ARGS:a. [file "/etc/x.conf"] [line "97"] [id "930120"] [msg "OS File Access Attempt"] [data "found [id \"1\"] within"] [severity "CRITICAL"] [tag "attack-lfi"] [hostname "example.net"] [uri "/?a=../etc/passwd"] [unique_id "x"]"#]],
     );
 }
@@ -215,7 +215,7 @@ fn names_and_tunnels_golden() {
         r#"<30>Mar 14 08:00:00 ns named[1]: client @0x7f6 203.0.113.9#3076 (example.com): view intern: query: example.com IN A +E(0)K (10.0.0.53)"#,
         expect![[r#"
             2026-03-14T07:00:00.000Z no_year
-            log.syslog.facility.name=daemon log.level=informational host.name=ns process.name=named process.pid=1 event.module=bind source.ip=203.0.113.9 source.port=3076 event.category=network event.action=dns_query event.outcome=success network.protocol=dns dns.question.name=example.com dns.question.type=A
+            log.syslog.facility.name=daemon log.level=informational host.name=ns process.name=named process.pid=1 event.module=bind source.ip=203.0.113.9 source.port=3076 event.category=network event.action=dns_query event.outcome=success network.protocol=dns dns.question.name=example.com dns.question.type=A destination.ip=10.0.0.53
             | client @0x7f6 203.0.113.9#3076 (example.com): view intern: query: example.com IN A +E(0)K (10.0.0.53)"#]],
     );
     check(
@@ -293,7 +293,7 @@ fn applications_golden() {
         r#"2026-03-14 08:00:00,357 WARN  [org.keycloak.events] (executor-thread-1) type="LOGIN_ERROR", realmId="r", clientId="c", userId="null", ipAddress="203.0.113.9", error="user_not_found", username="anna""#,
         expect![[r#"
             2026-03-14T07:00:00.357Z no_header
-            event.module=keycloak keycloak.realmId=r keycloak.clientId=c source.ip=203.0.113.9 event.reason=user_not_found user.name=anna event.category=authentication event.action=login event.outcome=failure keycloak.type=LOGIN_ERROR"#]],
+            event.module=keycloak log.level=warning keycloak.realmId=r keycloak.clientId=c source.ip=203.0.113.9 event.reason=user_not_found user.name=anna event.category=authentication event.action=login event.outcome=failure keycloak.type=LOGIN_ERROR"#]],
     );
 }
 
@@ -373,16 +373,16 @@ fn exports_golden() {
     check(
         r#"<30>Mar 14 08:00:00 gw dhcpd[1]: DHCPACK on 10.0.0.7 to 00:11:22:33:44:55 (pc-7) via eth0"#,
         expect![[r#"
-        2026-03-14T07:00:00.000Z no_year
-        log.syslog.facility.name=daemon log.level=informational host.name=gw process.name=dhcpd process.pid=1 event.module=dhcp event.category=network event.action=dhcp_lease event.outcome=success network.protocol=dhcp source.ip=10.0.0.7 source.mac=00:11:22:33:44:55 source.domain=pc-7
-        | DHCPACK on 10.0.0.7 to 00:11:22:33:44:55 (pc-7) via eth0"#]],
+            2026-03-14T07:00:00.000Z no_year
+            log.syslog.facility.name=daemon log.level=informational host.name=gw process.name=dhcpd process.pid=1 event.module=dhcp event.category=network event.action=dhcp_lease event.outcome=success network.protocol=dhcp observer.ingress.interface.name=eth0 source.ip=10.0.0.7 source.mac=00:11:22:33:44:55 source.domain=pc-7
+            | DHCPACK on 10.0.0.7 to 00:11:22:33:44:55 (pc-7) via eth0"#]],
     );
     check(
         r#"<30>Mar 14 08:00:00 gw dnsmasq-dhcp[1]: DHCPACK(eth0) 10.0.0.7 00:11:22:33:44:55 pc-7"#,
         expect![[r#"
-        2026-03-14T07:00:00.000Z no_year
-        log.syslog.facility.name=daemon log.level=informational host.name=gw process.name=dnsmasq-dhcp process.pid=1 event.module=dhcp event.category=network event.action=dhcp_lease event.outcome=success network.protocol=dhcp source.ip=10.0.0.7 source.mac=00:11:22:33:44:55 source.domain=pc-7
-        | DHCPACK(eth0) 10.0.0.7 00:11:22:33:44:55 pc-7"#]],
+            2026-03-14T07:00:00.000Z no_year
+            log.syslog.facility.name=daemon log.level=informational host.name=gw process.name=dnsmasq-dhcp process.pid=1 event.module=dhcp event.category=network event.action=dhcp_lease event.outcome=success network.protocol=dhcp source.ip=10.0.0.7 source.mac=00:11:22:33:44:55 source.domain=pc-7 observer.ingress.interface.name=eth0
+            | DHCPACK(eth0) 10.0.0.7 00:11:22:33:44:55 pc-7"#]],
     );
 }
 
