@@ -149,7 +149,7 @@ impl Layout {
             return None;
         }
         let has = |mark: &&str| names.contains(mark);
-        let product = PRODUCTS.iter().find(|product| product.delimits(delimiter) && product.marks.iter().all(|mark| has(mark)))?;
+        let product = PRODUCTS.iter().find(|product| product.delimits(delimiter) && product.marks.iter().all(has))?;
         let log = if product.name == zeek::PRODUCT.name { zeek::log_of(|name| names.contains(&name)) } else { "" };
         let columns = names.iter().map(|name| product.column(name, log)).collect();
         Some(Self { line: line.into(), delimiter, product, columns })
