@@ -410,7 +410,7 @@ fn xml_golden() {
             "Windows PowerShell",
             "PowerShell",
             400,
-            "<EventData><Data>Available</Data><Data>None</Data><Data>\tNewEngineState=Available\r\n\tHostName=ConsoleHost\r\n\tHostApplication=powershell.exe -enc AAAA\r\n\tEngineVersion=5.1</Data></EventData>",
+            "<EventData><Data>Available</Data><Data>None</Data><Data>\tNewEngineState=Available\n\tHostName=ConsoleHost\n\tHostApplication=powershell.exe -enc AAAA\n\tEngineVersion=5.1</Data></EventData>",
         ),
         expect![[r#"
             2026-03-14T07:00:00.620Z
