@@ -306,9 +306,9 @@ fn line_frame(draft: &mut Draft<'_>) {
         draft.vendor_int("log.syslog", "repeated", times);
         text
     });
-    payload(header.app, text, draft);
-    if header.structured.contains("NXLOG@14506") && !draft.has(fields::EVENT_CODE) {
-        windows::nxlog_structured(draft);
+    // NXLog's structured data are the event, and say more than the text that they come with.
+    if !header.structured.contains("NXLOG@14506") || !windows::nxlog_structured(draft) {
+        payload(header.app, text, draft);
     }
     if !draft.has(fields::HOST_NAME) && !draft.defects.contains(Defect::NoHeader) {
         draft.defects.add(Defect::NoHost);

@@ -17,9 +17,18 @@ fn session(options: &Options, from: u64, lines: &[&str]) -> Vec<Event> {
     numbered.map(|(line, seq)| decode(&Frame { seq: Seq(seq), ..frame(FrameKind::Line, line.as_bytes()) }, options).unwrap()).collect()
 }
 
+/// Cut anywhere, also within a character, a line is still an event with all its bytes.
+fn cut(kind: FrameKind, line: &str) {
+    for at in (0..line.len()).step_by(7) {
+        let bytes = &line.as_bytes()[..at];
+        assert_eq!(event_of(kind, bytes).raw(), bytes);
+    }
+}
+
 /// What the last of a source's lines becomes, without its message.
 fn check_after(lines: &[&str], expected: Expect) {
     let events = session(&Options::default(), 1, lines);
+    lines.iter().for_each(|line| cut(FrameKind::Line, line));
     expected.assert_eq(rendered(events.last().unwrap()).split("\n| ").next().unwrap());
 }
 
@@ -28,6 +37,7 @@ fn check_brief(line: &str, expected: Expect) {
 }
 
 fn check_json(line: &str, expected: Expect) {
+    cut(FrameKind::Json, line);
     expected.assert_eq(rendered(&event_of(FrameKind::Json, line.as_bytes())).split("\n| ").next().unwrap());
 }
 
@@ -296,7 +306,7 @@ fn snare_golden() {
         &snare("4625", "Fehlerüberwachung", "Fehler beim Anmelden eines Kontos.    Antragsteller:   Sicherheits-ID:  S-1-0-0   Kontoname:  -   Kontodomäne:  -   Anmelde-ID:  0x0    Anmeldetyp:   3    Konto, für das die Anmeldung fehlgeschlagen ist:   Sicherheits-ID:  S-1-0-0   Kontoname:  anna   Kontodomäne:  KREIS    Fehlerinformationen:   Fehlerursache:  Unbekannter Benutzername oder ungültiges Kennwort.   Status:   0xC000006D   Unterstatus::  0xC0000064    Netzwerkinformationen:   Arbeitsstationsname: PC-9   Quellnetzwerkadresse: 203.0.113.9   Quellport:  4711").replace(" dc-1 MS", " wec MS"),
         expect![[r#"
             2026-03-14T07:00:00.000Z no_year
-            log.syslog.facility.name=user log.level=notice event.module=windows event.code=4625 winlog.channel=Security winlog.provider_name=Microsoft-Windows-Security-Auditing winlog.record_id=17 winlog.event_id=4625 winlog.computer_name=dc-1 host.name=dc-1 observer.name=wec winlog.keywords=Fehlerüberwachung winlog.task=X winlog.event_data.SubjectUserSid=S-1-0-0 winlog.event_data.SubjectLogonId=0x0 winlog.event_data.LogonType=3 winlog.event_data.TargetUserSid=S-1-0-0 winlog.event_data.TargetUserName=anna winlog.event_data.TargetDomainName=KREIS winlog.event_data.FailureReason='Unbekannter Benutzername oder ungültiges Kennwort.' winlog.event_data.Status=0xC000006D winlog.event_data.SubStatus=0xC0000064 winlog.event_data.WorkstationName=PC-9 winlog.event_data.IpAddress=203.0.113.9 winlog.event_data.IpPort=4711 winlog.logon.type=Network user.id=S-1-0-0 user.name=anna user.domain=KREIS event.reason='wrong user name or password' source.domain=PC-9 source.ip=203.0.113.9 source.port=4711 event.category=authentication event.type=start event.action=logon event.outcome=failure"#]],
+            log.syslog.facility.name=user log.level=notice event.module=windows event.code=4625 winlog.channel=Security winlog.provider_name=Microsoft-Windows-Security-Auditing winlog.record_id=17 winlog.event_id=4625 winlog.computer_name=dc-1 host.name=dc-1 observer.name=wec winlog.keywords=Fehlerüberwachung winlog.task=X winlog.event_data.SubjectUserSid=S-1-0-0 winlog.event_data.SubjectLogonId=0x0 winlog.event_data.LogonType=3 winlog.event_data.TargetUserSid=S-1-0-0 winlog.event_data.TargetUserName=anna winlog.event_data.TargetDomainName=KREIS winlog.event_data.FailureReason='Unbekannter Benutzername oder ungültiges Kennwort.' winlog.event_data.Status=0xC000006D winlog.event_data.SubStatus=0xC0000064 winlog.event_data.WorkstationName=PC-9 winlog.event_data.IpAddress=203.0.113.9 winlog.event_data.IpPort=4711 winlog.logon.type=Network user.name=anna user.domain=KREIS event.reason='unknown user' source.domain=PC-9 source.ip=203.0.113.9 source.port=4711 event.category=authentication event.type=start event.action=logon event.outcome=failure"#]],
     );
     check_brief(
         &snare("1", "Success Audit", r#"Process Create:  RuleName: -  UtcTime: 2026-03-14 07:00:00.000  ProcessGuid: {1}  ProcessId: 4711  Image: C:\Windows\System32\cmd.exe  CommandLine: cmd /c whoami  User: KREIS\anna  Hashes: MD5=AB,SHA256=CD  ParentImage: C:\x.exe"#)
@@ -352,7 +362,7 @@ fn xml_golden() {
         ),
         expect![[r#"
             2026-03-14T07:00:00.620Z
-            log.syslog.facility.name=user log.level=informational event.module=windows event.code=4688 winlog.channel=Security winlog.provider_name=Microsoft-Windows-Security-Auditing winlog.record_id=9 winlog.event_id=4688 winlog.computer_name=pc-7.kreis.example host.name=pc-7.kreis.example observer.name=wec winlog.provider_guid={1} winlog.keywords=0x8020000000000000 winlog.process.pid=516 winlog.process.thread.id=3240 winlog.user.identifier=S-1-5-18 winlog.event_data.SubjectUserSid=S-1-5-18 winlog.event_data.SubjectUserName=anna winlog.event_data.SubjectDomainName=KREIS winlog.event_data.NewProcessId=0x7c winlog.event_data.NewProcessName=C:\Windows\System32\cmd.exe winlog.event_data.ProcessId=0x4 winlog.event_data.CommandLine='cmd /c a<b' winlog.event_data.TargetUserSid=S-1-0-0 winlog.event_data.ParentProcessName=C:\Windows\explorer.exe user.id=S-1-5-18 user.name=anna user.domain=KREIS process.pid=124 process.executable=C:\Windows\System32\cmd.exe process.name=cmd.exe process.parent.pid=4 process.command_line='cmd /c a<b' user.effective.id=S-1-0-0 process.parent.executable=C:\Windows\explorer.exe process.parent.name=explorer.exe event.category=process event.type=start event.action=process_started event.outcome=success event.created=2026-03-14T07:00:05.000Z"#]],
+            log.syslog.facility.name=user log.level=informational event.module=windows event.code=4688 winlog.channel=Security winlog.provider_name=Microsoft-Windows-Security-Auditing winlog.record_id=9 winlog.event_id=4688 winlog.computer_name=pc-7.kreis.example host.name=pc-7.kreis.example observer.name=wec winlog.provider_guid={1} winlog.keywords=0x8020000000000000 winlog.process.pid=516 winlog.process.thread.id=3240 winlog.user.identifier=S-1-5-18 winlog.event_data.SubjectUserSid=S-1-5-18 winlog.event_data.SubjectUserName=anna winlog.event_data.SubjectDomainName=KREIS winlog.event_data.NewProcessId=0x7c winlog.event_data.NewProcessName=C:\Windows\System32\cmd.exe winlog.event_data.ProcessId=0x4 winlog.event_data.CommandLine='cmd /c a<b' winlog.event_data.TargetUserSid=S-1-0-0 winlog.event_data.ParentProcessName=C:\Windows\explorer.exe user.id=S-1-5-18 user.name=anna user.domain=KREIS process.pid=124 process.executable=C:\Windows\System32\cmd.exe process.name=cmd.exe process.parent.pid=4 process.command_line='cmd /c a<b' process.parent.executable=C:\Windows\explorer.exe process.parent.name=explorer.exe event.category=process event.type=start event.action=process_started event.outcome=success event.created=2026-03-14T07:00:05.000Z"#]],
     );
     check_brief(
         &security(
@@ -393,14 +403,14 @@ fn xml_golden() {
         expect![[r#"
             2026-03-14T07:00:00.620Z
             log.syslog.facility.name=user log.level=informational process.name=x event.module=windows event.code=4104 winlog.channel=Microsoft-Windows-PowerShell/Operational winlog.provider_name=Microsoft-Windows-PowerShell winlog.record_id=9 winlog.event_id=4104 winlog.computer_name=pc-7.kreis.example host.name=pc-7.kreis.example observer.name=wec winlog.provider_guid={1} winlog.keywords=0x8020000000000000 winlog.process.pid=516 winlog.process.thread.id=3240 winlog.user.identifier=S-1-5-18 winlog.event_data.MessageNumber=1 winlog.event_data.MessageTotal=2 winlog.event_data.ScriptBlockText='Write-Host 'a'
-            # b' winlog.event_data.ScriptBlockId=id-1 winlog.event_data.Path=C:\a.ps1 file.path=C:\a.ps1 file.name=a.ps1 event.category=process event.type=info event.action=powershell_script event.outcome=success event.created=2026-03-14T07:00:05.000Z"#]],
+            # b' winlog.event_data.ScriptBlockId=id-1 winlog.event_data.Path=C:\a.ps1 powershell.sequence=1 powershell.total=2 powershell.file.script_block_id=id-1 file.path=C:\a.ps1 file.name=a.ps1 event.category=process event.type=info event.action=powershell_script event.outcome=success event.created=2026-03-14T07:00:05.000Z"#]],
     );
     check_brief(
         &event_xml(
             "Windows PowerShell",
             "PowerShell",
             400,
-            "<EventData><Data>Available</Data><Data>None</Data><Data>\tNewEngineState=Available\r\n\tHostName=ConsoleHost\r\n\tHostApplication=powershell.exe -enc AAAA\r\n\tEngineVersion=5.1</Data></EventData>",
+            "<EventData><Data>Available</Data><Data>None</Data><Data>\tNewEngineState=Available\n\tHostName=ConsoleHost\n\tHostApplication=powershell.exe -enc AAAA\n\tEngineVersion=5.1</Data></EventData>",
         ),
         expect![[r#"
             2026-03-14T07:00:00.620Z
@@ -457,19 +467,19 @@ fn shippers_golden() {
         r#"{"EventTime":"2026-03-14 08:00:00","Hostname":"pc-7.kreis.example","Keywords":-9218868437227405312,"EventType":"AUDIT_FAILURE","SeverityValue":4,"Severity":"ERROR","EventID":4625,"SourceName":"Microsoft-Windows-Security-Auditing","ProviderGuid":"{1}","Version":0,"Task":12544,"OpcodeValue":0,"RecordNumber":229977,"ProcessID":516,"ThreadID":3240,"Channel":"Security","Message":"Fehler beim Anmelden eines Kontos.","Category":"Anmelden","SubjectUserName":"-","TargetUserName":"anna","TargetDomainName":"KREIS","Status":"0xc000006d","SubStatus":"0xc000006a","LogonType":"3","WorkstationName":"PC-9","ProcessId":"0x0","ProcessName":"-","IpAddress":"203.0.113.9","IpPort":"4711","EventReceivedTime":"2026-03-14 08:00:02","SourceModuleName":"eventlog","SourceModuleType":"im_msvistalog"}"#,
         expect![[r#"
             2026-03-14T07:00:00.000Z
-            host.name=pc-7.kreis.example winlog.keywords=-9218868437227405312 winlog.keywords=AUDIT_FAILURE nxlog.SeverityValue=4 nxlog.Severity=ERROR winlog.event_id=4625 winlog.provider_name=Microsoft-Windows-Security-Auditing winlog.provider_guid={1} winlog.version=0 nxlog.Task=12544 nxlog.OpcodeValue=0 winlog.record_id=229977 winlog.process.pid=516 winlog.process.thread.id=3240 winlog.channel=Security winlog.task=Anmelden winlog.event_data.SubjectUserName=- winlog.event_data.TargetUserName=anna winlog.event_data.TargetDomainName=KREIS winlog.event_data.Status=0xc000006d winlog.event_data.SubStatus=0xc000006a winlog.event_data.LogonType=3 winlog.event_data.WorkstationName=PC-9 winlog.event_data.ProcessId=0x0 winlog.event_data.ProcessName=- winlog.event_data.IpAddress=203.0.113.9 winlog.event_data.IpPort=4711 nxlog.EventReceivedTime='2026-03-14 08:00:02' nxlog.SourceModuleName=eventlog nxlog.SourceModuleType=im_msvistalog event.module=windows event.code=4625 winlog.computer_name=pc-7.kreis.example user.name=anna user.domain=KREIS event.reason='wrong user name or password' winlog.logon.type=Network source.domain=PC-9 process.pid=0 source.ip=203.0.113.9 source.port=4711 event.category=authentication event.type=start event.action=logon event.outcome=failure"#]],
+            host.name=pc-7.kreis.example winlog.keywords=-9218868437227405312 winlog.keywords=AUDIT_FAILURE nxlog.SeverityValue=4 nxlog.Severity=ERROR winlog.event_id=4625 winlog.provider_name=Microsoft-Windows-Security-Auditing winlog.provider_guid={1} winlog.version=0 nxlog.Task=12544 nxlog.OpcodeValue=0 winlog.record_id=229977 winlog.process.pid=516 winlog.process.thread.id=3240 winlog.channel=Security winlog.task=Anmelden winlog.event_data.SubjectUserName=- winlog.event_data.TargetUserName=anna winlog.event_data.TargetDomainName=KREIS winlog.event_data.Status=0xc000006d winlog.event_data.SubStatus=0xc000006a winlog.event_data.LogonType=3 winlog.event_data.WorkstationName=PC-9 winlog.event_data.ProcessId=0x0 winlog.event_data.ProcessName=- winlog.event_data.IpAddress=203.0.113.9 winlog.event_data.IpPort=4711 nxlog.EventReceivedTime='2026-03-14 08:00:02' nxlog.SourceModuleName=eventlog nxlog.SourceModuleType=im_msvistalog event.module=windows event.code=4625 winlog.computer_name=pc-7.kreis.example user.name=anna user.domain=KREIS event.reason='wrong password' winlog.logon.type=Network source.domain=PC-9 process.pid=0 source.ip=203.0.113.9 source.port=4711 event.category=authentication event.type=start event.action=logon event.outcome=failure"#]],
     );
     check_brief(
         r#"<14>Mar 14 08:00:00 pc-7 EventTime="2026-03-14 08:00:00" Hostname="pc-7" EventType="AUDIT_SUCCESS" EventID=4720 SourceName="Microsoft-Windows-Security-Auditing" Channel="Security" RecordNumber=7 TargetUserName="otto" TargetDomainName="KREIS" SubjectUserName="anna" SubjectDomainName="KREIS" Message="A user account was created.""#,
         expect![[r#"
             2026-03-14T07:00:00.000Z
-            log.syslog.facility.name=user log.level=informational host.name=pc-7 event.module=windows event.code=4720 winlog.channel=Security winlog.provider_name=Microsoft-Windows-Security-Auditing winlog.record_id=7 winlog.event_id=4720 winlog.computer_name=pc-7 nxlog.EventTime='2026-03-14 08:00:00' winlog.keywords=AUDIT_SUCCESS winlog.event_data.TargetUserName=otto winlog.event_data.TargetDomainName=KREIS winlog.event_data.SubjectUserName=anna winlog.event_data.SubjectDomainName=KREIS user.target.name=otto user.target.domain=KREIS user.name=anna user.domain=KREIS event.category=iam event.type=creation event.action=user_created event.outcome=success"#]],
+            log.syslog.facility.name=user log.level=informational host.name=pc-7 event.module=windows event.code=4720 winlog.channel=Security winlog.provider_name=Microsoft-Windows-Security-Auditing winlog.record_id=7 winlog.event_id=4720 winlog.computer_name=pc-7 winlog.keywords=AUDIT_SUCCESS winlog.event_data.TargetUserName=otto winlog.event_data.TargetDomainName=KREIS winlog.event_data.SubjectUserName=anna winlog.event_data.SubjectDomainName=KREIS user.target.name=otto user.target.domain=KREIS user.name=anna user.domain=KREIS event.category=iam event.type=creation event.action=user_created event.outcome=success"#]],
     );
     check_brief(
         r#"<14>1 2026-03-14T08:00:00.000000+01:00 pc-7 Microsoft-Windows-Security-Auditing 516 - [NXLOG@14506 EventType="AUDIT_SUCCESS" EventID="4634" Channel="Security" TargetUserName="anna" TargetDomainName="KREIS" LogonType="3"] Ein Konto wurde abgemeldet."#,
         expect![[r#"
             2026-03-14T07:00:00.000Z
-            log.syslog.facility.name=user log.level=informational host.name=pc-7 process.name=Microsoft-Windows-Security-Auditing process.pid=516 syslog.sd.NXLOG@14506.EventType=AUDIT_SUCCESS syslog.sd.NXLOG@14506.EventID=4634 syslog.sd.NXLOG@14506.Channel=Security syslog.sd.NXLOG@14506.TargetUserName=anna syslog.sd.NXLOG@14506.TargetDomainName=KREIS syslog.sd.NXLOG@14506.LogonType=3 event.module=windows event.code=4634 winlog.channel=Security winlog.provider_name=Microsoft-Windows-Security-Auditing winlog.event_id=4634 event.category=authentication event.type=end event.action=logoff event.outcome=success"#]],
+            log.syslog.facility.name=user log.level=informational host.name=pc-7 process.name=Microsoft-Windows-Security-Auditing process.pid=516 winlog.keywords=AUDIT_SUCCESS winlog.event_id=4634 winlog.channel=Security winlog.event_data.TargetUserName=anna winlog.event_data.TargetDomainName=KREIS winlog.event_data.LogonType=3 event.module=windows event.code=4634 winlog.provider_name=Microsoft-Windows-Security-Auditing user.name=anna user.domain=KREIS winlog.logon.type=Network event.category=authentication event.type=end event.action=logoff event.outcome=success"#]],
     );
     check_brief(
         "<14>Mar 14 08:00:00 pc-7 Microsoft-Windows-Security-Auditing[516]: Ein Konto wurde erfolgreich angemeldet.    Antragsteller:   Sicherheits-ID:  S-1-5-18   Kontoname:  PC-7$   Kontodomäne:  KREIS   Anmelde-ID:  0x3E7    Anmeldetyp:   2    Neue Anmeldung:   Sicherheits-ID:  S-1-5-21-1   Kontoname:  anna   Kontodomäne:  KREIS   Anmelde-ID:  0x5    Netzwerkinformationen:   Arbeitsstationsname: PC-7   Quellnetzwerkadresse: 127.0.0.1   Quellport:  0",

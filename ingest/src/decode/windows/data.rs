@@ -36,6 +36,9 @@ enum Put {
     Context,
     Url,
     Reason,
+    Precise,
+    /// A vendor's field, by prefix and key.
+    Vendor(&'static str, &'static str),
 }
 
 /// All data of an event, by their names.
@@ -65,7 +68,8 @@ pub(super) fn put(family: Family, id: u32, who: Who, draft: &mut Draft<'_>) {
     let all: Vec<(Put, Cow<'_, str>)> = places.into_iter().filter_map(named).collect();
     for (put, text) in all {
         let text = some(text.trim());
-        if !text.is_empty() && text != "N/A" {
+        // `S-1-0-0` is nobody.
+        if !matches!(text, "" | "N/A" | "S-1-0-0" | "NULL SID") {
             put_one(put, text, is_key, draft);
         }
     }
@@ -163,13 +167,19 @@ fn place(family: Family, id: u32, name: &str) -> Option<Put> {
         (Defender, "Path") => Put::File,
         (Defender, "Detection_User" | "User") => Put::Account,
         (Security, "LogonType") => Put::LogonType,
-        (Security, "SubStatus" | "Status") if matches!(id, 4625 | 4768 | 4769 | 4771 | 4776) => Put::Reason,
+        // The second status says more, where it says anything.
+        (Security, "SubStatus") if id == 4625 => Put::Precise,
+        (Security, "Status") if matches!(id, 4625 | 4768 | 4769 | 4771 | 4776) => Put::Reason,
         (Sysmon | TerminalServices | Wmi | Bits, "User" | "SourceUser") => Put::Account,
         (TaskScheduler, "UserContext" | "UserName") => Put::Account,
         (Bits, "jobOwner") => Put::Account,
         (Bits, "url" | "RemoteName") => Put::Url,
         (PowerShell, "Data" | "ContextInfo") => Put::Context,
         (PowerShell, "Path") => Put::File,
+        // A long script comes in parts.
+        (PowerShell, "MessageNumber") => Put::Vendor("powershell", "sequence"),
+        (PowerShell, "MessageTotal") => Put::Vendor("powershell", "total"),
+        (PowerShell, "ScriptBlockId") => Put::Vendor("powershell.file", "script_block_id"),
         _ => return None,
     })
 }
@@ -269,6 +279,13 @@ fn put_one(put: Put, text: &str, is_key: bool, draft: &mut Draft<'_>) {
             let host = text.split_once("://").and_then(|(_, rest)| rest.split(['/', ':', '?']).next());
             once(fields::URL_DOMAIN, host.unwrap_or_default(), draft);
         }
+        Put::Precise => {
+            if let Some(reason) = status(text) {
+                draft.remove(fields::EVENT_REASON);
+                draft.name(fields::EVENT_REASON, reason);
+            }
+        }
+        Put::Vendor(prefix, key) => draft.vendor(prefix, key, text),
         Put::Reason => once(fields::EVENT_REASON, status(text).unwrap_or(if text.starts_with("0x") { "" } else { text }), draft),
     }
 }

@@ -51,7 +51,6 @@ const OWN: [&str; 11] = [
 /// The field of one of NXLog's names; names of ECS or of another shipper stay.
 pub(super) fn field(name: &str, draft: &mut Draft<'_>) -> Option<FieldId> {
     if let Some((_, ours)) = META.iter().find(|(theirs, _)| *theirs == name) {
-        // A service's account in the System log is data: there NXLog names who logged it otherwise.
         return draft.vendor_field(&["winlog.", ours]);
     }
     if OWN.contains(&name) {
@@ -72,8 +71,7 @@ pub(in crate::decode) fn first_look(look: &Look<'_>) -> bool {
     let text = look.text.as_bytes();
     // The names stand in no fixed order, but the number among the first dozen.
     let head = text.get(..HEAD_BYTES).unwrap_or(text);
-    memchr::memmem::find(head, b"EventID=").is_some()
-        && (head.starts_with(b"Event") || head.starts_with(b"Hostname=") || head.starts_with(b"EventTime"))
+    (head.starts_with(b"Event") || head.starts_with(b"Hostname=")) && memchr::memmem::find(head, b"EventID=").is_some()
 }
 
 const HEAD_BYTES: usize = 400;
@@ -110,7 +108,7 @@ fn pairs(line: &str, draft: &mut Draft<'_>) -> bool {
     }
     for (key, value) in &named {
         match *key {
-            "EventID" | "Channel" | "SourceName" | "Hostname" | "Computer" | "RecordNumber" => {}
+            "EventID" | "Channel" | "SourceName" | "Hostname" | "Computer" | "RecordNumber" | "EventTime" => {}
             "Message" => draft.set_message(value),
             key => {
                 if let Some(field) = field(key, draft).filter(|_| !matches!(value.as_str(), "" | "-")) {
@@ -127,11 +125,11 @@ fn pairs(line: &str, draft: &mut Draft<'_>) -> bool {
 const PAIRS_MAX: usize = 200;
 
 /// The pairs of `[NXLOG@14506 EventID="4625" …]`, which the header's reader has put below `syslog.sd`.
-pub(in crate::decode) fn structured(draft: &mut Draft<'_>) {
+pub(in crate::decode) fn structured(draft: &mut Draft<'_>) -> bool {
     draft.renamed(|draft, name| field(name.strip_prefix("syslog.sd.NXLOG@14506.")?, draft));
     let id = draft.named_text("winlog.event_id").unwrap_or_default();
     if id.is_empty() {
-        return;
+        return false;
     }
     draft.decoder = "nxlog";
     draft.name(fields::EVENT_MODULE, "windows");
@@ -141,6 +139,7 @@ pub(in crate::decode) fn structured(draft: &mut Draft<'_>) {
         draft.vendor("winlog", "provider_name", &provider);
     }
     finish(draft);
+    true
 }
 
 /// The rendered text alone, in English or German.
