@@ -122,7 +122,6 @@ pub fn format(name: &str) -> &'static str {
         "keycloak" => "Keycloak",
         "kv" => "Schlüssel=Wert",
         "netflow" => "NetFlow",
-        "modsecurity" => "ModSecurity",
         _ => "anderes",
     }
 }
