@@ -18,7 +18,7 @@ use ingest::audit::{NewAudit, audit_add};
 use ingest::body::{SharedSites, Site, SiteId, SiteTable, body_list, site_add, site_put};
 use ingest::db::{Db, DbError, Migrations};
 use ingest::decode::memory::SharedMemory;
-use ingest::decode::{Options, decode};
+use ingest::decode::{Options, Pairs, decode, rejoin};
 use ingest::disk::{DiskWatch, Watermark};
 use ingest::enrich::{Enrichment, GeoWatch, LeaseBook, LeaseConsumer, lease_load};
 use ingest::event::Event;
@@ -327,8 +327,9 @@ fn stores(
     pseudonyms: &Arc<Pseudonyms>,
 ) -> Result<(Arc<EventStore>, Arc<FlowStore>)> {
     let (enrichment, sites, hidden) = (enrichment.clone(), sites.clone(), pseudonyms.clone());
-    let redecode = move |frame: &Frame| -> Option<Event> {
+    let redecode = move |frame: &Frame, context: Option<Box<str>>| -> Option<Event> {
         let mut event = decode(frame, &options)?;
+        rejoin(&mut event, context, |frame| decode(frame, &options));
         let table = sites.read().unwrap_or_else(PoisonError::into_inner).clone();
         match hidden.hidden_addresses(frame.seq) {
             Addresses::None => enrichment.enrich(&mut event, &table),
@@ -494,6 +495,7 @@ struct NodeDecoder {
     options: Options,
     enrichment: Enrichment,
     netflow: NetflowDecoder,
+    pairs: Pairs,
 }
 
 impl NodeDecoder {
@@ -502,7 +504,7 @@ impl NodeDecoder {
         if let Some(state) = db.read(|connection| state_load(connection, NETFLOW_STATE))? {
             netflow.restore(&state);
         }
-        Ok(Self { db, options, enrichment, netflow })
+        Ok(Self { db, options, enrichment, netflow, pairs: Pairs::default() })
     }
 }
 
@@ -517,6 +519,7 @@ impl Decode for NodeDecoder {
                 let report = self.netflow.decode(frame, &mut batch.flows);
                 templates_changed |= report.templates > 0;
             } else if let Some(mut event) = decode(frame, &self.options) {
+                self.pairs.join(&mut event);
                 self.enrichment.learn(&event);
                 self.enrichment.enrich(&mut event, &batch.sites);
                 batch.events.push(event);

@@ -34,6 +34,9 @@ pub struct Event {
     pub defects: Defects,
     /// The payload decoder that understood it; empty for none.
     pub decoder: &'static str,
+    /// An earlier line of the same sender that some of the fields come from (`decode::Pairs`). It is stored beside the
+    /// line, so that decoding it again needs nothing else.
+    pub context: Option<Box<str>>,
 }
 
 /// A field's value as stored in the event.
@@ -124,6 +127,7 @@ impl Event {
             fields: Vec::new(),
             defects,
             decoder: "",
+            context: None,
         }
     }
 
@@ -179,6 +183,10 @@ impl Event {
     /// Adds a field whose value other events share.
     pub fn push_shared(&mut self, field: FieldId, text: Arc<str>) {
         self.fields.push((field, Value::Shared(text)));
+    }
+
+    pub fn push(&mut self, field: FieldId, value: Value) {
+        self.fields.push((field, value));
     }
 
     /// Adds all fields of a decoder; a slice that is none of the line's reads as empty.

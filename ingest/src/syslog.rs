@@ -163,6 +163,8 @@ fn rfc5424<'a>(header: &mut Header<'a>, rest: &'a str) {
     }
     let behind = match rest.as_bytes().first() {
         Some(b'-') => rest.get(1..),
+        // Check Point's `[action:"Accept"; …]` stands where structured data belong and is none: it is the message.
+        Some(b'[') if has_colon_pairs(rest) => Some(rest),
         Some(b'[') => structured_end(rest.as_bytes()).and_then(|end| {
             header.structured = rest.get(..end)?;
             rest.get(end..)
@@ -183,6 +185,12 @@ fn rfc5424<'a>(header: &mut Header<'a>, rest: &'a str) {
         }
     }
     header.message = header.message.strip_prefix('\u{FEFF}').unwrap_or(header.message);
+}
+
+/// `[key:"`: no name of structured data holds a colon and a quote.
+fn has_colon_pairs(text: &str) -> bool {
+    let before = text.get(1..).and_then(|text| text.split_once(":\"")).map(|(key, _)| key.trim_end_matches(':'));
+    before.is_some_and(|key| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'))
 }
 
 /// Where the structured data ends, which begins at 0; `None` where it does not end.
@@ -545,7 +553,7 @@ fn iso(scan: &mut Scan<'_>) -> Option<(Stamp, Shape)> {
     let day = scan.number(2)?;
     let shape = if scan.any(b"Tt ")? == b' ' { Shape::IsoSpace } else { Shape::IsoT };
     let civil = clock(scan, Civil::day(Some(year), month, day))?;
-    let offset = zone(scan);
+    let offset = zone(scan).or_else(|| scan.behind_blank(|scan| scan.zone_name().or_else(|| zone(scan))));
     Some((civil.stamp(offset), shape))
 }
 

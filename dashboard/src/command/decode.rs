@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use ingest::body::{SITE_UNKNOWN, SiteTable};
-use ingest::decode::{Options, decode, unread};
+use ingest::decode::{Options, Pairs, decode, unread};
 use ingest::enrich::{Enrichment, LeaseBook};
 use ingest::event::{Event, nested};
 use ingest::fields;
@@ -25,8 +25,11 @@ use crate::config::Config;
 use crate::{show, words};
 
 pub(super) fn decode_files(args: &DecodeArgs, config: &Config, clock: &Clock, out: &mut dyn Write) -> Result<ExitCode> {
-    let reader =
-        LineReader { options: Options::in_zone(config.zone), enrichment: Enrichment::new(config.enrich.clone(), LeaseBook::default()) };
+    let mut reader = LineReader {
+        options: Options::in_zone(config.zone),
+        enrichment: Enrichment::new(config.enrich.clone(), LeaseBook::default()),
+        pairs: Pairs::default(),
+    };
     let mut netflow = NetflowDecoder::default();
     let mut failed = Vec::new();
     let form = match args {
@@ -39,7 +42,7 @@ pub(super) fn decode_files(args: &DecodeArgs, config: &Config, clock: &Clock, ou
         let done = if args.flow {
             decode_datagram(path, args.json, &mut netflow, clock.now(), out)
         } else {
-            decode_lines(path, form, &reader, clock.now(), &mut tally, out)
+            decode_lines(path, form, &mut reader, clock.now(), &mut tally, out)
         };
         if let Err(error) = done {
             if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) {
@@ -63,11 +66,13 @@ pub(super) fn decode_files(args: &DecodeArgs, config: &Config, clock: &Clock, ou
 struct LineReader {
     options: Options,
     enrichment: Enrichment,
+    pairs: Pairs,
 }
 
 impl LineReader {
-    fn read(&self, frame: &Frame) -> Option<Event> {
+    fn read(&mut self, frame: &Frame) -> Option<Event> {
         let mut event = decode(frame, &self.options)?;
+        self.pairs.join(&mut event);
         self.enrichment.learn(&event);
         self.enrichment.enrich(&mut event, &SiteTable::default());
         Some(event)
@@ -82,7 +87,7 @@ enum Form {
     Table,
 }
 
-fn decode_lines(path: &Path, form: Form, reader: &LineReader, now: Timestamp, tally: &mut Tally, out: &mut dyn Write) -> Result<()> {
+fn decode_lines(path: &Path, form: Form, reader: &mut LineReader, now: Timestamp, tally: &mut Tally, out: &mut dyn Write) -> Result<()> {
     let mut input: Box<dyn std::io::BufRead> =
         if path.as_os_str() == "-" { Box::new(BufReader::new(std::io::stdin().lock())) } else { unpacked(path)? };
     let mut line = Vec::new();

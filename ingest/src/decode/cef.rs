@@ -30,16 +30,29 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
     plain(fields::OBSERVER_PRODUCT, product, draft);
     plain(fields::EVENT_CODE, id, draft);
     if is_cef {
-        let (Some(name), Some(severity)) = (columns.next(), columns.next()) else {
-            draft.defects.add(Defect::BadKeyValue);
-            return true;
+        let (name, severity) = match (columns.next(), columns.next()) {
+            (Some(name), Some(severity)) => (name, severity),
+            // UniFi OS leaves the name out: `…|admins|1|msg=…`.
+            (Some(severity), None) if columns.0.contains('=') => {
+                draft.defects.add(Defect::BadKeyValue);
+                ("", severity)
+            }
+            _ => {
+                draft.defects.add(Defect::BadKeyValue);
+                return true;
+            }
         };
         plain(fields::RULE_NAME, name, draft);
         match severity.parse() {
             Ok(number) => draft.int(fields::EVENT_SEVERITY, number),
             Err(_) => draft.vendor("cef", "severity", severity),
         }
-        pairs(columns.0, |key, value| put(key, value, draft));
+        if vendor == "Ubiquiti" {
+            ubiquiti(name, draft);
+            pairs(columns.0, |key, value| put_ubiquiti(key, value, draft));
+        } else {
+            pairs(columns.0, |key, value| put(key, value, draft));
+        }
     } else {
         let separator = if version.starts_with('2') { columns.next().unwrap_or("\t") } else { "\t" };
         let separator = match separator {
@@ -167,5 +180,41 @@ fn action(value: &str, draft: &mut Draft<'_>) {
         "accept" | "allow" | "allowed" | "permit" | "pass" | "passed" => draft.verdict(Some(true)),
         "deny" | "denied" | "drop" | "dropped" | "block" | "blocked" | "reject" | "rejected" | "prevent" => draft.verdict(Some(false)),
         _ => draft.str(fields::EVENT_ACTION, value),
+    }
+}
+
+/// UniFi's own keys all begin with `UNIFI`.
+fn put_ubiquiti(key: &str, value: &str, draft: &mut Draft<'_>) {
+    let field = match key {
+        "UNIFIclientIp" if !draft.has(fields::SOURCE_IP) => fields::SOURCE_IP,
+        "UNIFIclientMac" => fields::SOURCE_MAC,
+        "UNIFIclientHostname" => fields::SOURCE_DOMAIN,
+        "UNIFIadmin" => fields::USER_NAME,
+        // The event's name has said it already.
+        "act" if draft.has(fields::EVENT_ACTION) => return draft.vendor("unifi", "act", value),
+        // UniFi OS has only a sentence: `anna accessed the UniFi OS via unifi.ui.com. Source IP: 192.0.2.1`.
+        "msg" if !draft.has(fields::EVENT_ACTION) && value.contains(" accessed the UniFi OS") => {
+            draft.event("authentication", "login", "success");
+            draft.str(fields::USER_NAME, value.split(" accessed ").next().unwrap_or_default());
+            draft.source(value.rsplit_once("Source IP: ").map_or("", |(_, source)| source));
+            return put(key, value, draft);
+        }
+        "UNIFIhost" => return draft.once(fields::HOST_NAME, value),
+        _ if key.starts_with("UNIFI") => return draft.vendor("unifi", key.get(5..).unwrap_or(key), value),
+        _ => return put(key, value, draft),
+    };
+    draft.typed(field, value);
+}
+
+/// What happened, by the event's name ("System Logs & SIEM integration"). Other names leave it to `act`.
+fn ubiquiti(name: &str, draft: &mut Draft<'_>) {
+    match name {
+        _ if name.starts_with("Threat Detected") => draft.found("intrusion_detection", name.ends_with("Blocked")),
+        _ if name.starts_with("Blocked by") => draft.verdict(Some(false)),
+        _ if name.starts_with("Admin Accessed") => draft.event("authentication", "login", "success"),
+        _ if name.contains("Config") => draft.event("configuration", "configuration_changed", "success"),
+        _ if name.ends_with(" Connected") => draft.event("network", "wlan_connected", "success"),
+        _ if name.ends_with(" Disconnected") => draft.event("network", "wlan_disconnected", ""),
+        _ => {}
     }
 }

@@ -52,22 +52,32 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
     let (number, name) = if is_number(name) { (name, number) } else { (number, name) };
     match number.parse().ok().and_then(protocol_name) {
         Some(name) => draft.name(fields::NETWORK_TRANSPORT, name),
-        None => draft.str(fields::NETWORK_TRANSPORT, name),
+        None => draft.transport(name),
     }
     draft.optional(fields::NETWORK_BYTES, length);
     draft.optional(fields::SOURCE_IP, next());
     draft.optional(fields::DESTINATION_IP, next());
-    match name.to_ascii_lowercase().as_str() {
-        ports @ ("tcp" | "udp") => {
-            draft.optional(fields::SOURCE_PORT, next());
-            draft.optional(fields::DESTINATION_PORT, next());
-            let _data_length = next();
-            if ports == "tcp" {
-                draft.vendor("filterlog", "tcp_flags", next());
-            }
+    let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+    if is("tcp") || is("udp") {
+        draft.optional(fields::SOURCE_PORT, next());
+        draft.optional(fields::DESTINATION_PORT, next());
+        let _data_length = next();
+        if is("tcp") {
+            draft.vendor("filterlog", "tcp_flags", next());
         }
-        "icmp" => draft.vendor("filterlog", "icmp_type", next()),
-        _ => {}
+    } else if is("icmp") {
+        let kind = next();
+        draft.vendor("filterlog", "icmp_type", kind);
+        match kind {
+            "request" | "reply" | "tstamp" | "tstampreply" => draft.vendor("filterlog", "icmp_id", next()),
+            // Whom the refused packet had been for.
+            "unreachport" | "unreachproto" | "needfrag" => draft.vendor("filterlog", "icmp_destination_ip", next()),
+            _ => draft.vendor("filterlog", "icmp_text", next()),
+        }
+    } else if is("carp") {
+        for key in ["carp_type", "carp_ttl", "carp_vhid", "carp_version", "carp_advbase", "carp_advskew"] {
+            draft.vendor("filterlog", key, next());
+        }
     }
     true
 }

@@ -5,12 +5,9 @@ use memchr::memmem;
 
 use super::Look;
 use super::draft::Draft;
-use super::kv::{self, Item, Pair};
-use crate::event::Defect;
-use crate::fields::{self, FieldId};
-use crate::flow::protocol_name;
+use super::walk::{self, Dialect, ESCAPABLE, Kept, Put};
+use crate::fields;
 use crate::syslog::{self, Stamp};
-use crate::time::Timestamp;
 
 const PREFIX: &str = "fortinet.firewall";
 
@@ -22,132 +19,206 @@ pub(super) fn first_look(look: &Look<'_>) -> bool {
         && (memmem::find(text, b"logid=").is_some() || memmem::find(text, b"log_id=").is_some() || memmem::find(text, b"devid=").is_some())
 }
 
-/// What is put together from several keys.
-#[derive(Default)]
-struct Seen<'t> {
-    date: &'t str,
-    time: &'t str,
-    zone: &'t str,
-    event_time: &'t str,
-    kind: &'t str,
-    subtype: &'t str,
-    action: &'t str,
-    status: &'t str,
-    direction: &'t str,
-    from_role: &'t str,
-    to_role: &'t str,
-}
+const DATE: usize = 0;
+const TIME: usize = 1;
+const ZONE: usize = 2;
+const EVENT_TIME: usize = 3;
+const KIND: usize = 4;
+const SUBTYPE: usize = 5;
+const ACTION: usize = 6;
+const STATUS: usize = 7;
+const DIRECTION: usize = 8;
+const FROM_ROLE: usize = 9;
+const TO_ROLE: usize = 10;
+const POLICY: usize = 11;
+const POLICY_NAME: usize = 12;
+const ATTACK: usize = 13;
+const ATTACK_ID: usize = 14;
+
+/// One row for each key that ECS has a name for ("FortiOS log message reference").
+pub(super) const DIALECT: Dialect = Dialect {
+    prefix: PREFIX,
+    // FortiOS' words for nothing.
+    nothing: &["N/A", "(null)", "undefined"],
+    escapable: ESCAPABLE,
+    runs_on: false,
+    keys: &[
+        ("action", Put::Keep(ACTION)),
+        ("agent", Put::Ecs(fields::USER_AGENT)),
+        ("analyticscksum", Put::Call(sha256)),
+        ("app", Put::Ecs(fields::NETWORK_APPLICATION)),
+        ("attack", Put::Keep(ATTACK)),
+        ("attackid", Put::Keep(ATTACK_ID)),
+        ("date", Put::Keep(DATE)),
+        ("device_id", Put::Ecs(fields::OBSERVER_SERIAL)),
+        ("devid", Put::Ecs(fields::OBSERVER_SERIAL)),
+        ("devname", Put::Call(device)),
+        ("dir", Put::Keep(DIRECTION)),
+        ("direction", Put::Keep(DIRECTION)),
+        ("dst", Put::Ecs(fields::DESTINATION_IP)),
+        ("dst_int", Put::Ecs(fields::OBSERVER_EGRESS_INTERFACE)),
+        ("dst_port", Put::Ecs(fields::DESTINATION_PORT)),
+        ("dstcountry", Put::Ecs(fields::DESTINATION_GEO_COUNTRY)),
+        ("dstintf", Put::Ecs(fields::OBSERVER_EGRESS_INTERFACE)),
+        ("dstintfrole", Put::Keep(TO_ROLE)),
+        ("dstip", Put::Ecs(fields::DESTINATION_IP)),
+        ("dstmac", Put::Ecs(fields::DESTINATION_MAC)),
+        ("dstname", Put::Ecs(fields::DESTINATION_DOMAIN)),
+        ("dstport", Put::Ecs(fields::DESTINATION_PORT)),
+        ("dstuser", Put::Ecs(fields::USER_TARGET_NAME)),
+        ("duration", Put::Seconds),
+        ("eventtime", Put::Keep(EVENT_TIME)),
+        ("filehash", Put::Call(sha256)),
+        ("filename", Put::Ecs(fields::FILE_PATH)),
+        ("from", Put::Ecs(fields::EMAIL_FROM)),
+        ("group", Put::Ecs(fields::GROUP_NAME)),
+        ("hostname", Put::Call(|host, draft| draft.replace(fields::URL_DOMAIN, host))),
+        ("httpmethod", Put::Ecs(fields::HTTP_METHOD)),
+        ("level", Put::Call(|word, draft| draft.level(word))),
+        ("locip", Put::Ecs(fields::DESTINATION_IP)),
+        ("locport", Put::Ecs(fields::DESTINATION_PORT)),
+        ("log_id", Put::Ecs(fields::EVENT_CODE)),
+        ("logid", Put::Ecs(fields::EVENT_CODE)),
+        ("policyid", Put::Keep(POLICY)),
+        ("policyname", Put::Keep(POLICY_NAME)),
+        ("pri", Put::Call(|word, draft| draft.level(word))),
+        ("proto", Put::Transport),
+        ("qname", Put::Ecs(fields::DNS_QUESTION_NAME)),
+        ("qtype", Put::Ecs(fields::DNS_QUESTION_TYPE)),
+        ("rcvdbyte", Put::Ecs(fields::DESTINATION_BYTES)),
+        ("rcvdpkt", Put::Ecs(fields::DESTINATION_PACKETS)),
+        ("reason", Put::Ecs(fields::EVENT_REASON)),
+        ("recipient", Put::Ecs(fields::EMAIL_TO)),
+        ("referralurl", Put::Ecs(fields::HTTP_REFERRER)),
+        ("remip", Put::Ecs(fields::SOURCE_IP)),
+        ("remport", Put::Ecs(fields::SOURCE_PORT)),
+        ("sender", Put::Ecs(fields::EMAIL_FROM)),
+        ("sentbyte", Put::Ecs(fields::SOURCE_BYTES)),
+        ("sentpkt", Put::Ecs(fields::SOURCE_PACKETS)),
+        ("service", Put::Ecs(fields::NETWORK_PROTOCOL)),
+        ("src", Put::Ecs(fields::SOURCE_IP)),
+        ("src_int", Put::Ecs(fields::OBSERVER_INGRESS_INTERFACE)),
+        ("src_port", Put::Ecs(fields::SOURCE_PORT)),
+        ("srccountry", Put::Ecs(fields::SOURCE_GEO_COUNTRY)),
+        ("srcintf", Put::Ecs(fields::OBSERVER_INGRESS_INTERFACE)),
+        ("srcintfrole", Put::Keep(FROM_ROLE)),
+        ("srcip", Put::Ecs(fields::SOURCE_IP)),
+        ("srcmac", Put::Ecs(fields::SOURCE_MAC)),
+        ("srcname", Put::Ecs(fields::SOURCE_DOMAIN)),
+        ("srcport", Put::Ecs(fields::SOURCE_PORT)),
+        ("status", Put::Keep(STATUS)),
+        ("subtype", Put::Keep(SUBTYPE)),
+        ("time", Put::Keep(TIME)),
+        ("timezone", Put::Keep(ZONE)),
+        ("to", Put::Ecs(fields::EMAIL_TO)),
+        ("type", Put::Keep(KIND)),
+        ("tz", Put::Keep(ZONE)),
+        ("url", Put::Call(|url, draft| draft.url(url))),
+        ("user", Put::Ecs(fields::USER_NAME)),
+        ("virus", Put::Ecs(fields::THREAT_INDICATOR)),
+        ("xauthuser", Put::Ecs(fields::USER_NAME)),
+    ],
+};
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
     draft.name(fields::EVENT_MODULE, "fortinet");
     draft.name(fields::EVENT_DATASET, PREFIX);
     draft.name(fields::OBSERVER_VENDOR, "Fortinet");
-    let mut seen = Seen::default();
-    for item in kv::items(look.text) {
-        match item {
-            Item::Word(_) => draft.defects.add(Defect::BadKeyValue),
-            Item::Pair(pair) => {
-                if pair.unterminated {
-                    draft.defects.add(Defect::BadKeyValue);
-                }
-                if !seen.keep(pair) {
-                    pair.with_value(|value| put(pair.key, value, draft));
-                }
-            }
-        }
-    }
-    if let Some(stamp) = seen.stamp() {
+    let kept = DIALECT.walk(look.text, draft);
+    // `eventtime` is exact and has no zone to get wrong; older versions have only the wall clock.
+    let exact = kept.get(EVENT_TIME).parse().ok().and_then(syslog::epoch).map(Stamp::Moment);
+    if let Some(stamp) = exact.or_else(|| walk::stamp(kept.get(DATE), kept.get(TIME), kept.get(ZONE))) {
         draft.stamp = stamp;
     }
-    seen.put(draft);
+    put(&kept, draft);
     true
 }
 
-impl<'t> Seen<'t> {
-    fn keep(&mut self, pair: Pair<'t>) -> bool {
-        let place = match pair.key {
-            "date" => &mut self.date,
-            "time" => &mut self.time,
-            "tz" | "timezone" => &mut self.zone,
-            "eventtime" => &mut self.event_time,
-            "type" => &mut self.kind,
-            "subtype" => &mut self.subtype,
-            "action" => &mut self.action,
-            "status" => &mut self.status,
-            "direction" | "dir" => &mut self.direction,
-            "srcintfrole" => &mut self.from_role,
-            "dstintfrole" => &mut self.to_role,
-            _ => return false,
-        };
-        *place = pair.value;
-        true
+fn put(kept: &Kept<'_>, draft: &mut Draft<'_>) {
+    let (kind, subtype, action, status) = (kept.get(KIND), kept.get(SUBTYPE), kept.get(ACTION), kept.get(STATUS));
+    for (key, value) in [
+        ("type", kind),
+        ("subtype", subtype),
+        ("action", action),
+        ("status", status),
+        ("srcintfrole", kept.get(FROM_ROLE)),
+        ("dstintfrole", kept.get(TO_ROLE)),
+    ] {
+        draft.vendor(PREFIX, key, value);
     }
-
-    /// `eventtime` is exact and has no zone to get wrong; older versions have only the wall clock.
-    fn stamp(&self) -> Option<Stamp> {
-        if let Some(at) = self.event_time.parse().ok().and_then(syslog::epoch) {
-            return Some(Stamp::Moment(at));
-        }
-        let length = self.date.len() + self.time.len();
-        if self.date.is_empty() || self.time.is_empty() || length > 40 {
-            return None;
-        }
-        let stamp = syslog::whole_stamp(&format!("{} {}", self.date, self.time)).unwrap_or(Stamp::Bad);
-        match (stamp, syslog::zone_offset(self.zone)) {
-            (Stamp::Civil(civil), Some(offset)) => civil.moment(offset).map(Stamp::Moment),
-            _ => Some(stamp),
-        }
+    rules(kept, draft);
+    let authentication = kind == "event" && (action.contains("login") || action.contains("auth") || subtype == "user");
+    let category = match (kind, subtype) {
+        _ if authentication => "authentication",
+        ("utm" | "virus", "virus") => "malware",
+        ("utm" | "anomaly" | "ips", "ips" | "anomaly" | "waf") => "intrusion_detection",
+        ("utm", "webfilter") => "web",
+        ("utm", "emailfilter") => "email",
+        ("event", "system") => "configuration",
+        _ => "network",
+    };
+    if matches!(category, "malware" | "intrusion_detection") {
+        draft.name(fields::EVENT_KIND, "alert");
     }
-
-    fn put(&self, draft: &mut Draft<'_>) {
-        draft.vendor(PREFIX, "type", self.kind);
-        draft.vendor(PREFIX, "subtype", self.subtype);
-        draft.vendor(PREFIX, "action", self.action);
-        draft.vendor(PREFIX, "status", self.status);
-        draft.vendor(PREFIX, "srcintfrole", self.from_role);
-        draft.vendor(PREFIX, "dstintfrole", self.to_role);
-        let authentication =
-            self.kind == "event" && (self.action.contains("login") || self.action.contains("auth") || self.subtype == "user");
-        draft.name(
-            fields::EVENT_CATEGORY,
-            match (self.kind, self.subtype) {
-                _ if authentication => "authentication",
-                ("utm", "virus") => "malware",
-                ("utm", "ips" | "anomaly" | "waf") => "intrusion_detection",
-                ("event", "system") => "configuration",
-                _ => "network",
-            },
-        );
-        match verdict(self.kind, self.action) {
-            Some((action, kind, outcome)) => {
-                draft.name(fields::EVENT_ACTION, action);
-                draft.name(fields::EVENT_TYPE, kind);
+    draft.name(fields::EVENT_CATEGORY, category);
+    match verdict(kind, action) {
+        Some((action, kind, outcome)) => {
+            draft.name(fields::EVENT_ACTION, action);
+            draft.name(fields::EVENT_TYPE, kind);
+            draft.name(fields::EVENT_OUTCOME, outcome);
+        }
+        None => {
+            draft.str(fields::EVENT_ACTION, action);
+            if let Some(outcome) = outcome(status, action) {
                 draft.name(fields::EVENT_OUTCOME, outcome);
             }
-            None => {
-                draft.str(fields::EVENT_ACTION, self.action);
-                if let Some(outcome) = outcome(self.status, self.action) {
-                    draft.name(fields::EVENT_OUTCOME, outcome);
-                }
-            }
-        }
-        if let Some(direction) = self.network_direction() {
-            draft.name(fields::NETWORK_DIRECTION, direction);
         }
     }
+    if let Some(direction) = network_direction(kept) {
+        draft.name(fields::NETWORK_DIRECTION, direction);
+    }
+}
 
-    fn network_direction(&self) -> Option<&'static str> {
-        match self.direction {
-            "outgoing" | "outbound" | "out" => return Some("outbound"),
-            "incoming" | "inbound" | "in" => return Some("inbound"),
-            _ => {}
-        }
-        match (self.from_role, self.to_role) {
-            ("lan" | "dmz", "wan") => Some("outbound"),
-            ("wan", "lan" | "dmz") => Some("inbound"),
-            ("lan" | "dmz", "lan" | "dmz") => Some("internal"),
-            _ => None,
-        }
+/// Two rules may speak: the signature that saw an attack, and the policy that had the packet looked at.
+fn rules(kept: &Kept<'_>, draft: &mut Draft<'_>) {
+    let (policy, name) = (kept.get(POLICY), kept.get(POLICY_NAME));
+    if kept.get(ATTACK).is_empty() && kept.get(ATTACK_ID).is_empty() {
+        draft.str(fields::RULE_ID, policy);
+        DIALECT.put_kept(fields::RULE_NAME, name, draft);
+    } else {
+        draft.str(fields::RULE_ID, kept.get(ATTACK_ID));
+        DIALECT.put_kept(fields::RULE_NAME, kept.get(ATTACK), draft);
+        draft.vendor(PREFIX, "policyid", policy);
+        draft.vendor(PREFIX, "policyname", name);
+    }
+}
+
+/// By the roles of the interfaces; where they have none, by what a scanner says of the content.
+fn network_direction(kept: &Kept<'_>) -> Option<&'static str> {
+    match (kept.get(FROM_ROLE), kept.get(TO_ROLE)) {
+        ("lan" | "dmz", "wan") => return Some("outbound"),
+        ("wan", "lan" | "dmz") => return Some("inbound"),
+        ("lan" | "dmz", "lan" | "dmz") => return Some("internal"),
+        _ => {}
+    }
+    match kept.get(DIRECTION) {
+        "outgoing" | "outbound" | "out" => Some("outbound"),
+        "incoming" | "inbound" | "in" => Some("inbound"),
+        _ => None,
+    }
+}
+
+fn device(name: &str, draft: &mut Draft<'_>) {
+    draft.str(fields::OBSERVER_NAME, name);
+    draft.once(fields::HOST_NAME, name);
+}
+
+/// Older versions write another hash under the same name.
+fn sha256(hash: &str, draft: &mut Draft<'_>) {
+    if hash.len() == 64 {
+        draft.str(fields::FILE_HASH_SHA256, hash);
+    } else {
+        draft.vendor(PREFIX, "filehash", hash);
     }
 }
 
@@ -169,76 +240,9 @@ fn verdict(kind: &str, action: &str) -> Option<(&'static str, &'static str, &'st
 fn outcome(status: &str, action: &str) -> Option<&'static str> {
     match status {
         "success" | "succeed" | "up" => Some("success"),
+        _ if matches!(action, "tunnel-up" | "ssl-new-con" | "ssl-web-pass") => Some("success"),
         "failed" | "failure" | "fail" | "negotiate_error" => Some("failure"),
         _ if action.contains("fail") || action.contains("error") => Some("failure"),
         _ => None,
-    }
-}
-
-/// One row for each key that ECS has a name for.
-fn put(key: &str, value: &str, draft: &mut Draft<'_>) {
-    let field: FieldId = match key {
-        "devname" => {
-            draft.str(fields::OBSERVER_NAME, value);
-            if draft.has(fields::HOST_NAME) {
-                return;
-            }
-            fields::HOST_NAME
-        }
-        "devid" | "device_id" => fields::OBSERVER_SERIAL,
-        "logid" | "log_id" => fields::EVENT_CODE,
-        "level" | "pri" => {
-            if draft.has(fields::LOG_LEVEL) {
-                return;
-            }
-            return draft.str(fields::LOG_LEVEL, if value == "information" { "informational" } else { value });
-        }
-        "srcip" | "src" | "remip" => fields::SOURCE_IP,
-        "srcport" | "src_port" => fields::SOURCE_PORT,
-        "srcmac" => fields::SOURCE_MAC,
-        "srccountry" => fields::SOURCE_GEO_COUNTRY,
-        "srcintf" | "src_int" => fields::OBSERVER_INGRESS_INTERFACE,
-        "dstip" | "dst" => fields::DESTINATION_IP,
-        "dstport" | "dst_port" => fields::DESTINATION_PORT,
-        "dstmac" => fields::DESTINATION_MAC,
-        "dstcountry" => fields::DESTINATION_GEO_COUNTRY,
-        "dstintf" | "dst_int" => fields::OBSERVER_EGRESS_INTERFACE,
-        "user" => fields::USER_NAME,
-        "group" => fields::GROUP_NAME,
-        "policyid" => fields::RULE_ID,
-        "policyname" => fields::RULE_NAME,
-        "sentbyte" => fields::SOURCE_BYTES,
-        "rcvdbyte" => fields::DESTINATION_BYTES,
-        "sentpkt" => fields::SOURCE_PACKETS,
-        "rcvdpkt" => fields::DESTINATION_PACKETS,
-        "service" => fields::NETWORK_PROTOCOL,
-        "app" => fields::NETWORK_APPLICATION,
-        "hostname" => fields::URL_DOMAIN,
-        "url" => {
-            if value.starts_with('/') {
-                fields::URL_PATH
-            } else {
-                fields::URL_FULL
-            }
-        }
-        "qname" => fields::DNS_QUESTION_NAME,
-        "agent" => fields::USER_AGENT,
-        "filename" => fields::FILE_PATH,
-        "reason" => fields::EVENT_REASON,
-        "filehash" if value.len() == 64 => fields::FILE_HASH_SHA256,
-        "proto" => match value.parse().ok().and_then(protocol_name) {
-            Some(name) => return draft.name(fields::NETWORK_TRANSPORT, name),
-            None => fields::NETWORK_TRANSPORT,
-        },
-        // ECS gives event.duration in nanoseconds, FortiOS in seconds.
-        "duration" => match value.parse::<i64>() {
-            Ok(seconds) => return draft.int(fields::EVENT_DURATION, seconds.saturating_mul(Timestamp::SECOND * 1_000_000)),
-            Err(_) => fields::EVENT_DURATION,
-        },
-        _ => return draft.vendor(PREFIX, key, value),
-    };
-    // "N/A" and "(null)" are FortiOS' words for nothing.
-    if !matches!(value, "N/A" | "(null)" | "undefined") {
-        draft.typed(field, value);
     }
 }

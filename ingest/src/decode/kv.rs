@@ -131,7 +131,7 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
         });
     }
     if application::first_look(look) {
-        application::put(look.text, draft);
+        application::put(look, draft);
     }
     true
 }

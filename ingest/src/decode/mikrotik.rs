@@ -6,7 +6,26 @@ use super::draft::Draft;
 use super::part::{between, word};
 use crate::fields;
 
-const TOPICS: [&str; 5] = ["firewall", "system", "account", "critical", "error"];
+/// Of a line's topics, one of these at least; the others are severities.
+const TOPICS: [&str; 17] = [
+    "firewall",
+    "system",
+    "account",
+    "critical",
+    "error",
+    "dhcp",
+    "ppp",
+    "pppoe",
+    "ipsec",
+    "l2tp",
+    "sstp",
+    "ovpn",
+    "pptp",
+    "interface",
+    "wireless",
+    "hotspot",
+    "wireguard",
+];
 
 /// Words before the topics: a time and a host, where a relay wrote a line without a program's name.
 const WORDS_BEFORE_MAX: usize = 2;
@@ -40,7 +59,7 @@ fn read(topics: &str, text: &str, draft: &mut Draft<'_>) -> bool {
         return packet_of(topics, text, packet, draft);
     }
     let login = ["login failure for user ", "user "].into_iter().find_map(|opening| Some((opening, text.strip_prefix(opening)?)));
-    let Some((opening, rest)) = login else { return false };
+    let Some((opening, rest)) = login.filter(|_| text.contains(" via ")) else { return other(topics, text, draft) };
     let failed = opening.starts_with("login failure");
     // A user's name may hold blanks: address and service are read from the right.
     let Some((before, via)) = rest.rsplit_once(" via ") else { return false };
@@ -55,6 +74,131 @@ fn read(topics: &str, text: &str, draft: &mut Draft<'_>) -> bool {
     draft.str(fields::USER_NAME, user);
     draft.source(from);
     draft.vendor("mikrotik", "service", via);
+    true
+}
+
+/// What is neither a packet nor a login: leases, tunnels, interfaces, changed settings.
+fn other(topics: &str, text: &str, draft: &mut Draft<'_>) -> bool {
+    let topic = |wanted: &str| topics.split(',').any(|topic| topic == wanted);
+    if topic("dhcp") {
+        return lease(topics, text, draft);
+    }
+    if topic("ipsec") {
+        put_topics(topics, draft);
+        return ipsec(text, draft);
+    }
+    if topic("ppp") || topic("pppoe") || topic("l2tp") || topic("sstp") || topic("ovpn") || topic("pptp") {
+        put_topics(topics, draft);
+        return ppp(text, draft);
+    }
+    if topic("interface") && (text.contains(" link up") || text.contains(" link down")) {
+        put_topics(topics, draft);
+        draft.event("network", "interface_state", "");
+        draft.vendor("mikrotik", "interface", text.split(" link ").next().unwrap_or_default());
+        return true;
+    }
+    // `AA:BB:CC:DD:EE:FF@wlan1: disconnected, …`
+    if let (true, Some((station, what))) = (topic("wireless"), text.split_once(": ")) {
+        put_topics(topics, draft);
+        let (mac, interface) = station.split_once('@').unwrap_or((station, ""));
+        draft.event("network", if what.starts_with("connected") { "wlan_connected" } else { "wlan_disconnected" }, "");
+        draft.str(fields::SOURCE_MAC, mac);
+        draft.vendor("mikrotik", "interface", interface);
+        return true;
+    }
+    // `filter rule changed by anna`, since RouterOS 7 `… by winbox:anna@192.0.2.1 (…)`
+    let changed = [" changed by ", " added by ", " removed by ", " moved by "].into_iter().find_map(|mark| text.split_once(mark));
+    if let (true, Some((object, by))) = (topic("system"), changed) {
+        put_topics(topics, draft);
+        draft.event("configuration", "configuration_changed", "success");
+        draft.vendor("mikrotik", "object", object);
+        let who = by.split(' ').next().unwrap_or(by);
+        let (who, from) = who.rsplit_once('@').unwrap_or((who, ""));
+        let (service, user) = who.rsplit_once(':').unwrap_or(("", who));
+        draft.str(fields::USER_NAME, user);
+        draft.vendor("mikrotik", "service", service);
+        draft.source(from.split('/').next().unwrap_or(from));
+        return true;
+    }
+    false
+}
+
+/// `dhcp1 assigned 10.0.0.7 to 00:00:5E:00:53:01`, since RouterOS 7 `… for 00:00:5E:00:53:01 pc-7`.
+fn lease(topics: &str, text: &str, draft: &mut Draft<'_>) -> bool {
+    let found = [(" deassigned ", "dhcp_release"), (" assigned ", "dhcp_lease")]
+        .into_iter()
+        .find_map(|(mark, action)| text.split_once(mark).map(|(server, rest)| (server, rest, action)));
+    let Some((server, rest, action)) = found else { return false };
+    let mut words = rest.split(' ').filter(|word| !word.is_empty());
+    let (Some(address), Some(_), Some(mac)) = (words.next(), words.next(), words.next()) else { return false };
+    put_topics(topics, draft);
+    draft.event("network", action, "success");
+    draft.name(fields::NETWORK_PROTOCOL, "dhcp");
+    draft.vendor("mikrotik", "server", server);
+    draft.ip(fields::SOURCE_IP, address);
+    draft.str(fields::SOURCE_MAC, mac);
+    draft.str(fields::SOURCE_DOMAIN, words.next().unwrap_or_default());
+    true
+}
+
+/// `anna logged in, 10.9.0.7 from 192.0.2.1`, `anna logged out, 3600 …`, `<pppoe-anna>: terminating... - hungup`, `<l2tp-anna>: authenticated`.
+fn ppp(text: &str, draft: &mut Draft<'_>) -> bool {
+    if let Some((user, rest)) = text.split_once(" logged in, ") {
+        draft.event("authentication", "vpn_login", "success");
+        draft.str(fields::USER_NAME, user);
+        let (given, from) = rest.split_once(" from ").unwrap_or((rest, ""));
+        draft.vendor("mikrotik", "assigned_ip", given);
+        draft.source(from);
+        return true;
+    }
+    if let Some((user, _)) = text.split_once(" logged out, ") {
+        draft.event("session", "vpn_logout", "success");
+        draft.str(fields::USER_NAME, user);
+        return true;
+    }
+    let (interface, what) = text.split_once(": ").unwrap_or(("", text));
+    draft.vendor("mikrotik", "interface", interface);
+    if what.contains("authentication failed") {
+        draft.event("authentication", "vpn_login", "failure");
+        // `<l2tp-anna>: user anna authentication failed`
+        draft.str(fields::USER_NAME, between(what, "user ", " ").map_or("", |(user, _)| user));
+    } else if let Some((_, reason)) = what.split_once("terminating...") {
+        draft.event("network", "vpn_terminated", "");
+        draft.str(fields::EVENT_REASON, reason.trim_start_matches([' ', '-']));
+    } else {
+        draft.name(fields::EVENT_CATEGORY, "network");
+    }
+    true
+}
+
+/// `phase1 negotiation failed due to time up 192.0.2.1[500]<=>203.0.113.9[500] …`, `new ike2 SA (R): peer 192.0.2.1[4500]-203.0.113.9[4500] spi:…`.
+fn ipsec(text: &str, draft: &mut Draft<'_>) -> bool {
+    let failed = text.contains("failed") || text.contains("error") || text.contains("no suitable proposal");
+    let action = match text {
+        _ if text.starts_with("new ike") || text.contains("ISAKMP-SA established") => "vpn_established",
+        _ if text.starts_with("killing ike") || text.contains("ISAKMP-SA deleted") => "vpn_terminated",
+        _ if failed => "ike_negotiation",
+        _ => "vpn",
+    };
+    draft.event("network", action, if failed { "failure" } else { "" });
+    if failed {
+        draft.str(fields::EVENT_REASON, text);
+    }
+    let peers = text.split(' ').find_map(|word| word.split_once("]<=>").or_else(|| word.split_once("]-")));
+    if let Some((ours, peer)) = peers {
+        // The peer is the source, whoever began.
+        for (text, is_source) in [(peer, true), (ours, false)] {
+            let (host, port) = text.split_once('[').unwrap_or((text, ""));
+            let port = port.split(']').next().unwrap_or_default();
+            if is_source {
+                draft.source(host);
+                draft.optional(fields::SOURCE_PORT, port);
+            } else {
+                draft.optional(fields::DESTINATION_IP, host);
+                draft.optional(fields::DESTINATION_PORT, port);
+            }
+        }
+    }
     true
 }
 

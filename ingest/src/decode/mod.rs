@@ -8,6 +8,7 @@ mod apache;
 mod application;
 mod auditd;
 mod cef;
+mod checkpoint;
 mod cisco;
 mod columns;
 mod csv;
@@ -22,24 +23,33 @@ mod http_access;
 mod json;
 mod keycloak;
 mod kv;
+mod lancom;
 mod mailfilter;
 pub mod memory;
 mod mikrotik;
 mod modsecurity;
 mod named;
 mod netfilter;
+mod pairs;
 mod pam;
 mod part;
+mod pf;
 mod postfix;
 mod product;
 mod resolver;
 mod services;
+mod sonicwall;
+mod sophos;
 mod sshd;
 mod sudo;
 mod suricata;
 mod system;
 mod vpn;
+mod walk;
+mod watchguard;
 mod windows;
+mod wlan;
+mod zyxel;
 
 #[cfg(test)]
 mod conformance;
@@ -56,6 +66,7 @@ use std::sync::LazyLock;
 pub use draft::FIELDS_MAX;
 use draft::{Draft, Origin};
 use memory::{Sender, SharedMemory};
+pub use pairs::{Pairs, rejoin};
 
 use crate::event::{Defect, Event};
 use crate::fields;
@@ -117,6 +128,14 @@ const DECODERS: &[Decoder] = &[
     Decoder { name: "sudo", first_look: sudo::first_look, decode: sudo::decode },
     Decoder { name: "accounts", first_look: accounts::first_look, decode: accounts::decode },
     Decoder { name: "system", first_look: system::first_look, decode: system::decode },
+    Decoder { name: "sophos", first_look: sophos::first_look, decode: sophos::decode },
+    Decoder { name: "checkpoint", first_look: checkpoint::first_look, decode: checkpoint::decode },
+    Decoder { name: "sonicwall", first_look: sonicwall::first_look, decode: sonicwall::decode },
+    Decoder { name: "watchguard", first_look: watchguard::first_look, decode: watchguard::decode },
+    Decoder { name: "zyxel", first_look: zyxel::first_look, decode: zyxel::decode },
+    Decoder { name: "pf", first_look: pf::first_look, decode: pf::decode },
+    Decoder { name: "lancom", first_look: lancom::first_look, decode: lancom::decode },
+    Decoder { name: "wlan", first_look: wlan::first_look, decode: wlan::decode },
     Decoder { name: "fortigate", first_look: fortigate::first_look, decode: fortigate::decode },
     Decoder { name: "snare", first_look: windows::snare_first_look, decode: windows::snare },
     Decoder { name: "windows_xml", first_look: windows::xml_first_look, decode: windows::xml },

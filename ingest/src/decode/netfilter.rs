@@ -19,13 +19,20 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
     draft.name(fields::EVENT_MODULE, "iptables");
     draft.name(fields::EVENT_CATEGORY, "network");
     draft.name(fields::EVENT_TYPE, "connection");
-    let (action, verdict) = verdict(prefix);
+    let (prefix, described) = described(prefix);
+    let (action, verdict) = unifi_verdict(prefix).unwrap_or_else(|| verdict(prefix));
     draft.name(fields::EVENT_ACTION, action);
     if let Some((kind, outcome)) = verdict {
         draft.name(fields::EVENT_TYPE, kind);
         draft.name(fields::EVENT_OUTCOME, outcome);
     }
-    draft.str(fields::RULE_NAME, prefix);
+    match described {
+        "" | "no rule description" => draft.str(fields::RULE_NAME, prefix),
+        described => {
+            draft.str(fields::RULE_NAME, described);
+            draft.str(fields::RULE_ID, prefix);
+        }
+    }
     fields_of(packet, draft);
     true
 }
@@ -50,6 +57,30 @@ fn bare(prefix: &str) -> &str {
         _ => prefix,
     };
     prefix.trim_matches([' ', '[', ']', ':', '-', '|', ','])
+}
+
+/// UniFi gateways write the rule's description behind its mark: `[LAN_IN-A-10000] DESCR="Drucker" IN=…`.
+fn described(prefix: &str) -> (&str, &str) {
+    match prefix.split_once("DESCR=\"") {
+        Some((mark, description)) => (bare(mark), description.split('"').next().unwrap_or(description)),
+        None => (prefix, ""),
+    }
+}
+
+/// The letter in UniFi's marks, `WAN_LOCAL-default-D` and `LAN_IN-A-10000`: accept, drop, reject, return.
+fn unifi_verdict(mark: &str) -> Option<(&'static str, Option<(&'static str, &'static str)>)> {
+    let mut parts = mark.rsplitn(3, '-');
+    let (last, middle, chain) = (parts.next()?, parts.next()?, parts.next()?);
+    let letter = if middle == "default" { last } else { Some(middle).filter(|_| last.bytes().all(|byte| byte.is_ascii_digit()))? };
+    if !chain.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_') {
+        return None;
+    }
+    match letter {
+        "A" => Some(("allowed", Some(("allowed", "success")))),
+        "D" | "R" => Some(("blocked", Some(("denied", "failure")))),
+        "RET" => Some(("logged", None)),
+        _ => None,
+    }
 }
 
 fn verdict(prefix: &str) -> (&'static str, Option<(&'static str, &'static str)>) {

@@ -6,6 +6,10 @@ use super::part::{between, bracketed, word};
 use crate::fields;
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
+    // Sophos UTM's OpenVPN writes key=value, which is `sophos`'.
+    if look.text.starts_with("id=\"") {
+        return false;
+    }
     matches!(look.app, "charon" | "charon-systemd" | "ipsec" | "openvpn" | "ovpn-server" | "ocserv")
         || look.app.starts_with("openvpn")
         || look.text.contains("wireguard: ")
@@ -75,12 +79,39 @@ fn charon(text: &str, draft: &mut Draft<'_>) -> bool {
         draft.event("authentication", "vpn_login", "failure");
         draft.name(fields::EVENT_REASON, "half open");
         draft.source(rest.split(' ').next().unwrap_or_default());
+    } else if let Some((method, _)) = rest.split_once(" succeeded").filter(|_| rest.starts_with("EAP method")) {
+        draft.event("authentication", "vpn_login", "success");
+        draft.vendor("strongswan", "method", method.trim_start_matches("EAP method "));
+    } else if let Some((address, peer)) = rest.strip_prefix("assigning virtual IP ").and_then(|rest| rest.split_once(" to peer '")) {
+        draft.event("network", "vpn_address", "success");
+        draft.vendor("strongswan", "assigned_ip", address);
+        draft.str(fields::USER_NAME, peer.trim_end_matches('\''));
+    } else if let Some(reason) = ["AUTHENTICATION_FAILED", "NO_PROPOSAL_CHOSEN", "TS_UNACCEPTABLE", "INVALID_ID_INFORMATION"]
+        .into_iter()
+        .find(|reason| rest.contains(reason) && (rest.starts_with("received ") || rest.contains("notify")))
+    {
+        let login = reason == "AUTHENTICATION_FAILED";
+        draft.event(if login { "authentication" } else { "network" }, if login { "vpn_login" } else { "ike_negotiation" }, "failure");
+        draft.name(fields::EVENT_REASON, reason);
+    } else if rest.starts_with("no matching peer config found")
+        || rest.starts_with("giving up after")
+        || rest.starts_with("no proposal found")
+    {
+        draft.event("network", "ike_negotiation", "failure");
+        draft.str(fields::EVENT_REASON, rest);
+    } else if let Some((_, peers)) = rest.split_once("deleting IKE_SA ").and_then(|(_, rest)| rest.split_once(" between ")) {
+        draft.event("network", "vpn_terminated", "success");
+        if let Some((_, peer)) = peers.split_once("...") {
+            draft.source(peer.split('[').next().unwrap_or_default());
+            draft.str(fields::USER_NAME, between(peer, "[", "]").map_or("", |(user, _)| user));
+        }
     } else if rest.contains("established between ") {
         draft.event("network", "vpn_established", "success");
         if let Some((_, peers)) = rest.split_once("established between ")
             && let Some((_, peer)) = peers.split_once("...")
         {
             draft.source(peer.split('[').next().unwrap_or_default());
+            draft.vendor("strongswan", "peer_id", between(peer, "[", "]").map_or("", |(id, _)| id));
         }
     }
     true
@@ -142,6 +173,13 @@ fn openvpn(text: &str, draft: &mut Draft<'_>) -> bool {
     let (who, what) = word(text).unwrap_or((text, ""));
     let (user, endpoint) = who.rsplit_once('/').unwrap_or(("", who));
     let (host, _) = super::part::host_port(endpoint);
+    // pfSense's and OPNsense's own check of a password: `user 'anna' authenticated`, `user 'anna' could not authenticate.`
+    if let Some((user, what)) = text.strip_prefix("user '").and_then(|rest| rest.rsplit_once("' ")) {
+        let succeeded = what.starts_with("authenticated");
+        draft.event("authentication", "vpn_login", if succeeded { "success" } else { "failure" });
+        draft.str(fields::USER_NAME, user);
+        return true;
+    }
     let what = if super::draft::address(host).is_some() {
         draft.source_endpoint(endpoint);
         what
@@ -153,8 +191,17 @@ fn openvpn(text: &str, draft: &mut Draft<'_>) -> bool {
     if failed.iter().any(|word| what.contains(word)) {
         draft.event("authentication", "vpn_login", "failure");
         draft.str(fields::EVENT_REASON, what);
+        // TLS Error: cannot locate HMAC in incoming packet from [AF_INET]192.0.2.1:4711
+        if let (false, Some((_, peer))) = (draft.has(fields::SOURCE_IP), what.rsplit_once(" from [AF_INET")) {
+            draft.source_endpoint(peer.split_once(']').map_or("", |(_, peer)| peer).split([' ', ',']).next().unwrap_or_default());
+        }
     } else if what.contains("Peer Connection Initiated") {
         draft.event("authentication", "vpn_login", "success");
+    } else if what.starts_with("SIG") && what.contains("client-instance exiting") || what.contains("client-instance restarting") {
+        draft.event("session", "vpn_logout", "");
+    } else if let Some((_, given)) = what.split_once("pool returned IPv4=") {
+        draft.event("network", "vpn_address", "success");
+        draft.vendor("openvpn", "assigned_ip", given.split(',').next().unwrap_or(given));
     } else {
         draft.name(fields::EVENT_CATEGORY, "network");
     }

@@ -132,7 +132,8 @@ impl EventConsumer {
     fn pending(&self, event: &Event, frame: Option<&Frame>) -> Pending {
         let kind = frame.map_or(FrameKind::Line as u8, |frame| frame.frame.kind.to_byte(frame.frame.marks));
         let hidden = match &self.store.pseudonyms {
-            Some(pseudonyms) => pseudonyms.hide(CLASS, frame, event, &*self.store.redecode),
+            // With the line before it that the event needed: what that says of persons is to be found as well.
+            Some(pseudonyms) => pseudonyms.hide(CLASS, frame, event, &|frame| (self.store.redecode)(frame, event.context.clone())),
             None => Hidden::Plain,
         };
         match hidden {

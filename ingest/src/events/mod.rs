@@ -49,8 +49,9 @@ pub const SEQS_MAX: usize = 10_000;
 pub const TOP_FIELDS: [FieldId; 6] =
     [fields::SITE, fields::HOST_NAME, fields::SOURCE_IP, fields::USER_NAME, fields::EVENT_ACTION, fields::EVENT_MODULE];
 
-/// Decodes a stored frame again. Passed in, because decoding is another module's affair.
-pub type Redecode = Arc<dyn Fn(&Frame) -> Option<Event> + Send + Sync>;
+/// Decodes a stored frame again, with the earlier line that its event needs (`Event::context`), if any. Passed in, because
+/// decoding is another module's affair.
+pub type Redecode = Arc<dyn Fn(&Frame, Option<Box<str>>) -> Option<Event> + Send + Sync>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum EventStoreError {
@@ -229,7 +230,10 @@ impl EventStore {
     ///
     /// # Errors
     /// Where the directory itself cannot be had.
-    pub fn open(dir: &Path, redecode: impl Fn(&Frame) -> Option<Event> + Send + Sync + 'static) -> Result<Arc<Self>, EventStoreError> {
+    pub fn open(
+        dir: &Path,
+        redecode: impl Fn(&Frame, Option<Box<str>>) -> Option<Event> + Send + Sync + 'static,
+    ) -> Result<Arc<Self>, EventStoreError> {
         Self::open_with(dir, redecode, None)
     }
 
@@ -239,7 +243,7 @@ impl EventStore {
     /// As `open`.
     pub fn open_with(
         dir: &Path,
-        redecode: impl Fn(&Frame) -> Option<Event> + Send + Sync + 'static,
+        redecode: impl Fn(&Frame, Option<Box<str>>) -> Option<Event> + Send + Sync + 'static,
         pseudonyms: Option<Arc<Pseudonyms>>,
     ) -> Result<Arc<Self>, EventStoreError> {
         let class = dir.join(CLASS);

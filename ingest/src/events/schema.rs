@@ -219,21 +219,28 @@ pub(super) fn mapped(address: IpAddr) -> Ipv6Addr {
     }
 }
 
-// The stored frame: version, seq, received_at, site, peer, transport, kind, payload.
+// The stored frame: version, transport, kind, site, peer, received_at, seq, payload. Version 2 has the event's context
+// before the payload: its length in two bytes, then its text.
 
 const FRAME_VERSION: u8 = 1;
+const FRAME_VERSION_CONTEXT: u8 = 2;
 const FRAME_HEAD: usize = 1 + 8 + 8 + 16 + 16 + 1 + 1;
 
 fn frame_bytes(event: &Event, kind: u8) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(FRAME_HEAD + event.raw().len());
+    let context = event.context.as_deref().and_then(|text| Some((u16::try_from(text.len()).ok()?, text)));
+    let mut bytes = Vec::with_capacity(FRAME_HEAD + event.raw().len() + context.map_or(0, |(_, text)| 2 + text.len()));
     // Fields that seldom change stand together at the front, for the compression's sake.
-    bytes.push(FRAME_VERSION);
+    bytes.push(if context.is_some() { FRAME_VERSION_CONTEXT } else { FRAME_VERSION });
     bytes.push(event.transport as u8);
     bytes.push(kind);
     bytes.extend(u128::from(event.site.0).to_be_bytes());
     bytes.extend(mapped(event.peer).octets());
     bytes.extend(event.received_at.0.to_be_bytes());
     bytes.extend(event.seq.0.to_be_bytes());
+    if let Some((length, text)) = context {
+        bytes.extend(length.to_be_bytes());
+        bytes.extend(text.as_bytes());
+    }
     bytes.extend(event.raw());
     bytes
 }
@@ -244,7 +251,8 @@ pub(super) const KIND_BARE: u8 = 0x0F;
 
 /// What is kept of an event.
 pub(super) enum Stored {
-    Frame(Frame),
+    /// Its frame, and its event's context.
+    Frame(Frame, Option<Box<str>>),
     /// Its fields alone.
     Bare(Event),
 }
@@ -254,7 +262,7 @@ pub(super) fn stored_of(document: &TantivyDocument, schema: &Schema) -> Option<S
     let stored = document.get_first(schema.get_field(FRAME).ok()?)?;
     let rest = stored.as_bytes()?;
     let (head, rest) = rest.split_first_chunk::<3>()?;
-    let [FRAME_VERSION, transport, kind] = *head else { return None };
+    let [version @ (FRAME_VERSION | FRAME_VERSION_CONTEXT), transport, kind] = *head else { return None };
     let (site, rest) = rest.split_first_chunk()?;
     let (peer, rest) = rest.split_first_chunk::<16>()?;
     let (received_at, rest) = rest.split_first_chunk()?;
@@ -267,7 +275,14 @@ pub(super) fn stored_of(document: &TantivyDocument, schema: &Schema) -> Option<S
     if kind == KIND_BARE {
         return Some(Stored::Bare(bare_event(seq, received_at, site, peer, transport, payload)));
     }
+    let (context, payload) = if version == FRAME_VERSION_CONTEXT {
+        let (length, rest) = payload.split_first_chunk()?;
+        let (text, payload) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;
+        (Some(std::str::from_utf8(text).ok()?.into()), payload)
+    } else {
+        (None, payload)
+    };
     let (kind, marks) = FrameKind::from_byte(kind)?;
     let frame = NewFrame { received_at, site, peer, transport, kind, marks, payload: payload.into() };
-    Some(Stored::Frame(Frame { seq, frame }))
+    Some(Stored::Frame(Frame { seq, frame }, context))
 }

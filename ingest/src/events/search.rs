@@ -322,12 +322,12 @@ impl<'a> Search<'a> {
 /// The event of a stored document. One that cannot be decoded any more is still shown, as its line.
 fn stored(searcher: &Searcher, address: DocAddress, redecode: &Redecode) -> tantivy::Result<Event> {
     let document: TantivyDocument = searcher.doc(address)?;
-    let frame = match schema::stored_of(&document, searcher.schema()) {
-        Some(schema::Stored::Frame(frame)) => frame,
+    let (frame, context) = match schema::stored_of(&document, searcher.schema()) {
+        Some(schema::Stored::Frame(frame, context)) => (frame, context),
         Some(schema::Stored::Bare(event)) => return Ok(event),
         None => return Err(tantivy::TantivyError::InternalError("a stored frame cannot be read".into())),
     };
-    Ok(redecode(&frame).unwrap_or_else(|| {
+    Ok(redecode(&frame, context).unwrap_or_else(|| {
         let inner = &frame.frame;
         Event::new(frame.seq, inner.received_at, inner.site, inner.peer, inner.transport, &inner.payload)
     }))

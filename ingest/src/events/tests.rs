@@ -86,7 +86,7 @@ fn batch(frames: &[Frame]) -> Batch {
 }
 
 fn open(dir: &Path) -> (Arc<EventStore>, EventConsumer) {
-    let store = EventStore::open(dir, redecode).unwrap();
+    let store = EventStore::open(dir, |frame, _| redecode(frame)).unwrap();
     let consumer = EventConsumer::new(store.clone()).unwrap();
     (store, consumer)
 }
@@ -454,7 +454,7 @@ fn flipped_bytes_never_panic() {
             let place = bytes.len() * part / 6;
             bytes[place..].iter_mut().take(24).for_each(|byte| *byte ^= 0x5a);
             std::fs::write(copy.join(name), bytes).unwrap();
-            let store = EventStore::open(dir.path(), redecode).unwrap();
+            let store = EventStore::open(dir.path(), |frame, _| redecode(frame)).unwrap();
             for query in ["*", "hello", "w1*", "user.name:u1*", "vendor.rule:r1*", "\"hello w3\""] {
                 if let Ok(query) = Query::parse(query) {
                     let _ = store.search(&SearchRequest { query, ..request("*") });
@@ -550,7 +550,7 @@ fn a_vendors_field_is_known_again_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     drop(filled(dir.path(), &[format!("t={DAY0}\tvendor.restart.only-here=7\thello")]));
     // Another process: the name is learned from the partition's columns, not from a line.
-    let store = EventStore::open(dir.path(), redecode).unwrap();
+    let store = EventStore::open(dir.path(), |frame, _| redecode(frame)).unwrap();
     let columns: BTreeMap<String, ()> = store
         .snapshot()
         .partitions
@@ -611,5 +611,34 @@ fn measure_indexing_and_scanning() {
     println!("{} bytes/event on disk, {} raw", store.stats().bytes / EVENTS, raw as u64 / EVENTS);
     for query in ["source.ip:10.1.0.0/16", "policy 777", "*7*8*", "\"action session\"", "message:rcvd"] {
         scan(query);
+    }
+}
+
+/// The second of two lines: it has fields that its own line does not hold.
+#[test]
+fn what_an_earlier_line_said_is_found_and_shown_after_the_commit_too() {
+    const ALERT: &str = "<189>Mar 14 07:59:58 r PACKET_ALERT: Dst: 10.0.200.10:80 {}, Src: 203.0.113.37:4353 {} (TCP): port filter";
+    const INFO: &str = "<189>Mar 14 07:59:58 r PACKET_INFO: matched filter: BLOCKHTTP actions: drop;";
+    let really = |frame: &Frame| crate::decode::decode(frame, &crate::decode::Options::default());
+    let again = move |frame: &Frame, context: Option<Box<str>>| {
+        let mut event = really(frame)?;
+        crate::decode::rejoin(&mut event, context, really);
+        Some(event)
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let store = EventStore::open(dir.path(), again).unwrap();
+    let mut consumer = EventConsumer::new(store.clone()).unwrap();
+    let frames = [frame(1, 1, ALERT), frame(2, 1, INFO)];
+    let mut pairs = crate::decode::Pairs::default();
+    let mut taken = batch(&frames);
+    taken.events = frames.iter().filter_map(really).collect();
+    taken.events.iter_mut().for_each(|event| pairs.join(event));
+    let joined = taken.events[1].clone();
+    consumer.apply(&taken).unwrap();
+    for _ in ["in memory", "on disk"] {
+        let found = store.search(&request("source.ip:203.0.113.37 event.action:blocked")).unwrap().hits;
+        assert_eq!(found, std::slice::from_ref(&joined));
+        assert_eq!(store.by_seq(&[Seq(2)], &Scope::All, &sites()), std::slice::from_ref(&joined));
+        consumer.flush().unwrap();
     }
 }

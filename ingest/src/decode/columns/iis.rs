@@ -5,6 +5,7 @@ use super::{Product, utc_stamp};
 use crate::decode::draft::{Draft, address};
 use crate::decode::part::some;
 use crate::fields::{self, FieldId};
+use crate::syslog::{self, Stamp};
 
 pub(super) const PRODUCT: Product = Product {
     name: "iis",
@@ -105,6 +106,12 @@ pub(in crate::decode) fn event(data: &[(&str, &str)], draft: &mut Draft<'_>) {
         }
     }
     let get = |wanted: &str| data.iter().find(|(name, _)| *name == wanted).map(|(_, value)| some(value)).unwrap_or_default();
+    // The event's own time is when IIS wrote it, some seconds after the request.
+    if let Some(Stamp::Civil(civil)) = syslog::whole_stamp(&format!("{} {}", get("date"), get("time")))
+        && let Some(at) = civil.moment(0)
+    {
+        draft.stamp = Stamp::Moment(at);
+    }
     finish(get, draft);
 }
 

@@ -329,6 +329,8 @@ pub(super) const PRODUCTS: &[(&str, &str)] = &[
 
 /// Case (by its beginning), their name, and why we say something else. A row that no longer applies is an error.
 pub(super) const ON_PURPOSE: &[(&str, &str, &str)] = &[
+    ("bitwarden", "Meta.timestamp", "die Zeile nennt ihre Zone; crowdsec liest sie nicht mit"),
+    ("jellyfin-logs", "Meta.timestamp", "die Zeile nennt ihre Zone; crowdsec liest sie nicht mit"),
     ("couchdb", "Parsed.user", "„undefined“ ist kein Konto"),
     ("couchdb", "Meta.target_user", "„undefined“ ist kein Konto"),
     ("keycloak", "Parsed.log_level", "die Stufe mit dem Wort, das Syslog dafür hat"),
@@ -338,7 +340,6 @@ pub(super) const ON_PURPOSE: &[(&str, &str, &str)] = &[
     ("proxmox", "Meta.source_ip", "eine IPv4-Adresse im Kleid von IPv6 (::ffff:) ist eine IPv4-Adresse"),
     ("haproxy", "Parsed.frontend_name", "die Tilde heißt „über TLS“ und gehört nicht zum Namen"),
     ("iis", "Meta.target_fqdn", "W3SVC1 ist die Nummer der Website, kein Domänenname"),
-    ("iis", "Meta.http_path", "die Anforderung samt Anfrageteil; der Pfad allein steht in url.path"),
     ("iis", "Meta.http_user_agent", "der IIS schreibt Leerzeichen als +; hier steht, was der Browser sagte"),
     ("mikrotik", "Parsed.if_out", "„(unknown 0)“ schreibt RouterOS, wo es keinen Ausgang gibt"),
 ];

@@ -46,7 +46,7 @@ fn a_name_that_somebody_types_stays_a_name() {
         r#"2026-03-14 07:59:58,123 WARN  [org.keycloak.events] (x) type=LOGIN_ERROR, realmId=r, clientId=c, userId=null, ipAddress=203.0.113.9, error=user_not_found, username=x, ipAddress=198.51.100.6, type=LOGIN"#,
         expect![[r#"
             2026-03-14T06:59:58.123Z no_header
-            event.module=keycloak keycloak.realmId=r keycloak.clientId=c source.ip=203.0.113.9 event.reason=user_not_found user.name=x event.category=authentication event.action=login event.outcome=failure keycloak.type=LOGIN_ERROR"#]],
+            event.module=keycloak log.level=warning keycloak.realmId=r keycloak.clientId=c source.ip=203.0.113.9 event.reason=user_not_found user.name=x event.category=authentication event.action=login event.outcome=failure keycloak.type=LOGIN_ERROR"#]],
     );
     check(
         r#"2026-03-14  8:00:00 8 [Warning] Access denied for user 'x'@'198.51.100.6' (using password: YES)'@'203.0.113.9' (using password: NO)"#,
@@ -58,7 +58,7 @@ fn a_name_that_somebody_types_stays_a_name() {
         r#"<166>Mar 14 2026 07:59:58 asa01 : %ASA-6-605005: Login permitted from 203.0.113.9/4711 to inside:10.0.0.1/ssh for user "root from 198.51.100.6/1""#,
         expect![[r#"
             2026-03-14T06:59:58.000Z
-            log.syslog.facility.name=local4 log.level=informational host.name=asa01 event.module=cisco event.code=605005 cisco.facility=ASA event.category=authentication event.action=login event.outcome=success user.name='root from 198.51.100.6/1' source.ip=203.0.113.9 source.port=4711
+            log.syslog.facility.name=local4 log.level=informational host.name=asa01 event.module=cisco event.code=605005 cisco.facility=ASA event.category=authentication event.action=login event.outcome=success user.name='root from 198.51.100.6/1' source.ip=203.0.113.9 source.port=4711 observer.egress.interface.name=inside destination.ip=10.0.0.1
             | %ASA-6-605005: Login permitted from 203.0.113.9/4711 to inside:10.0.0.1/ssh for user "root from 198.51.100.6/1""#]],
     );
     check(
@@ -127,7 +127,7 @@ fn what_is_quoted_stays_within_its_quotes() {
         r#"<189>date=2026-03-14 time=07:59:58 devid="FG1" type="utm" subtype="webfilter" srcip=10.0.0.1 url="/?srcip=198.51.100.6 dstip=198.51.100.7" dstip=203.0.113.9 action="blocked""#,
         expect![[r#"
             2026-03-14T06:59:58.000Z no_host
-            log.syslog.facility.name=local7 log.level=notice event.module=fortinet event.dataset=fortinet.firewall observer.vendor=Fortinet observer.serial_number=FG1 source.ip=10.0.0.1 url.path='/?srcip=198.51.100.6 dstip=198.51.100.7' destination.ip=203.0.113.9 fortinet.firewall.type=utm fortinet.firewall.subtype=webfilter fortinet.firewall.action=blocked event.category=network event.action=blocked event.type=denied event.outcome=failure
+            log.syslog.facility.name=local7 log.level=notice event.module=fortinet event.dataset=fortinet.firewall observer.vendor=Fortinet observer.serial_number=FG1 source.ip=10.0.0.1 url.original='/?srcip=198.51.100.6 dstip=198.51.100.7' url.path=/ url.query='srcip=198.51.100.6 dstip=198.51.100.7' destination.ip=203.0.113.9 fortinet.firewall.type=utm fortinet.firewall.subtype=webfilter fortinet.firewall.action=blocked event.category=web event.action=blocked event.type=denied event.outcome=failure
             | date=2026-03-14 time=07:59:58 devid="FG1" type="utm" subtype="webfilter" srcip=10.0.0.1 url="/?srcip=198.51.100.6 dstip=198.51.100.7" dstip=203.0.113.9 action="blocked""#]],
     );
     check(

@@ -280,7 +280,7 @@ fn applications_golden() {
     check(
         r#"2026-03-14 08:00:00.425 UTC [53962] anna@db FATAL:  password authentication failed for user "anna""#,
         expect![[r#"
-            2026-03-14T07:00:00.425Z no_header
+            2026-03-14T08:00:00.425Z no_header
             event.module=postgresql event.category=authentication event.action=database_login event.outcome=failure user.name=anna event.reason='password authentication failed for user "anna"' process.pid=53962 postgresql.database=db"#]],
     );
     check(
@@ -342,7 +342,7 @@ fn exports_golden() {
         r#"<14>Mar 14 08:00:00 pa-1 1,2026/03/14 08:00:00,0164,THREAT,vulnerability,2561,2026/03/14 08:00:00,203.0.113.9,10.0.0.1,203.0.113.9,10.0.0.1,rule0,,,ssh,vsys1,Untrust,DMZ,vlan.1,aaa.1,fwd,2026/03/14 08:00:00,238810,23,4711,22,4711,22,0x402400,tcp,reset-both,,SSH Brute Force(40015),any,high,client-to-server,72,0x8,Germany,France"#,
         expect![[r#"
             2026-03-14T07:00:00.000Z no_year
-            log.syslog.facility.name=user log.level=informational host.name=pa-1 event.module=panos panos.type=THREAT panos.subtype=vulnerability observer.serial_number=0164 source.ip=203.0.113.9 destination.ip=10.0.0.1 panos.nat_source_ip=203.0.113.9 panos.nat_destination_ip=10.0.0.1 panos.source_zone=Untrust panos.destination_zone=DMZ panos.vsys=vsys1 panos.session_id=238810 rule.name=rule0 network.application=ssh observer.ingress.interface.name=vlan.1 observer.egress.interface.name=aaa.1 source.port=4711 destination.port=22 network.transport=tcp panos.action=reset-both event.category=network event.action=blocked event.type=denied event.outcome=failure event.kind=alert event.category=intrusion_detection threat.indicator.name='SSH Brute Force' event.code=40015 panos.severity=high panos.direction=client-to-server source.geo.country_name=Germany destination.geo.country_name=France
+            log.syslog.facility.name=user log.level=informational host.name=pa-1 event.module=panos observer.vendor='Palo Alto Networks' observer.product=PAN-OS panos.type=THREAT panos.subtype=vulnerability observer.serial_number=0164 source.ip=203.0.113.9 destination.ip=10.0.0.1 panos.nat_source_ip=203.0.113.9 panos.nat_destination_ip=10.0.0.1 panos.source_zone=Untrust panos.destination_zone=DMZ panos.vsys=vsys1 panos.session_id=238810 rule.name=rule0 network.application=ssh observer.ingress.interface.name=vlan.1 observer.egress.interface.name=aaa.1 source.port=4711 destination.port=22 network.transport=tcp panos.action=reset-both event.category=network event.action=blocked event.type=denied event.outcome=failure event.kind=alert event.category=intrusion_detection threat.indicator.name='SSH Brute Force' event.code=40015 panos.severity=high panos.direction=client-to-server source.geo.country_name=Germany destination.geo.country_name=France
             | 1,2026/03/14 08:00:00,0164,THREAT,vulnerability,2561,2026/03/14 08:00:00,203.0.113.9,10.0.0.1,203.0.113.9,10.0.0.1,rule0,,,ssh,vsys1,Untrust,DMZ,vlan.1,aaa.1,fwd,2026/03/14 08:00:00,238810,23,4711,22,4711,22,0x402400,tcp,reset-both,,SSH Brute Force(40015),any,high,client-to-server,72,0x8,Germany,France"#]],
     );
     check(
