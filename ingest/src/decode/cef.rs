@@ -94,49 +94,50 @@ fn plain(field: FieldId, text: &str, draft: &mut Draft<'_>) {
     }
 }
 
-/// `key=value key=value`: a value goes on to the last blank before the next ` key=`, with `\=` escaped.
+/// `key=value key=value`: a value goes on to the last blank before the next ` key=`, with `\=` escaped. One pass: what was
+/// looked at once as a key is not looked at again.
 fn pairs(text: &str, mut take: impl FnMut(&str, &str)) {
-    let mut rest = text.trim_start();
-    while let Some(at) = equals(rest, 0) {
-        let Some(key) = rest.get(..at).map(str::trim) else { return };
-        let Some(behind) = rest.get(at + 1..) else { return };
-        let end = next_key(behind);
-        let value = behind.get(..end).unwrap_or(behind).trim_end();
+    let bytes = text.as_bytes();
+    let mut emit = |key: &str, value: Option<&str>| {
+        let value = value.unwrap_or_default().trim_end();
         if value.contains('\\') {
             take(key, &unescaped(value, &['=', '\\', '|']));
         } else {
             take(key, value);
         }
-        rest = behind.get(end..).unwrap_or_default().trim_start();
-    }
-}
-
-/// The next `=` without a backslash before it.
-fn equals(text: &str, from: usize) -> Option<usize> {
-    let mut from = from;
-    loop {
-        let at = from + memchr::memchr2(b'=', b'\\', text.as_bytes().get(from..)?)?;
-        if text.as_bytes().get(at) == Some(&b'=') {
-            return Some(at);
-        }
-        from = at + 2;
-    }
-}
-
-/// Where the value ends: before the blank of the next ` key=`.
-fn next_key(text: &str) -> usize {
+    };
+    // The key whose value is being read, and where that begins.
+    let mut open: Option<(&str, usize)> = None;
+    let mut blank = None;
     let mut from = 0;
-    while let Some(at) = equals(text, from) {
-        let before = text.get(..at).unwrap_or_default();
-        if let Some(blank) = before.rfind(' ') {
-            let key = before.get(blank + 1..).unwrap_or_default();
-            if !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')) {
-                return blank;
-            }
-        }
+    while let Some(at) = bytes.get(from..).and_then(|rest| memchr::memchr3(b'=', b'\\', b' ', rest)).map(|at| from + at) {
         from = at + 1;
+        match bytes.get(at) {
+            Some(b' ') => blank = Some(at),
+            Some(b'=') => {
+                match open {
+                    None => open = text.get(..at).map(|key| (key.trim(), at + 1)),
+                    Some((key, start)) => {
+                        let next = blank.and_then(|blank| Some((text.get(blank + 1..at)?, blank)));
+                        if let Some((next, blank)) = next.filter(|(next, _)| is_key(next)) {
+                            emit(key, text.get(start..blank));
+                            open = Some((next, at + 1));
+                        }
+                    }
+                }
+                blank = None;
+            }
+            // What is escaped is nothing but text.
+            _ => from = at + 2,
+        }
     }
-    text.len()
+    if let Some((key, start)) = open {
+        emit(key, text.get(start..));
+    }
+}
+
+fn is_key(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
 }
 
 /// One row for each key that ECS has a name for (CEF's and LEEF's dictionaries).
@@ -216,5 +217,33 @@ fn ubiquiti(name: &str, draft: &mut Draft<'_>) {
         _ if name.ends_with(" Connected") => draft.event("network", "wlan_connected", "success"),
         _ if name.ends_with(" Disconnected") => draft.event("network", "wlan_disconnected", ""),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_ends_before_the_next_key() {
+        let read = |text: &str| {
+            let mut all = Vec::new();
+            pairs(text, |key, value| all.push(format!("{key}={value}")));
+            all.join("|")
+        };
+        for (text, expected) in [
+            ("src=192.0.2.1 msg=a b  c dst=192.0.2.2", "src=192.0.2.1|msg=a b  c|dst=192.0.2.2"),
+            (r"msg=a \= b act=x", "msg=a = b|act=x"),
+            ("url=/?a=b&c=d e=f", "url=/?a=b&c=d|e=f"),
+            ("msg=x !bad=y ok=z", "msg=x !bad=y|ok=z"),
+            ("msg= next=1", "msg=|next=1"),
+            ("a====b c==d", "a====b|c==d"),
+            ("  a=1  ", "a=1"),
+            (r"a=1\", r"a=1\"),
+            ("no pairs here", ""),
+            ("= =", "= ="),
+        ] {
+            assert_eq!(read(text), expected, "{text:?}");
+        }
     }
 }

@@ -2,6 +2,9 @@
 //! that send the text only (Snare, NXLog's syslog) leave no names; these are what EventData calls them. The carriers
 //! turn tabs and line ends into blanks each in its own way, so what separates is told by how much of it there is.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 /// `Konto, für das die Anmeldung fehlgeschlagen ist` is the longest; prose is longer.
 const LABEL_BYTES_MAX: usize = 64;
 
@@ -82,11 +85,23 @@ impl Reader<'_> {
 /// The longest known label that ends a text, where it begins, by its English name.
 fn known_at_end(text: &str) -> Option<(usize, &'static str)> {
     let text = text.trim_end_matches(':');
-    let english = SECTIONS.iter().chain(LABELS).map(|name| (*name, *name));
-    let all = english.chain(GERMAN.iter().copied());
-    let ends = all.filter(|(name, _)| text.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with(' ')));
-    ends.max_by_key(|(name, _)| name.len()).map(|(name, english)| (text.len() - name.len(), english))
+    let from = text.len().saturating_sub(LABEL_BYTES_MAX);
+    let tail = text.get(text.ceil_char_boundary(from)..)?;
+    // A label begins behind a blank, or the text with it; the longest is meant.
+    let whole = (from == 0).then_some(0);
+    let starts = whole.into_iter().chain(tail.match_indices(' ').map(|(at, _)| at + 1));
+    let mut known = starts.filter_map(|start| KNOWN.get(tail.get(start..)?).map(|english| (text.len() - tail.len() + start, *english)));
+    known.next()
 }
+
+type Index = HashMap<&'static str, &'static str, foldhash::fast::RandomState>;
+
+/// All labels and parts in both languages, and their English names.
+static KNOWN: LazyLock<Index> = LazyLock::new(|| {
+    let english = SECTIONS.iter().chain(LABELS).map(|name| (*name, *name));
+    english.chain(GERMAN.iter().copied()).collect()
+});
+static ENGLISH: LazyLock<Index> = LazyLock::new(|| GERMAN.iter().rev().copied().collect());
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Gap {
@@ -462,7 +477,7 @@ fn data_name(section: &str, label: &str, id: &str) -> Option<&'static str> {
 
 /// The English name of a German label or part; any other as it is.
 fn english(name: &str) -> &str {
-    GERMAN.iter().find(|(german, _)| *german == name).map_or(name, |(_, english)| english)
+    ENGLISH.get(name).copied().unwrap_or(name)
 }
 
 /// What German Windows calls them.
