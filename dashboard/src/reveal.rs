@@ -98,11 +98,11 @@ impl Reveal {
 pub enum RevealError {
     #[error("Das darf Ihre Rolle nicht.")]
     Forbidden,
-    #[error("Über die eigene Anfrage entscheidet eine andere Person.")]
+    #[error("Über den eigenen Antrag entscheidet eine andere Person.")]
     OwnRequest,
-    #[error("Darüber ist schon entschieden, oder die Anfrage ist verfallen.")]
+    #[error("Darüber ist schon entschieden, oder der Antrag ist verfallen.")]
     NotOpen,
-    #[error("Die Anfrage ist nicht genehmigt, oder die Zeit zum Ansehen ist vorbei.")]
+    #[error("Der Antrag ist nicht genehmigt, oder die Zeit zum Ansehen ist vorbei.")]
     NotVisible,
     #[error("Bitte begründen Sie es mit mindestens {REASON_CHARS_MIN} und höchstens {REASON_CHARS_MAX} Zeichen.")]
     Reason,

@@ -1,5 +1,6 @@
 //! From the command line to the command: configuration, our own log, exit codes, and errors as a person can use them.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use ingest::time::Clock;
@@ -53,7 +54,12 @@ fn configuration(cli: &Cli) -> Result<Config, Vec<config::ConfigError>> {
 fn log_start(command: &Command) {
     let default = if matches!(command, Command::Serve) { "info" } else { "warn" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
 }
 
 #[expect(clippy::print_stderr, reason = "the program's last words go to the person who started it")]

@@ -105,7 +105,7 @@ fn unparsed(args: &UnparsedArgs, dir: &Path, config: &Config, now: Timestamp, ou
     }
     out.flush()?;
     eprint_line(&format!(
-        "{} Zeilen gelesen. {} ({}) kennt kein Decoder, von {} ({}) nur den Kopf. {}.",
+        "{} Zeilen gelesen. {} ({}) kennt kein Decoder, bei {} ({}) ist nur der Kopf gelesen. {}.",
         show::num(found.lines),
         show::num(strange),
         percent(share(strange)),

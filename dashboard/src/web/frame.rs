@@ -111,7 +111,7 @@ pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
     ("published", "good", "Veröffentlicht. Der Versand an die Abonnenten läuft."),
     ("reveal-asked", "good", "Beantragt. Eine zweite Person aus der Leitung entscheidet darüber."),
     ("reveal-approved", "good", "Genehmigt. Sie beide können den Klarwert jetzt 24 Stunden lang anzeigen."),
-    ("reveal-declined", "good", "Abgelehnt. Die Begründung steht bei der Anfrage."),
+    ("reveal-declined", "good", "Abgelehnt. Die Begründung steht beim Antrag."),
     ("subscribed", "good", "Das Abo ist eingetragen."),
     ("unsubscribed", "good", "Das Abo ist beendet."),
     ("signed-out", "good", "Sie sind abgemeldet."),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::body::SiteId;
 use crate::event::{Defect, Defects, Event, ValueRef};
-use crate::fields::{FieldId, Kind};
+use crate::fields::{self, FieldId, Kind};
 use crate::frame::{Seq, Transport};
 use crate::time::Timestamp;
 
@@ -51,7 +51,30 @@ pub(crate) fn bare_event(seq: Seq, received_at: Timestamp, site: SiteId, peer: I
         }
     }
     event.defects.add(Defect::PseudonymisedLine);
+    // Our own JSON is no message for a reader.
+    let headline = headline(&event);
+    if !headline.is_empty() {
+        event.set_message_text(headline);
+    }
     event
+}
+
+/// What happened, to whom and between whom, of the fields that are kept: "iptables blocked 198.51.100.7 → 10.1.2.3:22".
+fn headline(event: &Event) -> String {
+    let text = |field| event.get(field).map(|value| value.text().into_owned()).filter(|text| !text.is_empty());
+    let end = |address, port| text(address).map(|address| text(port).map_or_else(|| address.clone(), |port| with_port(&address, &port)));
+    let from = text(fields::SOURCE_IP);
+    let way = match (from, end(fields::DESTINATION_IP, fields::DESTINATION_PORT)) {
+        (from, Some(to)) => Some(format!("{} → {to}", from.unwrap_or_default()).trim_start().to_owned()),
+        (from, None) => from,
+    };
+    let module = text(fields::EVENT_MODULE).or_else(|| text(fields::PROCESS_NAME));
+    let parts = [module, text(fields::EVENT_ACTION), text(fields::USER_NAME), way];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+fn with_port(address: &str, port: &str) -> String {
+    if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }
 
 fn push(event: &mut Event, field: FieldId, value: &Value) {

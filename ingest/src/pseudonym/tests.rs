@@ -230,6 +230,9 @@ fn what_cannot_be_found_in_the_line_leaves_the_line_out() {
     assert!(event.defects.contains(Defect::PseudonymisedLine));
     assert_eq!(event.timestamp, before.timestamp);
     assert!(!event.line().contains("616E6E61206D"));
+    // A reader sees what happened, not our JSON.
+    let said = [fields::EVENT_MODULE, fields::EVENT_ACTION, fields::USER_NAME].map(|field| event.get(field).unwrap().text().into_owned());
+    assert!(event.message().starts_with(&said.join(" ")), "{}", event.message());
     let opened: Vec<String> = event.get_all(fields::USER_NAME).map(|value| pseudonyms.open_token(&value.text()).unwrap()).collect();
     assert_eq!(opened, names);
     let kept = |event: &Event, field| event.get(field).map(|value| value.text().into_owned());

@@ -4,7 +4,7 @@ use askama::Template;
 use detect::role::{Action, allowed};
 use ingest::audit::{NewAudit, audit_add};
 use ingest::db::DbError;
-use ingest::event::Event;
+use ingest::event::{Defect, Event};
 use ingest::events::{Cursor, SearchRequest, SearchResult};
 use ingest::fields::{self, FieldId};
 use ingest::pseudonym::sort;
@@ -53,6 +53,8 @@ struct Hit {
     time: String,
     site: String,
     host: String,
+    /// What a firewall's line says, which itself begins with dates and serial numbers; else empty.
+    gist: String,
     message: String,
     fields: Vec<HitField>,
 }
@@ -218,9 +220,26 @@ fn hit(ask: &Ask, event: &Event, site: &str, range: &Range, text: &str) -> Hit {
         time: show::precise(event.timestamp),
         site: site.to_owned(),
         host: host.unwrap_or_default(),
+        gist: gist(event),
         message: event.message().to_owned(),
         fields: hit_fields(Some(ask), event, site, range, text),
     }
+}
+
+fn gist(event: &Event) -> String {
+    let text = |field| event.get(field).map(|value| value.text().into_owned());
+    let (Some(from), Some(to)) = (text(fields::SOURCE_IP), text(fields::DESTINATION_IP)) else { return String::new() };
+    // Such an event's message says it already.
+    if event.defects.contains(Defect::PseudonymisedLine) {
+        return String::new();
+    }
+    let to = match text(fields::DESTINATION_PORT) {
+        Some(port) if to.contains(':') => format!("[{to}]:{port}"),
+        Some(port) => format!("{to}:{port}"),
+        None => to,
+    };
+    let action = text(fields::EVENT_ACTION).map(|action| format!("{action} ")).unwrap_or_default();
+    format!("{action}{from} → {to}")
 }
 
 fn hit_fields(ask: Option<&Ask>, event: &Event, site: &str, range: &Range, text: &str) -> Vec<HitField> {
