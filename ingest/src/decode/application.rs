@@ -188,7 +188,7 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
 pub(super) fn put(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
     let text = look.text;
     if text.contains("SecurityEvent=\"") {
-        return asterisk(text, draft);
+        return look.is_of(&["asterisk", "pbx"]) && asterisk(text, draft);
     }
     if let Some(rest) = text.strip_suffix(" failed to login") {
         return hestia(rest, draft);

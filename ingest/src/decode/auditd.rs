@@ -16,12 +16,17 @@ use crate::syslog::{self, Stamp};
 const ARGUMENTS_MAX: usize = 60;
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
-    look.text.contains("audit(")
+    // `audispd`, `audit_log` and whatever a shipper of the file calls it.
+    look.text.contains("audit(") && look.is_of(&["audi", "kernel"])
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
     let Some((head, rest)) = look.text.split_once("audit(") else { return false };
     let Some((id, body)) = rest.split_once(')') else { return false };
+    // Behind a quote it is what another line tells of somebody.
+    if head.contains('"') {
+        return false;
+    }
     let Some(kind) = head.split_once("type=").and_then(|(_, kind)| kind.split(' ').next()) else { return false };
     let kind = NUMBERS.iter().find(|(number, _)| *number == kind).map_or(kind, |(_, name)| name);
     let (seconds, number) = id.split_once(':').unwrap_or((id, ""));

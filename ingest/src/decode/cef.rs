@@ -6,9 +6,18 @@ use super::draft::{Draft, unescaped};
 use crate::event::Defect;
 use crate::fields::{self, FieldId};
 
+/// Any product exports CEF under any program's name, so a named program may begin with it; what it says of itself is its claim.
+/// Further within a named program's line, or behind a quote, it is a text that somebody sent.
 pub(super) fn first_look(look: &Look<'_>) -> bool {
-    look.text.contains("CEF:") || look.text.contains("LEEF:") || matches!(look.app, "CEF" | "LEEF")
+    let begins = |text: &str| text.starts_with("CEF:") || text.starts_with("LEEF:");
+    let before = || look.text.find("CEF:").or_else(|| look.text.find("LEEF:")).and_then(|at| look.text.get(..at));
+    matches!(look.app, "CEF" | "LEEF")
+        || begins(look.text.trim_start())
+        || look.app.is_empty() && before().is_some_and(|before| before.len() <= BEFORE_BYTES_MAX && !before.contains(['"', '\'', '=', '?']))
 }
+
+/// A relay's time and host, and a word or two.
+const BEFORE_BYTES_MAX: usize = 160;
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
     // `CEF:0|…` looks like a program and its message to the header's parser.
@@ -156,7 +165,7 @@ fn put(key: &str, value: &str, draft: &mut Draft<'_>) {
         "dmac" | "dstMAC" => fields::DESTINATION_MAC,
         "dhost" => fields::DESTINATION_DOMAIN,
         "duser" => fields::USER_NAME,
-        "proto" => return draft.str(fields::NETWORK_TRANSPORT, &value.to_ascii_lowercase()),
+        "proto" => return typed(fields::NETWORK_TRANSPORT, key, &value.to_ascii_lowercase(), draft),
         "app" => fields::NETWORK_PROTOCOL,
         "in" | "dstBytes" => fields::DESTINATION_BYTES,
         "out" | "srcBytes" => fields::SOURCE_BYTES,
@@ -169,14 +178,39 @@ fn put(key: &str, value: &str, draft: &mut Draft<'_>) {
         "reason" => fields::EVENT_REASON,
         "deviceInboundInterface" => fields::OBSERVER_INGRESS_INTERFACE,
         "deviceOutboundInterface" => fields::OBSERVER_EGRESS_INTERFACE,
+        "act" | "action" if draft.has(fields::EVENT_ACTION) => {
+            draft.defects.add(Defect::BadKeyValue);
+            return draft.vendor("cef", key, value);
+        }
         "act" | "action" => return action(value, draft),
+        // A blocked request that was blocked successfully: the verdict speaks of the request.
+        "outcome" if draft.has(fields::EVENT_OUTCOME) => return draft.vendor("cef", key, value),
         "outcome" => return draft.str(fields::EVENT_OUTCOME, &value.to_ascii_lowercase()),
         _ => return draft.vendor("cef", key, value),
     };
-    draft.typed(field, value);
+    typed(field, key, value, draft);
+}
+
+/// The first value of a field; what follows is not surely the product's and is put aside.
+fn typed(field: FieldId, key: &str, value: &str, draft: &mut Draft<'_>) {
+    if draft.has(field) {
+        draft.defects.add(Defect::BadKeyValue);
+        draft.vendor("cef", key, value);
+    } else {
+        draft.typed(field, value);
+    }
 }
 
 fn action(value: &str, draft: &mut Draft<'_>) {
+    // Never success and failure together: what was said first stays.
+    let said = draft.text(fields::EVENT_OUTCOME).map(str::to_owned);
+    verdict(value, draft);
+    if let Some(said) = said {
+        draft.replace(fields::EVENT_OUTCOME, &said);
+    }
+}
+
+fn verdict(value: &str, draft: &mut Draft<'_>) {
     match value.to_ascii_lowercase().as_str() {
         "accept" | "allow" | "allowed" | "permit" | "pass" | "passed" => draft.verdict(Some(true)),
         "deny" | "denied" | "drop" | "dropped" | "block" | "blocked" | "reject" | "rejected" | "prevent" => draft.verdict(Some(false)),
@@ -204,7 +238,7 @@ fn put_ubiquiti(key: &str, value: &str, draft: &mut Draft<'_>) {
         _ if key.starts_with("UNIFI") => return draft.vendor("unifi", key.get(5..).unwrap_or(key), value),
         _ => return put(key, value, draft),
     };
-    draft.typed(field, value);
+    typed(field, key, value, draft);
 }
 
 /// What happened, by the event's name ("System Logs & SIEM integration"). Other names leave it to `act`.

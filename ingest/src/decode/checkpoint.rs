@@ -78,8 +78,9 @@ pub(super) const DIALECT: Dialect = Dialect {
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
     let text = look.text.as_bytes();
-    (look.text.starts_with('[') && (look.app == "CheckPoint" || memmem::find(text, b"loguid:\"").is_some()))
-        || (look.text.starts_with("time=") && memmem::find(text, b"|loguid=").is_some())
+    look.is_of(&["checkpoint", "check point"])
+        && ((look.text.starts_with('[') && (look.app == "CheckPoint" || memmem::find(text, b"loguid:\"").is_some()))
+            || (look.text.starts_with("time=") && memmem::find(text, b"|loguid=").is_some()))
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {

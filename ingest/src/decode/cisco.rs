@@ -7,13 +7,20 @@ use super::part::{between, is_number, word};
 use crate::fields;
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
-    look.text.contains('%') || look.app.starts_with('%')
+    look.app.starts_with('%') || look.text.contains('%') && look.is_of(&["cisco", "asa", "ftd", "sfims"])
 }
+
+/// `000031: sw1: *Mar  1 2026 18:48:50.483 CET: ` and the like.
+const BEFORE_BYTES_MAX: usize = 128;
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
     let from_tag = look.app.starts_with('%').then_some((look.app, look.text));
     let in_text = || {
-        let rest = look.text.get(look.text.find('%')?..)?;
+        let (before, rest) = look.text.split_at_checked(look.text.find('%')?)?;
+        // A counter, a host or a time may stand before it; behind a quote or in a request it is somebody's text.
+        if before.len() > BEFORE_BYTES_MAX || before.contains(['"', '\'', '=', '?']) {
+            return None;
+        }
         // A per cent sign in prose is no mnemonic.
         rest.split_once(": ").or_else(|| rest.split_once(':'))
     };
@@ -245,7 +252,6 @@ const USERS: Marks = &[
     ("for user ", &[' ']),
 ];
 const ADDRESSES: Marks = &[
-    ("user IP = ", &[' ']),
     ("IP <", &['>']),
     ("IP = ", &[',']),
     ("IP address: ", &[',']),
@@ -274,7 +280,9 @@ fn subject(text: &str, draft: &mut Draft<'_>) {
     if let Some(group) = marked(text, GROUPS) {
         draft.str(fields::GROUP_NAME, group);
     }
-    match marked(text, ADDRESSES) {
+    // `user = NAME : user IP = ADDRESS`: the name may hold the mark, and the address stands last.
+    let last = text.rsplit_once("user IP = ").and_then(|(_, rest)| rest.split(' ').next()).filter(|address| !address.is_empty());
+    match last.or_else(|| marked(text, ADDRESSES)) {
         Some(from) if from.contains('/') => put_endpoint(from, true, draft),
         Some(from) if super::draft::address(super::part::host_port(from).0).is_some() => draft.source_endpoint(from),
         _ => {}
@@ -441,16 +449,19 @@ fn ios(code: &str, text: &str, draft: &mut Draft<'_>) {
         // Login failed [user: admin] [Source: 192.0.2.1] [localport: 22] [Reason: Login Authentication Failed] at …
         "LOGIN_FAILED" | "LOGIN_SUCCESS" => {
             draft.event("authentication", "login", if code == "LOGIN_FAILED" { "failure" } else { "success" });
-            if let Some((user, _)) = between(text, "[user: ", "]") {
-                draft.str(fields::USER_NAME, user);
+            // The name comes first and may hold the marks: it ends before the last `[Source: `, and what follows is the device's.
+            let (user, rest) = text.rsplit_once("[Source: ").unwrap_or((text, ""));
+            if let Some((_, user)) = user.split_once("[user: ") {
+                let user = user.trim_end();
+                draft.str(fields::USER_NAME, user.strip_suffix(']').unwrap_or(user));
             }
-            if let Some((source, _)) = between(text, "[Source: ", "]") {
+            if let Some((source, _)) = rest.split_once(']') {
                 draft.source(source);
             }
-            if let Some((port, _)) = between(text, "[localport: ", "]") {
+            if let Some((port, _)) = between(rest, "[localport: ", "]") {
                 draft.optional(fields::DESTINATION_PORT, port);
             }
-            if let Some((reason, _)) = between(text, "[Reason: ", "]") {
+            if let Some((reason, _)) = between(rest, "[Reason: ", "]") {
                 draft.str(fields::EVENT_REASON, reason);
             }
         }

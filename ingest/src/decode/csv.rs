@@ -11,7 +11,7 @@ use crate::syslog::{self, Stamp};
 const COLUMNS_MAX: usize = 160;
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
-    panos_look(look.text)
+    look.is_of(&["pan", "palo"]) && panos_look(look.text)
 }
 
 /// The kind is the record's fourth column; a relay's time and host may stand before it.

@@ -20,12 +20,16 @@ pub(super) fn first_look(look: &Look<'_>) -> bool {
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
+    // Whoever talks to a database logs that it was refused, in the database's words; that somebody got in, only the
+    // database itself says.
+    let is_database = || look.is_of(&["mysql", "maria", "percona", "galera", "postgre", "pg", "docker"]);
     mysql(look.text, draft)
-        || mysql_connection(look.text, draft)
-        || audit_plugin(look.text, draft)
-        || csvlog(look.text, draft)
         || postgresql(look.text, draft)
-        || postgresql_connection(look.text, draft)
+        || is_database()
+            && (mysql_connection(look.text, draft)
+                || audit_plugin(look.text, draft)
+                || csvlog(look.text, draft)
+                || postgresql_connection(look.text, draft))
 }
 
 /// The general log: `2026-03-14T08:00:00.123456Z\t   12 Connect\tanna@192.0.2.1 on shop using TCP/IP`; the error log: `Aborted connection 5
@@ -183,14 +187,19 @@ fn postgresql_connection(text: &str, draft: &mut Draft<'_>) -> bool {
     draft.name(fields::EVENT_MODULE, "postgresql");
     draft.event(category, action, outcome);
     let value = |name: &str| what.split_once(name).map_or("", |(_, rest)| rest.split([' ', ',']).next().unwrap_or_default());
+    // Behind names that somebody chose: the last is the server's. Where somebody got in, no host is named at all.
+    let last = |name: &str| match action {
+        "database_login" | "database_identified" => "",
+        _ => what.rsplit_once(name).map_or("", |(_, rest)| rest.split([' ', ',']).next().unwrap_or_default()),
+    };
     let user =
         if action == "database_identified" { between(what, "identity=\"", "\"").map_or("", |(user, _)| user) } else { value("user=") };
     draft.str(fields::USER_NAME, user);
     draft.vendor("postgresql", "database", value("database="));
-    if !matches!(value("host="), "" | "[local]") {
-        draft.source(value("host="));
+    if !matches!(last("host="), "" | "[local]") {
+        draft.source(last("host="));
     }
-    draft.optional(fields::SOURCE_PORT, value("port="));
+    draft.optional(fields::SOURCE_PORT, last("port="));
     put_prefix(before, draft);
     true
 }
@@ -252,17 +261,23 @@ fn postgresql(text: &str, draft: &mut Draft<'_>) -> bool {
     if !marks.iter().any(|mark| what.contains(mark)) {
         return false;
     }
-    let user = between(what, "user \"", "\"").map(|(user, _)| user);
+    // PostgreSQL escapes no quote within a name: a user's ends where the database is named, or at the last quote.
+    let (head, named) = what.split_once("user \"").unwrap_or((what, ""));
+    let (user, rest) = named.rsplit_once("\", database \"").or_else(|| named.rsplit_once('"')).unwrap_or_default();
     draft.name(fields::EVENT_MODULE, "postgresql");
     draft.event("authentication", "database_login", "failure");
-    draft.str(fields::USER_NAME, user.unwrap_or_default());
+    draft.str(fields::USER_NAME, user);
     draft.str(fields::EVENT_REASON, what);
-    if let Some((host, _)) = between(what, "for host \"", "\"") {
+    // The host stands before the name, and only there is it the server's word.
+    if let Some((host, _)) = between(head, "for host \"", "\"") {
         draft.source(host);
     }
-    if let Some((database, _)) = between(what, "database \"", "\"") {
-        draft.vendor("postgresql", "database", database);
-    }
+    let database = if named.is_empty() {
+        between(head, "database \"", "\"").map(|(name, _)| name)
+    } else {
+        rest.rsplit_once('"').map(|(name, _)| name)
+    };
+    draft.vendor("postgresql", "database", database.unwrap_or_default());
     put_prefix(before, draft);
     true
 }
@@ -279,8 +294,11 @@ fn put_prefix(before: &str, draft: &mut Draft<'_>) {
     if let Some((_, database)) = database.filter(|_| !draft.has_named("postgresql.database")) {
         draft.vendor("postgresql", "database", database);
     }
-    if let Some((client, _)) = between(before, "client=", " ").or_else(|| between(before, "client=", ",")) {
-        draft.source(client.trim_end_matches(','));
+    // Behind the user's and the database's names, which may hold the mark.
+    if let Some(client) =
+        before.rsplit_once("client=").and_then(|(_, rest)| rest.split([' ', ',']).next()).filter(|client| !client.is_empty())
+    {
+        draft.source(client);
     }
     let mut words = before.split(' ');
     let first = words.next().unwrap_or_default();

@@ -7,7 +7,9 @@ use super::part::{between, word};
 use crate::fields;
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
-    matches!(look.app, "dhcpd" | "kea-dhcp4" | "kea-dhcp6" | "dnsmasq-dhcp" | "dhclient") || look.text.contains("DHCP")
+    matches!(look.app, "dhcpd" | "kea-dhcp4" | "kea-dhcp6" | "dnsmasq-dhcp" | "dhclient") 
+        // A lease that was never given would name the wrong machine for hours.
+        || look.text.contains("DHCP") && look.is_of(&["dhc", "dnsmasq", "kea", "networkd", "networkmanager"])
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {

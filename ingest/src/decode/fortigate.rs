@@ -6,6 +6,7 @@ use memchr::memmem;
 use super::Look;
 use super::draft::Draft;
 use super::walk::{self, Dialect, ESCAPABLE, Kept, Put};
+use crate::event::Defect;
 use crate::fields;
 use crate::syslog::{self, Stamp};
 
@@ -15,7 +16,8 @@ const PREFIX: &str = "fortinet.firewall";
 pub(super) fn first_look(look: &Look<'_>) -> bool {
     let opens = ["date=", "logver=", "timestamp=", "devname=", "time=", "itime=", "devid=", "eventtime=", "tz=", "device_id="];
     let text = look.text.as_bytes();
-    opens.iter().any(|key| look.text.starts_with(key))
+    look.is_of(&["forti", "fgt"])
+        && opens.iter().any(|key| look.text.starts_with(key))
         && (memmem::find(text, b"logid=").is_some() || memmem::find(text, b"log_id=").is_some() || memmem::find(text, b"devid=").is_some())
 }
 
@@ -147,6 +149,12 @@ fn put(kept: &Kept<'_>, draft: &mut Draft<'_>) {
         draft.vendor(PREFIX, key, value);
     }
     rules(kept, draft);
+    // FortiOS puts the name of whoever tries to log in before `action` and `status`, so the first is not surely its own: how it
+    // ended is then not known, and both values are kept.
+    let disputed = kept.is_disputed(ACTION) || kept.is_disputed(STATUS);
+    if disputed {
+        draft.defects.add(Defect::BadKeyValue);
+    }
     let authentication = kind == "event" && (action.contains("login") || action.contains("auth") || subtype == "user");
     let category = match (kind, subtype) {
         _ if authentication => "authentication",
@@ -165,12 +173,12 @@ fn put(kept: &Kept<'_>, draft: &mut Draft<'_>) {
         Some((action, kind, outcome)) => {
             draft.name(fields::EVENT_ACTION, action);
             draft.name(fields::EVENT_TYPE, kind);
-            draft.name(fields::EVENT_OUTCOME, outcome);
+            draft.name(fields::EVENT_OUTCOME, if disputed { "unknown" } else { outcome });
         }
         None => {
             draft.str(fields::EVENT_ACTION, action);
             if let Some(outcome) = outcome(status, action) {
-                draft.name(fields::EVENT_OUTCOME, outcome);
+                draft.name(fields::EVENT_OUTCOME, if disputed { "unknown" } else { outcome });
             }
         }
     }

@@ -389,7 +389,15 @@ fn nginx_error(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
         draft.number(fields::PROCESS_PID, pid);
     }
     let text = text.strip_prefix('*').and_then(|text| text.split_once(' ')).map_or(text, |(_, text)| text);
-    let (what, about) = text.find(", client: ").and_then(|at| text.split_at_checked(at)).unwrap_or((text, ""));
+    // What happened may name a path, decoded and as the client wanted it; what the server says of the client follows it. Behind
+    // that stands only what a header may forge: the referrer, which is last.
+    let own = text.split_once("\", referrer: \"").map_or(text, |(own, _)| own);
+    let at = own.rfind(", client: ").or_else(|| text.rfind(", client: "));
+    let (what, about) = at.and_then(|at| text.split_at_checked(at)).unwrap_or((text, ""));
+    if what.contains(", client: ") {
+        // Two of them: one is somebody's.
+        draft.defects.add(Defect::BadKeyValue);
+    }
     if let Some((client, _)) = between(about, ", client: ", ",").or_else(|| about.strip_prefix(", client: ").map(|client| (client, ""))) {
         draft.source(client);
     }

@@ -377,13 +377,12 @@ impl Flat<'_, '_> {
             return self.gelf_field();
         }
         let alias = ALIASES.iter().find(|(name, _)| *name == self.path.as_str()).map(|(_, field)| *field);
-        let field = match alias.or_else(|| FieldId::find(self.path)) {
+        // The envelope's names in `Event::json` are not the sender's to write, whether or not somebody has used them before.
+        let is_envelope = self.path.starts_with('_') || matches!(self.path.as_str(), "event.ingested" | "event.sequence" | "@timestamp");
+        let field = match alias.or_else(|| FieldId::find(self.path).filter(|_| !is_envelope)) {
             Some(field) if !fields_of_ours(field) => field,
             Some(_) => self.draft.vendor_field(&["json.", self.path])?,
-            // The envelope's names in `Event::json` are not the sender's to write.
-            None if self.path.starts_with('_') || matches!(self.path.as_str(), "event.ingested" | "event.sequence" | "@timestamp") => {
-                self.draft.vendor_field(&["json.", self.path])?
-            }
+            None if is_envelope => self.draft.vendor_field(&["json.", self.path])?,
             None => self.draft.vendor_field(&[self.path])?,
         };
         let said = HEADER.iter().zip(self.found.header).any(|(of_header, said)| said && *of_header == field);

@@ -5,7 +5,9 @@ use super::draft::Draft;
 use crate::fields;
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
-    look.text.contains(".events]") && look.text.contains("type=")
+    // A container's name is the operator's, but a Java server's mostly says so.
+    look.is_of(&["keycloak", "kc", "java", "wildfly", "jboss", "docker"])
+        && look.text.find(".events]").zip(look.text.find("type=")).is_some_and(|(logger, pairs)| logger < pairs)
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {

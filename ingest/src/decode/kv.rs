@@ -124,6 +124,9 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
             }
             "user" | "username" | "uname" if !draft.has(fields::USER_NAME) => draft.str(fields::USER_NAME, value),
             "level" | "lvl" if !draft.has(fields::LOG_LEVEL) => draft.str(fields::LOG_LEVEL, value),
+            // No logger of such lines knows ECS' names of what happened: a line that says `event.outcome=success` repeats what
+            // somebody typed more likely than not, as nothing here is quoted for sure.
+            key if key.starts_with("event.") => draft.vendor("kv", key, value),
             key => match FieldId::find(key).filter(|field| field.known().is_some() && !fields_of_ours(*field)) {
                 Some(field) => draft.typed(field, value),
                 None => draft.vendor("kv", key, value),
@@ -136,7 +139,11 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
     true
 }
 
-/// Fields that say who sent the event and what its message is: no payload may claim them.
+/// Fields that say who sent the event and what its message is: no payload may claim them. They are what the transport
+/// attributes (the site of the certificate or the key, the address of the peer), as are `event.ingested` and `event.sequence`
+/// (`json`), and rules may rely on them. Everything else is the sender's claim: JSON of any program may name `event.module`,
+/// `event.action` and `event.outcome` and the host, for shippers that speak ECS must be able to, and its quoting keeps what
+/// somebody typed within its value. What can be believed of it is what can be believed of that sender at that site.
 pub(super) fn fields_of_ours(field: FieldId) -> bool {
     matches!(field, fields::SITE | fields::OBSERVER_IP | fields::MESSAGE)
 }

@@ -10,10 +10,8 @@ use crate::fields::{self, FieldId};
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
     matches!(look.app, "PACKET_ALERT" | "PACKET_INFO")
-        || look.text.starts_with("PACKET_ALERT:")
-        || look.text.starts_with("PACKET_INFO:")
-        || look.text.starts_with("Dst: ")
-        || look.text.starts_with("matched filter: ")
+        || look.app.is_empty()
+            && ["PACKET_ALERT:", "PACKET_INFO:", "Dst: ", "matched filter: "].iter().any(|start| look.text.starts_with(start))
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {

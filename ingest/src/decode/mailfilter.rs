@@ -11,7 +11,7 @@ pub(super) fn first_look(look: &Look<'_>) -> bool {
     matches!(
         look.app,
         "rspamd" | "spamd" | "opendkim" | "opendmarc" | "policyd-spf" | "clamd" | "clamav-milter" | "freshclam" | "clamav-daemon"
-    ) || look.text.ends_with(" FOUND")
+    ) || look.text.ends_with(" FOUND") && look.is_of(&["clam"])
         || look.app.is_empty() && look.text.contains("rspamd_task_write_log")
 }
 

@@ -31,7 +31,7 @@ const TOPICS: [&str; 17] = [
 const WORDS_BEFORE_MAX: usize = 2;
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
-    look.text.split(' ').take(WORDS_BEFORE_MAX + 1).any(are_topics)
+    look.is_of(&["mikrotik", "routeros"]) && look.text.split(' ').take(WORDS_BEFORE_MAX + 1).any(are_topics)
 }
 
 fn are_topics(word: &str) -> bool {

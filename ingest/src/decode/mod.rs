@@ -410,6 +410,20 @@ impl<'t> Look<'t> {
         Self { app, tag, text }
     }
 
+    /// Whether nobody else speaks: the header names no program, or one whose name holds one of these words. Asked by the
+    /// decoders that know their lines by the text alone: any program may log a text that somebody sent it, and that must
+    /// not become a device's word. Files and records without a header name nobody, and devices mostly do not either.
+    ///
+    /// Not asked where the name is the operator's or the product's to choose, so that no list would be whole: `json`, `kv`
+    /// and `cef` (everybody's languages; what such a line says is that program's claim), `pam` (libpam speaks in the name of
+    /// whoever uses it), `http_access` and `apache` (the tag is configured), `columns` (a shipper's tag; what the columns are
+    /// is remembered by sender), `windows_xml` and `nxlog` (the event's provider is the program), `watchguard` and Sophos
+    /// UTM in `sophos` (dozens of the device's own processes), `application` (`may_say` asks where it matters).
+    fn is_of(&self, words: &[&str]) -> bool {
+        let has = |word: &&str| self.app.as_bytes().windows(word.len().max(1)).any(|part| part.eq_ignore_ascii_case(word.as_bytes()));
+        self.app.is_empty() || words.iter().any(has)
+    }
+
     /// The decoder that the program's name alone tells, where the text is not one that anybody may say.
     fn program(&self) -> Option<usize> {
         static INDEX: LazyLock<HashMap<&str, usize, foldhash::fast::RandomState>> = LazyLock::new(|| {

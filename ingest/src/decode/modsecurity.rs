@@ -8,7 +8,8 @@ use crate::fields;
 use crate::syslog;
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
-    look.text.starts_with("Message: ") || look.app == "Message" || look.app.is_empty() && look.text.starts_with('[')
+    let is_server = || look.is_of(&["apache", "httpd", "nginx", "modsec"]);
+    look.text.starts_with("Message: ") && is_server() || look.app == "Message" || look.app.is_empty() && look.text.starts_with('[')
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {

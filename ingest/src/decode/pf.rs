@@ -14,7 +14,8 @@ const HEAD_BYTES: usize = 96;
 pub(super) fn first_look(look: &Look<'_>) -> bool {
     let text = look.text.as_bytes();
     let head = text.get(..HEAD_BYTES).unwrap_or(text);
-    memmem::find(head, b"(match)").is_some() && memmem::find(head, b"rule ").is_some()
+    // `logger -t pf`, `pflogd`, `tcpdump`.
+    look.is_of(&["pf", "tcpdump"]) && memmem::find(head, b"(match)").is_some() && memmem::find(head, b"rule ").is_some()
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {

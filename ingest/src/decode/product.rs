@@ -8,6 +8,7 @@ use super::part::between;
 use super::windows::{self, Dialect};
 use super::{Look, application, keycloak, modsecurity};
 use crate::fields::{self, FieldId};
+use crate::syslog::{self, Stamp};
 
 struct Product {
     module: &'static str,
@@ -400,6 +401,11 @@ fn traefik(draft: &mut Draft<'_>) {
 }
 
 fn laurel(draft: &mut Draft<'_>) {
+    // `1773471598.123:4711`: when the kernel said it, whatever time a shipper put beside it.
+    let id = draft.named_text("ID").unwrap_or_default();
+    if let Some(at) = id.split_once(':').and_then(|(at, _)| syslog::epoch_text(at)) {
+        draft.stamp = Stamp::Moment(at);
+    }
     let arguments = draft.named_texts("EXECVE.ARGV");
     draft.str(fields::PROCESS_COMMAND_LINE, &arguments.join(" "));
     let outcome = match draft.named_text("SYSCALL.success").as_deref() {

@@ -8,7 +8,9 @@ use crate::fields;
 use crate::syslog::{self, Stamp};
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
-    matches!(look.app, "squid" | "audit") || look.text.contains("TCP_") || look.text.contains("Web GUI authentication")
+    matches!(look.app, "squid" | "audit")
+        || look.text.contains("TCP_") && look.is_of(&["squid"])
+        || look.text.contains("Web GUI authentication") && look.is_of(&["audit", "php", "sense", "configd", "lighttpd"])
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {

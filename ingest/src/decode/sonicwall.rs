@@ -61,7 +61,10 @@ pub(super) const DIALECT: Dialect = Dialect {
 pub(super) fn first_look(look: &Look<'_>) -> bool {
     let text = look.text.as_bytes();
     let head = text.get(..HEAD_BYTES).unwrap_or(text);
-    memmem::find(head, b"id=").is_some() && memmem::find(head, b" sn=").is_some() && memmem::find(head, b" fw=").is_some()
+    look.is_of(&["sonicwall", "sonicos"])
+        && memmem::find(head, b"id=").is_some()
+        && memmem::find(head, b" sn=").is_some()
+        && memmem::find(head, b" fw=").is_some()
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {

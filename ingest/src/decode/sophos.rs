@@ -185,7 +185,8 @@ pub(super) const XG: Dialect = Dialect {
 };
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
-    look.text.starts_with("device=\"") || look.text.starts_with("device_name=\"") || utm_text(look).is_some()
+    let is_xg = look.text.starts_with("device=\"") || look.text.starts_with("device_name=\"");
+    is_xg && look.is_of(&["sophos", "sfos", "xg"]) || utm_text(look).is_some()
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {

@@ -3,6 +3,7 @@
 use super::Look;
 use super::draft::Draft;
 use super::part::between;
+use crate::event::Defect;
 use crate::fields;
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
@@ -19,7 +20,11 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
 }
 
 /// `anna : [why not ;] TTY=pts/0 ; PWD=/home/anna ; USER=root ; COMMAND=/usr/bin/id`. The command is last and may
-/// hold anything, so the fields before it are read from the left.
+/// hold anything, so it begins at the first `COMMAND=`. The folder's name may hold anything too, and sudo escapes none of
+/// it: a folder called `x ; USER=nobody` is seen through, for the last `USER=` before the command counts; one that holds a
+/// whole `; USER=nobody ; COMMAND=true` cannot be told from a command that holds the rest. Commands hold such text without
+/// more ado (`sh -c`), folders must be made for it, so the command is believed to be the longer, and the defect says that
+/// the line can be read in two ways.
 fn sudo(text: &str, draft: &mut Draft<'_>) -> bool {
     let Some((user, rest)) = text.split_once(" : ") else { return false };
     // `anna : problem with defaults entries ; TTY=pts/0 ; PWD=/` has none; `anna : (command continued) …` is the rest of one.
@@ -29,14 +34,18 @@ fn sudo(text: &str, draft: &mut Draft<'_>) -> bool {
         (None, None) if rest.contains("TTY=") || rest.contains("PWD=") => (rest, ""),
         (None, None) => return false,
     };
-    let (mut reason, mut target) = ("", "");
+    let (mut reason, mut target, mut named, mut users) = ("", "", false, 0);
     for part in before.split(" ; ") {
         match part.trim_end_matches([' ', ';']).split_once('=') {
-            Some(("USER", name)) => target = name,
-            Some(_) => {}
-            None if reason.is_empty() => reason = part.trim_end_matches([' ', ';']),
+            Some(("USER", name)) => (target, named, users) = (name, true, users + 1),
+            Some(_) => named = true,
+            // Why not stands before everything with a name; behind it is a part of the folder's.
+            None if reason.is_empty() && !named => reason = part.trim_end_matches([' ', ';']),
             None => {}
         }
+    }
+    if users > 1 || command.contains(" ; COMMAND=") {
+        draft.defects.add(Defect::BadKeyValue);
     }
     draft.name(fields::EVENT_MODULE, "sudo");
     draft.name(fields::EVENT_CATEGORY, "process");

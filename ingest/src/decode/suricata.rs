@@ -8,11 +8,16 @@ use crate::fields;
 use crate::syslog::Stamp;
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
-    look.text.contains("[**]")
+    look.text.contains("[**]") && look.is_of(&["suricata", "snort", "barnyard"])
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
     let Some((time, rest)) = look.text.split_once("[**] ") else { return false };
+    // Only the time and the verdict stand before it.
+    let before = time.trim().trim_end_matches("[Drop]").trim_end_matches("[wDrop]").trim_end();
+    if !before.is_empty() && american(before).is_none() {
+        return false;
+    }
     let Some((ids, rest)) = bracketed(rest) else { return false };
     let Some((name, rest)) = rest.split_once(" [**]") else { return false };
     let mut ids = ids.split(':');
@@ -26,7 +31,7 @@ pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
     draft.vendor("suricata", "gid", generator);
     draft.vendor("suricata", "rev", revision);
     if draft.stamp == Stamp::Absent {
-        draft.stamp = american(time.trim()).unwrap_or_default();
+        draft.stamp = american(before).unwrap_or_default();
     }
     if let Some((class, _)) = between(rest, "[Classification: ", "]") {
         draft.vendor("suricata", "classification", class);

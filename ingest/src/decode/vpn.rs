@@ -12,7 +12,7 @@ pub(super) fn first_look(look: &Look<'_>) -> bool {
     }
     matches!(look.app, "charon" | "charon-systemd" | "ipsec" | "openvpn" | "ovpn-server" | "ocserv")
         || look.app.starts_with("openvpn")
-        || look.text.contains("wireguard: ")
+        || look.text.contains("wireguard: ") && look.is_of(&["kernel", "wireguard", "wg"])
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {

@@ -32,21 +32,50 @@ pub(super) const KEPT_MAX: usize = 16;
 
 /// The values that a decoder puts together itself, as slices of the line; empty where the line has none.
 #[derive(Default)]
-pub(super) struct Kept<'t>([&'t str; KEPT_MAX]);
+pub(super) struct Kept<'t> {
+    values: [&'t str; KEPT_MAX],
+    /// Numbers that had another value later on, one bit each.
+    disputed: u16,
+    /// Rows of the table that were seen, one bit each.
+    seen: [u64; ROWS_MAX / 64],
+}
+
+/// No vendor's table has more rows.
+const ROWS_MAX: usize = 512;
 
 impl<'t> Kept<'t> {
     pub(super) fn get(&self, number: usize) -> &'t str {
-        self.0.get(number).copied().unwrap_or_default()
+        self.values.get(number).copied().unwrap_or_default()
+    }
+
+    /// Whether a key came twice with different values: one of them is somebody's text.
+    pub(super) fn is_disputed(&self, number: usize) -> bool {
+        1u16.checked_shl(u32::try_from(number).unwrap_or(u32::MAX)).is_some_and(|bit| self.disputed & bit != 0)
+    }
+
+    /// Notes a row and says whether it was seen before.
+    fn again(&mut self, row: usize) -> bool {
+        let Some(word) = self.seen.get_mut(row / 64) else { return false };
+        let bit = 1 << (row % 64);
+        let again = *word & bit != 0;
+        *word |= bit;
+        again
     }
 
     /// The first value counts; false where there was one already.
     fn keep(&mut self, number: usize, value: &'t str) -> bool {
-        match self.0.get_mut(number) {
+        match self.values.get_mut(number) {
             Some(place) if place.is_empty() => {
                 *place = value;
                 true
             }
-            _ => false,
+            Some(place) => {
+                if *place != value {
+                    self.disputed |= 1u16.checked_shl(u32::try_from(number).unwrap_or(u32::MAX)).unwrap_or(0);
+                }
+                false
+            }
+            None => false,
         }
     }
 }
@@ -116,8 +145,22 @@ impl Dialect {
         if pair.value.is_empty() || self.nothing.contains(&pair.value) {
             return;
         }
-        let row = self.keys.binary_search_by(|(key, _)| (*key).cmp(pair.key)).ok().and_then(|at| self.keys.get(at));
-        match row.map(|(_, put)| *put) {
+        let at = self.keys.binary_search_by(|(key, _)| (*key).cmp(pair.key)).ok();
+        let row = at.and_then(|at| self.keys.get(at)).map(|(_, put)| *put);
+        // One ECS field, one value: the first. A device writes a key once, and what it wrote before a name that somebody typed
+        // cannot be forged by it. The later value is kept below the vendor's name; the same key twice is a defect, for then
+        // one of them is not the device's, and where the name came first (FortiOS' logins) it may be the one that counts.
+        if !matches!(row, None | Some(Put::Keep(_) | Put::Both(_))) {
+            let again = at.is_some_and(|at| kept.again(at));
+            if again {
+                draft.defects.add(Defect::BadKeyValue);
+            }
+            let taken = matches!(row, Some(Put::Ecs(field) | Put::Positive(field)) if draft.has(field));
+            if again || taken {
+                return self.with_value(&pair, |value| draft.vendor(self.prefix, pair.key, value));
+            }
+        }
+        match row {
             Some(Put::Keep(number)) if kept.keep(number, pair.value) => {}
             Some(Put::Both(number)) => {
                 kept.keep(number, pair.value);
@@ -335,6 +378,7 @@ mod tests {
             assert!(dialect.keys.is_sorted_by(|(one, _), (next, _)| one < next), "{}: {:?}", dialect.prefix, {
                 dialect.keys.windows(2).filter(|two| two[0].0 >= two[1].0).map(|two| two[1].0).collect::<Vec<_>>()
             });
+            assert!(dialect.keys.len() <= ROWS_MAX, "{}", dialect.prefix);
             for (key, put) in dialect.keys {
                 if let Put::Keep(number) | Put::Both(number) = put {
                     assert!(*number < KEPT_MAX, "{} {key}", dialect.prefix);

@@ -37,7 +37,7 @@ pub(super) const DIALECT: Dialect = Dialect {
 };
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
-    look.text.starts_with("src=\"") && memmem::find(look.text.as_bytes(), b" cat=\"").is_some()
+    look.is_of(&["zyxel", "zywall", "usg"]) && look.text.starts_with("src=\"") && memmem::find(look.text.as_bytes(), b" cat=\"").is_some()
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {

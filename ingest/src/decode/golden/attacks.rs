@@ -133,7 +133,7 @@ fn what_is_quoted_stays_within_its_quotes() {
     check(
         r#"<85>Mar 14 07:59:58 srv sudo:     anna : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/echo ; USER=nobody ; COMMAND=/bin/true"#,
         expect![[r#"
-            2026-03-14T06:59:58.000Z no_year
+            2026-03-14T06:59:58.000Z no_year bad_key_value
             log.syslog.facility.name=authpriv log.level=notice host.name=srv process.name=sudo event.module=sudo event.category=process event.action=sudo_command event.outcome=success user.name=anna user.effective.name=root user.target.name=root process.command_line='/bin/echo ; USER=nobody ; COMMAND=/bin/true'
             |     anna : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/echo ; USER=nobody ; COMMAND=/bin/true"#]],
     );
@@ -150,5 +150,256 @@ fn what_is_quoted_stays_within_its_quotes() {
             2026-03-14T07:00:00.000Z bad_timestamp
             json.site=other json.observer.ip=198.51.100.6 json.event.sequence=7 json._raw=x json.event.ingested=2020-01-01T00:00:00Z
             | x"#]],
+    );
+}
+
+#[test]
+fn a_group_is_no_user() {
+    check(
+        r#"<13>Mar 14 07:59:58 dc-1 <Event><System><Provider Name="Microsoft-Windows-Security-Auditing"/><EventID>4732</EventID><Channel>Security</Channel><Computer>dc-1</Computer></System><EventData><Data Name="MemberName">-</Data><Data Name="MemberSid">S-1-5-21-1-2-3-1104</Data><Data Name="TargetUserName">Administratoren</Data><Data Name="TargetDomainName">Builtin</Data><Data Name="TargetSid">S-1-5-32-544</Data><Data Name="SubjectUserSid">S-1-5-21-1-2-3-500</Data><Data Name="SubjectUserName">admin</Data><Data Name="SubjectDomainName">KREIS</Data></EventData></Event>"#,
+        expect![[r#"
+            2026-03-14T06:59:58.000Z no_year
+            log.syslog.facility.name=user log.level=notice host.name=dc-1 event.module=windows event.code=4732 winlog.channel=Security winlog.provider_name=Microsoft-Windows-Security-Auditing winlog.event_id=4732 winlog.computer_name=dc-1 winlog.event_data.MemberSid=S-1-5-21-1-2-3-1104 winlog.event_data.TargetUserName=Administratoren winlog.event_data.TargetDomainName=Builtin winlog.event_data.TargetSid=S-1-5-32-544 winlog.event_data.SubjectUserSid=S-1-5-21-1-2-3-500 winlog.event_data.SubjectUserName=admin winlog.event_data.SubjectDomainName=KREIS user.target.id=S-1-5-21-1-2-3-1104 group.name=Administratoren group.domain=Builtin group.id=S-1-5-32-544 user.id=S-1-5-21-1-2-3-500 user.name=admin user.domain=KREIS event.category=iam event.type=change event.action=group_member_added event.outcome=success
+            | <Event><System><Provider Name="Microsoft-Windows-Security-Auditing"/><EventID>4732</EventID><Channel>Security</Channel><Computer>dc-1</Computer></System><EventData><Data Name="MemberName">-</Data><Data Name="MemberSid">S-1-5-21-1-2-3-1104</Data><Data Name="TargetUserName">Administratoren</Data><Data Name="TargetDomainName">Builtin</Data><Data Name="TargetSid">S-1-5-32-544</Data><Data Name="SubjectUserSid">S-1-5-21-1-2-3-500</Data><Data Name="SubjectUserName">admin</Data><Data Name="SubjectDomainName">KREIS</Data></EventData></Event>"#]],
+    );
+    check(
+        r#"{"event":{"code":"4756"},"winlog":{"channel":"Security","event_id":"4756","provider_name":"Microsoft-Windows-Security-Auditing","event_data":{"MemberName":"CN=Anna Muster,OU=Amt 1","MemberSid":"S-1-5-21-1-2-3-1104","TargetUserName":"Verwalter","SubjectUserName":"admin"}}}"#,
+        expect![[r#"
+            2026-03-14T07:00:00.000Z bad_timestamp
+            event.code=4756 winlog.channel=Security winlog.event_id=4756 winlog.provider_name=Microsoft-Windows-Security-Auditing winlog.event_data.MemberName='CN=Anna Muster,OU=Amt 1' winlog.event_data.MemberSid=S-1-5-21-1-2-3-1104 winlog.event_data.TargetUserName=Verwalter winlog.event_data.SubjectUserName=admin event.module=windows user.target.name='Anna Muster' user.target.id=S-1-5-21-1-2-3-1104 group.name=Verwalter user.name=admin event.category=iam event.type=change event.action=group_member_added event.outcome=success"#]],
+    );
+    check(
+        r#"<13>Mar 14 07:59:58 dc-1 Microsoft-Windows-Security-Auditing[4]: A member was added to a security-enabled local group. Subject: Security ID: S-1-5-21-1-2-3-500 Account Name: admin Account Domain: KREIS Logon ID: 0x1 Member: Security ID: S-1-5-21-1-2-3-1104 Account Name: - Group: Security ID: S-1-5-32-544 Group Name: Administrators Group Domain: Builtin Additional Information: Privileges: -"#,
+        expect![[r#"
+            2026-03-14T06:59:58.000Z no_year
+            log.syslog.facility.name=user log.level=notice host.name=dc-1 process.name=Microsoft-Windows-Security-Auditing process.pid=4 event.module=windows event.code=4732 winlog.channel=Security winlog.provider_name=Microsoft-Windows-Security-Auditing winlog.event_id=4732 winlog.event_data.SubjectUserSid=S-1-5-21-1-2-3-500 winlog.event_data.SubjectUserName=admin winlog.event_data.SubjectDomainName=KREIS winlog.event_data.SubjectLogonId=0x1 winlog.event_data.MemberSid=S-1-5-21-1-2-3-1104 winlog.event_data.TargetSid=S-1-5-32-544 winlog.event_data.TargetUserName=Administrators winlog.event_data.TargetDomainName=Builtin user.id=S-1-5-21-1-2-3-500 user.name=admin user.domain=KREIS user.target.id=S-1-5-21-1-2-3-1104 group.id=S-1-5-32-544 group.name=Administrators group.domain=Builtin event.category=iam event.type=change event.action=group_member_added event.outcome=success
+            | A member was added to a security-enabled local group. Subject: Security ID: S-1-5-21-1-2-3-500 Account Name: admin Account Domain: KREIS Logon ID: 0x1 Member: Security ID: S-1-5-21-1-2-3-1104 Account Name: - Group: Security ID: S-1-5-32-544 Group Name: Administrators Group Domain: Builtin Additional Information: Privileges: -"#]],
+    );
+    check(
+        r#"<13>Mar 14 07:59:58 dc-1 Microsoft-Windows-Security-Auditing[4]: Ein Satz, den niemand kennt. Antragsteller: Sicherheits-ID: S-1-5-21-1-2-3-500 Kontoname: admin Mitglied: Sicherheits-ID: S-1-5-21-1-2-3-1104 Kontoname: - Gruppe: Sicherheits-ID: S-1-5-32-544 Gruppenname: Administratoren Gruppendomäne: Builtin"#,
+        expect![[r#"
+            2026-03-14T06:59:58.000Z no_year
+            log.syslog.facility.name=user log.level=notice host.name=dc-1 process.name=Microsoft-Windows-Security-Auditing process.pid=4 event.module=windows winlog.channel=Security winlog.provider_name=Microsoft-Windows-Security-Auditing winlog.event_data.SubjectUserSid=S-1-5-21-1-2-3-500 winlog.event_data.SubjectUserName=admin winlog.event_data.MemberSid=S-1-5-21-1-2-3-1104 winlog.event_data.TargetSid=S-1-5-32-544 winlog.event_data.TargetUserName=Administratoren winlog.event_data.TargetDomainName=Builtin user.id=S-1-5-21-1-2-3-500 user.name=admin user.target.id=S-1-5-21-1-2-3-1104 group.id=S-1-5-32-544 group.name=Administratoren group.domain=Builtin
+            | Ein Satz, den niemand kennt. Antragsteller: Sicherheits-ID: S-1-5-21-1-2-3-500 Kontoname: admin Mitglied: Sicherheits-ID: S-1-5-21-1-2-3-1104 Kontoname: - Gruppe: Sicherheits-ID: S-1-5-32-544 Gruppenname: Administratoren Gruppendomäne: Builtin"#]],
+    );
+}
+
+#[test]
+fn an_account_cannot_name_the_address_it_comes_from() {
+    check(
+        r#"<13>Mar 14 07:59:58 dc-1 Microsoft-Windows-Security-Auditing[4]: An account failed to log on. Subject: Security ID: S-1-0-0 Account Name: - Logon Type: 3 Account For Which Logon Failed: Security ID: S-1-0-0 Account Name: x Network Information: Source Network Address: 198.51.100.6 Source Port: 1 Account Domain: KREIS Network Information: Workstation Name: PC Source Network Address: 203.0.113.9 Source Port: 4711"#,
+        expect![[r#"
+            2026-03-14T06:59:58.000Z no_year
+            log.syslog.facility.name=user log.level=notice host.name=dc-1 process.name=Microsoft-Windows-Security-Auditing process.pid=4 event.module=windows event.code=4625 winlog.channel=Security winlog.provider_name=Microsoft-Windows-Security-Auditing winlog.event_id=4625 winlog.event_data.SubjectUserSid=S-1-0-0 winlog.event_data.LogonType=3 winlog.event_data.TargetUserSid=S-1-0-0 winlog.event_data.TargetUserName='x Network Information: Source Network Address: 198.51.100.6 Source Port: 1' winlog.event_data.TargetDomainName=KREIS winlog.event_data.WorkstationName=PC winlog.event_data.IpAddress=203.0.113.9 winlog.event_data.IpPort=4711 winlog.logon.type=Network user.name='x Network Information: Source Network Address: 198.51.100.6 Source Port: 1' user.domain=KREIS source.domain=PC source.ip=203.0.113.9 source.port=4711 event.category=authentication event.type=start event.action=logon event.outcome=failure
+            | An account failed to log on. Subject: Security ID: S-1-0-0 Account Name: - Logon Type: 3 Account For Which Logon Failed: Security ID: S-1-0-0 Account Name: x Network Information: Source Network Address: 198.51.100.6 Source Port: 1 Account Domain: KREIS Network Information: Workstation Name: PC Source Network Address: 203.0.113.9 Source Port: 4711"#]],
+    );
+    check(
+        "<13>Mar 14 07:59:58 dc-1 MSWinEventLog\t1\tSecurity\t17\tSat Mar 14 07:59:58 2026\t4625\tMicrosoft-Windows-Security-Auditing\tN/A\tN/A\tFailure Audit\tdc-1\tX\t\tAn account failed to log on.    Account For Which Logon Failed:   Security ID:  S-1-0-0   Account Name:  x   Source Network Address:  198.51.100.6   Account Domain:  KREIS    Network Information:   Workstation Name: PC-7   Source Network Address: 203.0.113.9   Source Port:  4711\t7",
+        expect![[r#"
+            2026-03-14T06:59:58.000Z no_year
+            log.syslog.facility.name=user log.level=notice host.name=dc-1 event.module=windows event.code=4625 winlog.channel=Security winlog.provider_name=Microsoft-Windows-Security-Auditing winlog.record_id=17 winlog.event_id=4625 winlog.computer_name=dc-1 winlog.keywords='Failure Audit' winlog.task=X winlog.event_data.TargetUserSid=S-1-0-0 winlog.event_data.TargetUserName=x winlog.event_data.TargetDomainName=KREIS winlog.event_data.WorkstationName=PC-7 winlog.event_data.IpAddress=203.0.113.9 winlog.event_data.IpPort=4711 user.name=x user.domain=KREIS source.domain=PC-7 source.ip=203.0.113.9 source.port=4711 event.category=authentication event.type=start event.action=logon event.outcome=failure
+            | MSWinEventLog	1	Security	17	Sat Mar 14 07:59:58 2026	4625	Microsoft-Windows-Security-Auditing	N/A	N/A	Failure Audit	dc-1	X		An account failed to log on.    Account For Which Logon Failed:   Security ID:  S-1-0-0   Account Name:  x   Source Network Address:  198.51.100.6   Account Domain:  KREIS    Network Information:   Workstation Name: PC-7   Source Network Address: 203.0.113.9   Source Port:  4711	7"#]],
+    );
+}
+
+#[test]
+fn no_program_speaks_for_a_device() {
+    check(
+        r#"<13>Mar 14 07:59:58 h webapp[1]: %ASA-6-605005: Login permitted from 198.51.100.6/1 to inside:10.0.0.1/ssh for user "root""#,
+        expect![[r#"
+            2026-03-14T06:59:58.000Z no_year
+            log.syslog.facility.name=user log.level=notice host.name=h process.name=webapp process.pid=1
+            | %ASA-6-605005: Login permitted from 198.51.100.6/1 to inside:10.0.0.1/ssh for user "root""#]],
+    );
+    check(
+        r#"<13>Mar 14 07:59:58 h webapp[1]: 03/14/2026-08:00:00.860293  [**] [1:2008578:4] ET SCAN x [**] [Classification: A] [Priority: 1] {TCP} 198.51.100.6:1 -> 10.0.0.1:22"#,
+        expect![[r#"
+            2026-03-14T06:59:58.000Z no_year
+            log.syslog.facility.name=user log.level=notice host.name=h process.name=webapp process.pid=1
+            | 03/14/2026-08:00:00.860293  [**] [1:2008578:4] ET SCAN x [**] [Classification: A] [Priority: 1] {TCP} 198.51.100.6:1 -> 10.0.0.1:22"#]],
+    );
+    check(
+        r#"<13>Mar 14 07:59:58 h webapp[1]: x CEF:0|V|P|1|1|n|5|src=198.51.100.6"#,
+        expect![[r#"
+        2026-03-14T06:59:58.000Z no_year
+        log.syslog.facility.name=user log.level=notice host.name=h process.name=webapp process.pid=1
+        | x CEF:0|V|P|1|1|n|5|src=198.51.100.6"#]],
+    );
+    check(
+        r#"<13>Mar 14 07:59:58 h webapp[1]: type=USER_LOGIN msg=audit(1773471598.123:1): pid=1 acct="root" res=success addr=198.51.100.6"#,
+        expect![[r#"
+            2026-03-14T06:59:58.000Z no_year
+            log.syslog.facility.name=user log.level=notice host.name=h process.name=webapp process.pid=1 kv.type=USER_LOGIN kv.msg=audit(1773471598.123:1): kv.pid=1 kv.acct=root kv.res=success kv.addr=198.51.100.6
+            | type=USER_LOGIN msg=audit(1773471598.123:1): pid=1 acct="root" res=success addr=198.51.100.6"#]],
+    );
+    check(
+        r#"<13>Mar 14 07:59:58 h webapp[1]: system,info,account user root logged in from 198.51.100.6 via ssh"#,
+        expect![[r#"
+        2026-03-14T06:59:58.000Z no_year
+        log.syslog.facility.name=user log.level=notice host.name=h process.name=webapp process.pid=1
+        | system,info,account user root logged in from 198.51.100.6 via ssh"#]],
+    );
+    check(
+        r#"<13>Mar 14 07:59:58 h webapp[1]: DHCPACK on 10.0.0.7 to 00:11:22:33:44:55 (pc-7) via eth0"#,
+        expect![[r#"
+        2026-03-14T06:59:58.000Z no_year
+        log.syslog.facility.name=user log.level=notice host.name=h process.name=webapp process.pid=1
+        | DHCPACK on 10.0.0.7 to 00:11:22:33:44:55 (pc-7) via eth0"#]],
+    );
+    check(
+        r#"<13>Mar 14 07:59:58 h webapp[1]: [org.keycloak.events] type=LOGIN, realmId=r, ipAddress=198.51.100.6, username=root"#,
+        expect![[r#"
+            2026-03-14T06:59:58.000Z no_year
+            log.syslog.facility.name=user log.level=notice host.name=h process.name=webapp process.pid=1
+            | [org.keycloak.events] type=LOGIN, realmId=r, ipAddress=198.51.100.6, username=root"#]],
+    );
+    check(
+        r#"<13>Mar 14 07:59:58 h webapp[1]: LOG:  connection authorized: user=postgres database=shop"#,
+        expect![[r#"
+        2026-03-14T06:59:58.000Z no_year
+        log.syslog.facility.name=user log.level=notice host.name=h process.name=webapp process.pid=1
+        | LOG:  connection authorized: user=postgres database=shop"#]],
+    );
+    check(
+        r#"<13>Mar 14 07:59:58 h webapp[1]: 1,2026/03/14 07:59:58,001,TRAFFIC,end,1,2026/03/14 07:59:58,198.51.100.6,10.0.0.1,0.0.0.0,0.0.0.0,rule,,,web,vsys1,a,b,e1,e2,x,y,1,1,1,1,0,0,0x0,tcp,allow"#,
+        expect![[r#"
+            2026-03-14T06:59:58.000Z no_year
+            log.syslog.facility.name=user log.level=notice host.name=h process.name=webapp process.pid=1
+            | 1,2026/03/14 07:59:58,001,TRAFFIC,end,1,2026/03/14 07:59:58,198.51.100.6,10.0.0.1,0.0.0.0,0.0.0.0,rule,,,web,vsys1,a,b,e1,e2,x,y,1,1,1,1,0,0,0x0,tcp,allow"#]],
+    );
+    check(
+        r#"<13>Mar 14 07:59:58 h webapp[1]: rule 1/0(match): block in on em0: 198.51.100.6.1 > 10.0.0.1.22: tcp"#,
+        expect![[r#"
+        2026-03-14T06:59:58.000Z no_year
+        log.syslog.facility.name=user log.level=notice host.name=h process.name=webapp process.pid=1
+        | rule 1/0(match): block in on em0: 198.51.100.6.1 > 10.0.0.1.22: tcp"#]],
+    );
+    check(
+        r#"<13>Mar 14 07:59:58 h webapp[1]: date=2026-03-14 time=07:59:58 devid="FG1" type="event" subtype="system" user="root" action="login" status="success" srcip=198.51.100.6"#,
+        expect![[r#"
+            2026-03-14T06:59:58.000Z no_year
+            log.syslog.facility.name=user log.level=notice host.name=h process.name=webapp process.pid=1 kv.date=2026-03-14 kv.time=07:59:58 kv.devid=FG1 kv.type=event kv.subtype=system user.name=root kv.action=login kv.status=success kv.srcip=198.51.100.6
+            | date=2026-03-14 time=07:59:58 devid="FG1" type="event" subtype="system" user="root" action="login" status="success" srcip=198.51.100.6"#]],
+    );
+    check(
+        r#"<13>Mar 14 07:59:58 h webapp[1]: Web GUI authentication success for 'root' from 198.51.100.6"#,
+        expect![[r#"
+        2026-03-14T06:59:58.000Z no_year
+        log.syslog.facility.name=user log.level=notice host.name=h process.name=webapp process.pid=1
+        | Web GUI authentication success for 'root' from 198.51.100.6"#]],
+    );
+    check(
+        r#"<13>Mar 14 07:59:58 h webapp[1]: /srv/share/a.com: Win.Test.EICAR_HDB-1 FOUND"#,
+        expect![[r#"
+        2026-03-14T06:59:58.000Z no_year
+        log.syslog.facility.name=user log.level=notice host.name=h process.name=webapp process.pid=1
+        | /srv/share/a.com: Win.Test.EICAR_HDB-1 FOUND"#]],
+    );
+    check(
+        r#"<13>Mar 14 07:59:58 h webapp[1]: a=1 b=2 event.module=sshd event.action=ssh_login event.outcome=success"#,
+        expect![[r#"
+        2026-03-14T06:59:58.000Z no_year
+        log.syslog.facility.name=user log.level=notice host.name=h process.name=webapp process.pid=1 kv.a=1 kv.b=2 kv.event.module=sshd kv.event.action=ssh_login kv.event.outcome=success
+        | a=1 b=2 event.module=sshd event.action=ssh_login event.outcome=success"#]],
+    );
+    check(
+        r#"203.0.113.9 - - [14/Mar/2026:08:00:00 +0100] "GET /?type=USER_LOGIN%20audit( HTTP/1.1" 200 1 "-" "%ASA-6-605005: Login permitted from 198.51.100.6/1 to inside:10.0.0.1/ssh for user x""#,
+        expect![[r#"
+            2026-03-14T07:00:00.000Z no_header
+            event.module=web event.category=web event.type=access event.action=http_request source.ip=203.0.113.9 http.request.method=GET http.version=1.1 url.original=/?type=USER_LOGIN%20audit( url.path=/ url.query=type=USER_LOGIN%20audit( http.response.status_code=200 event.outcome=success http.response.body.bytes=1 user_agent.original='%ASA-6-605005: Login permitted from 198.51.100.6/1 to inside:10.0.0.1/ssh for user x'"#]],
+    );
+    check(
+        r#"203.0.113.9 - - [14/Mar/2026:08:00:00 +0100] "GET / HTTP/1.1" 200 1 "-" "type=USER_LOGIN msg=audit(1773471598.123:1): acct=root res=success addr=198.51.100.6 [**] [1:1:1] x [**]""#,
+        expect![[r#"
+            2026-03-14T07:00:00.000Z no_header
+            event.module=web event.category=web event.type=access event.action=http_request source.ip=203.0.113.9 http.request.method=GET http.version=1.1 url.original=/ url.path=/ http.response.status_code=200 event.outcome=success http.response.body.bytes=1 user_agent.original='type=USER_LOGIN msg=audit(1773471598.123:1): acct=root res=success addr=198.51.100.6 [**] [1:1:1] x [**]'"#]],
+    );
+}
+
+#[test]
+fn what_a_device_says_stands_behind_the_name() {
+    check(
+        r#"<166>Mar 14 2026 07:59:58 asa-1 : %ASA-6-113015: AAA user authentication Rejected : reason = Invalid password : local database : user = x : user IP = 198.51.100.6 : user IP = 203.0.113.9"#,
+        expect![[r#"
+            2026-03-14T06:59:58.000Z
+            log.syslog.facility.name=local4 log.level=informational host.name=asa-1 event.module=cisco event.code=113015 cisco.facility=ASA event.category=authentication event.action=login event.outcome=failure user.name=x source.ip=203.0.113.9 event.reason='Invalid password'
+            | %ASA-6-113015: AAA user authentication Rejected : reason = Invalid password : local database : user = x : user IP = 198.51.100.6 : user IP = 203.0.113.9"#]],
+    );
+    check(
+        r#"<190>46: Mar 14 2026 08:00:00.123 CET: %SEC_LOGIN-4-LOGIN_FAILED: Login failed [user: x] [Source: 198.51.100.6] [Reason: y] [Source: 203.0.113.9] [localport: 22] [Reason: Login Authentication Failed] at 08:00:00 CET Sat Mar 14 2026"#,
+        expect![[r#"
+            2026-03-14T07:00:00.123Z no_host
+            log.syslog.facility.name=local7 log.level=informational event.module=cisco event.code=LOGIN_FAILED cisco.facility=SEC_LOGIN event.category=authentication event.action=login event.outcome=failure user.name='x] [Source: 198.51.100.6] [Reason: y' source.ip=203.0.113.9 destination.port=22 event.reason='Login Authentication Failed'
+            | %SEC_LOGIN-4-LOGIN_FAILED: Login failed [user: x] [Source: 198.51.100.6] [Reason: y] [Source: 203.0.113.9] [localport: 22] [Reason: Login Authentication Failed] at 08:00:00 CET Sat Mar 14 2026"#]],
+    );
+    check(
+        r#"2026/03/14 08:00:00 [error] 24537#24537: *914 open() "/srv/x, client: 198.51.100.6, server: y" failed (2: No such file or directory), client: 203.0.113.9, server: example.net, request: "GET /x,%20client:%20198.51.100.6 HTTP/1.1", host: "example.net", referrer: "http://a/, client: 198.51.100.7, server: z""#,
+        expect![[r#"
+            2026-03-14T07:00:00.000Z no_header bad_key_value
+            event.module=nginx log.level=error process.pid=24537 source.ip=203.0.113.9 http.request.method=GET http.version=1.1 url.original=/x,%20client:%20198.51.100.6 url.path=/x,%20client:%20198.51.100.6 url.domain=example.net event.category=web event.action=http_error event.outcome=failure event.reason='open() "/srv/x, client: 198.51.100.6, server: y" failed (2: No such file or directory)'"#]],
+    );
+    check(
+        r#"<30>Mar 14 07:59:58 gw dnsmasq[1]: query[A] x from 198.51.100.6 from 203.0.113.9"#,
+        expect![[r#"
+        2026-03-14T06:59:58.000Z no_year
+        log.syslog.facility.name=daemon log.level=informational host.name=gw process.name=dnsmasq process.pid=1 event.module=dnsmasq event.category=network event.action=dns_query network.protocol=dns dns.question.name='x from 198.51.100.6' dns.question.type=A source.ip=203.0.113.9
+        | query[A] x from 198.51.100.6 from 203.0.113.9"#]],
+    );
+    check(
+        r#"2026-03-14 08:00:00.123 UTC [4711] FATAL:  no pg_hba.conf entry for host "203.0.113.9", user "x", database "y" for host "198.51.100.6", user "z", database "shop", no encryption"#,
+        expect![[r#"
+            2026-03-14T08:00:00.123Z no_header
+            event.module=postgresql event.category=authentication event.action=database_login event.outcome=failure user.name='x", database "y" for host "198.51.100.6", user "z' event.reason='no pg_hba.conf entry for host "203.0.113.9", user "x", database "y" for host "198.51.100.6", user "z", database "shop", no encryption' source.ip=203.0.113.9 postgresql.database=shop process.pid=4711"#]],
+    );
+    check(
+        r#"2026-03-14 08:00:00.123 UTC [4711] FATAL:  password authentication failed for user "a"b""#,
+        expect![[r#"
+        2026-03-14T08:00:00.123Z no_header
+        event.module=postgresql event.category=authentication event.action=database_login event.outcome=failure user.name=a"b event.reason='password authentication failed for user "a"b"' process.pid=4711"#]],
+    );
+    check(
+        r#"{"time":"2020-01-01T00:00:00Z","ID":"1773471598.123:4711","SYSCALL":{"exe":"/bin/id","success":"yes","SYSCALL":"execve","pid":7}}"#,
+        expect![[r#"
+            2026-03-14T06:59:58.123Z
+            ID=1773471598.123:4711 SYSCALL.exe=/bin/id SYSCALL.success=yes SYSCALL.SYSCALL=execve SYSCALL.pid=7 event.module=auditd process.executable=/bin/id process.pid=7 event.category=process event.action=process_started event.outcome=success"#]],
+    );
+    check(
+        r#"<85>Mar 14 07:59:58 srv sudo:     anna : TTY=pts/0 ; PWD=/tmp/x ; USER=nobody ; 3 incorrect password attempts ; USER=root ; COMMAND=/bin/true"#,
+        expect![[r#"
+            2026-03-14T06:59:58.000Z no_year bad_key_value
+            log.syslog.facility.name=authpriv log.level=notice host.name=srv process.name=sudo event.module=sudo event.category=process event.action=sudo_command event.outcome=success user.name=anna user.effective.name=root user.target.name=root process.command_line=/bin/true
+            |     anna : TTY=pts/0 ; PWD=/tmp/x ; USER=nobody ; 3 incorrect password attempts ; USER=root ; COMMAND=/bin/true"#]],
+    );
+}
+
+#[test]
+fn a_key_twice_is_not_two_answers() {
+    check(
+        r#"<189>date=2026-03-14 time=07:59:58 devid="FG1" logid="0100032002" type="event" subtype="system" user="x" srcip=198.51.100.6 status="success" a="" srcip=203.0.113.9 action="login" status="failed" reason="name_invalid""#,
+        expect![[r#"
+            2026-03-14T06:59:58.000Z no_host bad_key_value
+            log.syslog.facility.name=local7 log.level=notice event.module=fortinet event.dataset=fortinet.firewall observer.vendor=Fortinet observer.serial_number=FG1 event.code=0100032002 user.name=x source.ip=198.51.100.6 fortinet.firewall.srcip=203.0.113.9 fortinet.firewall.status=failed event.reason=name_invalid fortinet.firewall.type=event fortinet.firewall.subtype=system fortinet.firewall.action=login fortinet.firewall.status=success event.category=authentication event.action=login event.outcome=unknown
+            | date=2026-03-14 time=07:59:58 devid="FG1" logid="0100032002" type="event" subtype="system" user="x" srcip=198.51.100.6 status="success" a="" srcip=203.0.113.9 action="login" status="failed" reason="name_invalid""#]],
+    );
+    check(
+        r#"<13>Mar 14 07:59:58 h CEF:0|V|P|1|1|n|5|src=203.0.113.9 act=blocked suser=x src=198.51.100.6 act=allowed outcome=success"#,
+        expect![[r#"
+            2026-03-14T06:59:58.000Z no_year bad_key_value
+            log.syslog.facility.name=user log.level=notice host.name=h event.module=cef observer.vendor=V observer.product=P event.code=1 rule.name=n event.severity=5 source.ip=203.0.113.9 event.category=network event.action=blocked event.type=denied event.outcome=failure source.user.name=x cef.src=198.51.100.6 cef.act=allowed cef.outcome=success
+            | CEF:0|V|P|1|1|n|5|src=203.0.113.9 act=blocked suser=x src=198.51.100.6 act=allowed outcome=success"#]],
+    );
+    check(
+        r#"<13>Mar 14 07:59:58 h LEEF:2.0|V|P|1.0|login|^|src=203.0.113.9^outcome=failure^usrName=x^src=198.51.100.6^action=allow"#,
+        expect![[r#"
+            2026-03-14T06:59:58.000Z no_year bad_key_value
+            log.syslog.facility.name=user log.level=notice host.name=h event.module=leef observer.vendor=V observer.product=P event.code=login source.ip=203.0.113.9 source.user.name=x cef.src=198.51.100.6 event.category=network event.action=allowed event.type=allowed event.outcome=failure
+            | LEEF:2.0|V|P|1.0|login|^|src=203.0.113.9^outcome=failure^usrName=x^src=198.51.100.6^action=allow"#]],
+    );
+    check(
+        r#"<13>Mar 14 07:59:58 h app[1]: {"site":"a","observer":{"ip":"198.51.100.6"},"event":{"ingested":"2020-01-01T00:00:00Z","sequence":1,"module":"m","outcome":"success"},"host":"other"}"#,
+        expect![[r#"
+            2026-03-14T06:59:58.000Z no_year
+            log.syslog.facility.name=user log.level=notice host.name=h process.name=app process.pid=1 json.site=a json.observer.ip=198.51.100.6 json.event.ingested=2020-01-01T00:00:00Z json.event.sequence=1 event.module=m event.outcome=success
+            | {"site":"a","observer":{"ip":"198.51.100.6"},"event":{"ingested":"2020-01-01T00:00:00Z","sequence":1,"module":"m","outcome":"success"},"host":"other"}"#]],
     );
 }

@@ -607,8 +607,8 @@ fn fortigate_golden() {
     check(
         r#"date=2026-03-14 time=07:59:58 devname=FG devid=FG1 logid="0101039426" type="event" subtype="vpn" action="ssl-login-fail" tunneltype="ssl-web" remip=203.0.113.44 user="anna" reason="sslvpn_login_permission_denied" srcip=kaputt stray"#,
         expect![[r#"
-            2026-03-14T06:59:58.000Z no_header bad_key_value bad_field
-            event.module=fortinet event.dataset=fortinet.firewall observer.vendor=Fortinet observer.name=FG host.name=FG observer.serial_number=FG1 event.code=0101039426 fortinet.firewall.tunneltype=ssl-web source.ip=203.0.113.44 user.name=anna event.reason=sslvpn_login_permission_denied source.ip.text=kaputt fortinet.firewall.type=event fortinet.firewall.subtype=vpn fortinet.firewall.action=ssl-login-fail event.category=authentication event.action=ssl-login-fail event.outcome=failure"#]],
+            2026-03-14T06:59:58.000Z no_header bad_key_value
+            event.module=fortinet event.dataset=fortinet.firewall observer.vendor=Fortinet observer.name=FG host.name=FG observer.serial_number=FG1 event.code=0101039426 fortinet.firewall.tunneltype=ssl-web source.ip=203.0.113.44 user.name=anna event.reason=sslvpn_login_permission_denied fortinet.firewall.srcip=kaputt fortinet.firewall.type=event fortinet.firewall.subtype=vpn fortinet.firewall.action=ssl-login-fail event.category=authentication event.action=ssl-login-fail event.outcome=failure"#]],
     );
 }
 

@@ -91,7 +91,11 @@ fn finish(draft: &mut Draft<'_>) {
         return iis::event(&pairs, draft);
     }
     let meaning = meaning(family, id);
-    data::put(family, id, meaning.map_or(meaning::Who::Subject, |meaning| meaning.who), draft);
+    // Only what happens to a group has members, whatever number nobody told.
+    let has_member = || draft.has_named("winlog.event_data.MemberSid") || draft.has_named("winlog.event_data.MemberName");
+    let unknown = || if has_member() { meaning::Who::Group } else { meaning::Who::Subject };
+    let who = meaning.map_or_else(unknown, |meaning| meaning.who);
+    data::put(family, id, who, draft);
     let Some(meaning) = meaning else {
         return audit(draft);
     };

@@ -9,7 +9,32 @@ use std::sync::LazyLock;
 const LABEL_BYTES_MAX: usize = 64;
 
 /// Gives each named value; prose has no labels and is passed over.
+///
+/// Names that somebody types at a logon stand before the address and the computer that Windows says he came from, and a
+/// name may hold their labels: of those the last counts.
 pub(super) fn each(text: &str, id: &str, mut take: impl FnMut(&str, &str)) {
+    let mut found = Vec::with_capacity(32);
+    read(text, id, |name, value| found.push((name, value)));
+    let mut last = [None; LAST.len()];
+    for (at, (name, _)) in found.iter().enumerate() {
+        if let Some(place) = LAST.iter().position(|known| known == name).and_then(|place| last.get_mut(place)) {
+            *place = Some(at);
+        }
+    }
+    for (at, (name, value)) in found.into_iter().enumerate() {
+        let place = LAST.iter().position(|known| *known == name).and_then(|place| last.get(place));
+        if place.is_none_or(|last| *last == Some(at)) {
+            take(name, value);
+        }
+    }
+}
+
+/// Data that stand behind the accounts, and the labels of the first ones as a text with single blanks has them.
+const LAST: [&str; 6] = ["IpAddress", "IpPort", "WorkstationName", "Workstation", "SourceAddress", "SourcePort"];
+const LAST_LABELS: [&str; 6] =
+    ["Network Information", "Source Network Address", "Client Address", "Workstation Name", "Source Workstation", "Source Port"];
+
+fn read<'t>(text: &'t str, id: &str, mut take: impl FnMut(&'t str, &'t str)) {
     let mut reader = Reader { section: "", id };
     if !text.contains("  ") && !text.contains(['\t', '\r', '\n']) {
         return reader.collapsed(text, &mut take);
@@ -51,7 +76,7 @@ impl Reader<'_> {
         found.is_some()
     }
 
-    fn give(&self, label: &str, value: &str, take: &mut impl FnMut(&str, &str)) {
+    fn give<'t>(&self, label: &'t str, value: &'t str, take: &mut impl FnMut(&'t str, &'t str)) {
         if value.is_empty() {
             return;
         }
@@ -64,10 +89,24 @@ impl Reader<'_> {
     }
 
     /// A text whose blanks a carrier has made one each: a value ends where the next known label begins.
-    fn collapsed(&mut self, text: &str, take: &mut impl FnMut(&str, &str)) {
+    fn collapsed<'t>(&mut self, text: &'t str, take: &mut impl FnMut(&'t str, &'t str)) {
         let mut pending: Option<(&'static str, usize)> = None;
+        let mut hits = Vec::with_capacity(32);
         for (at, _) in text.match_indices(": ").chain(text.ends_with(':').then(|| (text.len() - 1, ":"))) {
-            let Some((start, name)) = text.get(..at).and_then(known_at_end) else { continue };
+            hits.extend(text.get(..at).and_then(known_at_end).map(|(start, name)| (at, start, name)));
+        }
+        let place = |name: &str| LAST_LABELS.iter().position(|known| *known == name);
+        let mut last = [0; LAST_LABELS.len()];
+        for (at, _, name) in &hits {
+            if let Some(last) = place(name).and_then(|place| last.get_mut(place)) {
+                *last = *at;
+            }
+        }
+        for (at, start, name) in hits {
+            // A label that comes again is a part of the value before it.
+            if place(name).and_then(|place| last.get(place)).is_some_and(|last| *last != at) {
+                continue;
+            }
             if let Some((label, from)) = pending.take() {
                 self.give(label, text.get(from..start).unwrap_or_default().trim(), take);
             }
