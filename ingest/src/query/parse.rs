@@ -167,6 +167,12 @@ fn field(name: &str, asked: &Asked<'_>, at: usize) -> Result<Node, QueryError> {
 
 fn unknown_field(name: &str) -> String {
     let meant = nearest(name, FIELDS.iter().map(|field| field.name).chain(["_defect"]));
+    // A vendor's own name is known from the first event on that has it.
+    if meant.is_none() && name.contains('.') {
+        return format!(
+            "Ein Feld „{name}“ hatte seit dem Start noch kein Ereignis. Stimmt der Name? Text mit einem Doppelpunkt suchen Sie in Anführungszeichen."
+        );
+    }
     let meant = meant.map(|meant| format!(" Meinten Sie „{meant}“?")).unwrap_or_default();
     format!("Das Feld „{name}“ gibt es nicht.{meant} Text mit einem Doppelpunkt suchen Sie in Anführungszeichen.")
 }
@@ -520,6 +526,12 @@ mod tests {
             "usr.nam:x",
             &expect![
                 "Das Feld „usr.nam“ gibt es nicht. Meinten Sie „user.name“? Text mit einem Doppelpunkt suchen Sie in Anführungszeichen. (Stelle 0)"
+            ],
+        );
+        refuse(
+            "winlog.event_data.Never:3",
+            &expect![
+                "Ein Feld „winlog.event_data.Never“ hatte seit dem Start noch kein Ereignis. Stimmt der Name? Text mit einem Doppelpunkt suchen Sie in Anführungszeichen. (Stelle 0)"
             ],
         );
         refuse("14:02:07", &expect!["Das Feld „14“ gibt es nicht. Text mit einem Doppelpunkt suchen Sie in Anführungszeichen. (Stelle 0)"]);

@@ -8,6 +8,7 @@ mod nxlog;
 mod shipped;
 mod snare;
 mod text;
+mod words;
 mod xml;
 
 pub(super) use nxlog::{decode as nxlog, first_look as nxlog_first_look, structured as nxlog_structured};
