@@ -327,6 +327,8 @@ mod tests {
 
     use super::*;
     use crate::body::SITE_UNKNOWN;
+    use crate::decode::{Options, decode};
+    use crate::frame::{Frame, FrameKind, Marks, NewFrame, Transport};
 
     const TERM: i64 = 10;
 
@@ -344,6 +346,57 @@ mod tests {
 
     fn host(book: &LeaseBook, address: u8, at: i64, seq: u64) -> Option<String> {
         book.host(SITE_UNKNOWN, [10, 0, 0, address].into(), Timestamp(at), Seq(seq)).map(|host| host.to_string())
+    }
+
+    fn decoded(line: &str) -> Event {
+        let frame = NewFrame {
+            received_at: Timestamp(1_773_471_600_000),
+            site: SITE_UNKNOWN,
+            peer: std::net::Ipv4Addr::LOCALHOST.into(),
+            transport: Transport::Tcp,
+            kind: FrameKind::Line,
+            marks: Marks::default(),
+            payload: line.as_bytes().into(),
+        };
+        decode(&Frame { seq: Seq(1), frame }, &Options::default()).unwrap()
+    }
+
+    /// Every DHCP server whose lines are decoded is understood here: what each says of a lease.
+    #[test]
+    fn what_servers_say_of_leases() {
+        let windows = "10,03/14/26,07:59:58,Assign,10.1.1.7,pc-7.kreis.example,00005E005301,,3423,0,,,,,,,,,0";
+        let lines = [
+            "<30>Mar 14 07:59:58 gw dhcpd[1]: DHCPACK on 10.1.1.7 to 00:00:5e:00:53:01 (pc-7) via eth0",
+            "<30>Mar 14 07:59:58 gw dhcpd[1]: DHCPRELEASE of 10.1.1.7 from 00:00:5e:00:53:01 (pc-7) via eth0 (found)",
+            "<30>Mar 14 07:59:58 gw dnsmasq-dhcp[1]: DHCPACK(br0) 10.1.1.7 00:00:5e:00:53:01 pc-7",
+            "<30>Mar 14 07:59:58 gw kea-dhcp4[1]: INFO  [kea-dhcp4.leases.1] DHCP4_LEASE_ALLOC [hwtype=1 00:00:5e:00:53:01], cid=[no info], tid=0x1: lease 10.1.1.7 has been allocated for 3600 seconds",
+            "<30>Mar 14 07:59:58 gw dhcp,info dhcp1 assigned 10.1.1.7 for 00:00:5E:00:53:01 pc-7",
+            "<30>Mar 14 07:59:58 gw dhcp,info dhcp1 deassigned 10.1.1.7 for 00:00:5E:00:53:01 pc-7",
+            windows,
+            &windows.replacen("10,", "17,", 1),
+            "<30>Mar 14 07:59:58 gw dhcpd[1]: DHCPDISCOVER from 00:00:5e:00:53:01 (pc-7) via eth0",
+        ];
+        let said: String = lines
+            .iter()
+            .map(|line| {
+                let event = decoded(line);
+                match Observation::of(&event) {
+                    Some(seen) => format!("{:?} {} {} {}\n", seen.said, seen.address, seen.mac, seen.host),
+                    None => format!("nothing: {}\n", event.decoder),
+                }
+            })
+            .collect();
+        expect_test::expect![[r#"
+            Lent(None) 10.1.1.7 00005e005301 pc-7
+            GivenBack 10.1.1.7 00005e005301 pc-7
+            Lent(None) 10.1.1.7 00005e005301 pc-7
+            Lent(Some(3600000)) 10.1.1.7 00005e005301 
+            Lent(None) 10.1.1.7 00005e005301 pc-7
+            GivenBack 10.1.1.7 00005e005301 pc-7
+            Lent(None) 10.1.1.7 00005e005301 pc-7.kreis.example
+            GivenBack 10.1.1.7 00005e005301 pc-7.kreis.example
+            nothing: dhcp
+        "#]].assert_eq(&said);
     }
 
     /// Who had the address, found by reading all lines that the journal had before, each in its order.

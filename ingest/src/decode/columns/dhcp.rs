@@ -45,14 +45,14 @@ fn finish(row: &Row<'_>, draft: &mut Draft<'_>) {
     }
     // Microsoft's "DHCP server log: common event codes", and those of DHCPv6 from 11000 on.
     let (action, outcome) = match row.get("ID") {
-        "10" | "11002" => ("dhcp_lease", "success"),
-        "11" | "11003" => ("dhcp_renew", "success"),
+        // New and renewed.
+        "10" | "11" | "11002" | "11003" => ("dhcp_lease", "success"),
         "12" | "11004" => ("dhcp_release", "success"),
         "13" | "11005" => ("dhcp_address_in_use", "failure"),
         "14" | "22" => ("dhcp_exhausted", "failure"),
         "15" | "11006" => ("dhcp_denied", "failure"),
-        "16" | "11007" | "23" => ("dhcp_lease_deleted", "success"),
-        "17" | "18" | "11008" | "11009" => ("dhcp_lease_expired", "success"),
+        // Deleted, and expired with its name kept or deleted.
+        "16" | "17" | "18" | "23" | "11007" | "11008" | "11009" => ("dhcp_expire", "success"),
         "20" => ("bootp_lease", "success"),
         "30" => ("dns_update_requested", ""),
         "31" => ("dns_update", "failure"),
