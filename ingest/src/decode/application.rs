@@ -55,6 +55,14 @@ const SENTENCES: &[Sentence] = &[
     s("bitwarden", "] Failed login attempt. ", "Failed login attempt. $ip", LoginFailed),
     s("calibre-web", "Login failed for user \"", "Login failed for user \"$user\" IP-address: $ip", LoginFailed),
     s("cowrie", "New connection: ", "New connection: $ip ($to) [session", Seen("honeypot_connection")),
+    s("dropbear", "Bad password attempt for '", "password attempt for '$user' from $ip", LoginFailed),
+    s("dropbear", "Login attempt for nonexistent user", "nonexistent user from $ip", LoginFailed),
+    s("dropbear", "auth succeeded for '", "auth succeeded for '$user' from $ip", LoggedIn),
+    s("pure-ftpd", "Authentication failed for user [", "@$ip) [WARNING] Authentication failed for user [$user]", LoginFailed),
+    s("mssql", "Login failed for user '", "Login failed for user '$user'. Reason: $why [CLIENT: $ip]", LoginFailed),
+    s("synology", " failed to log in via [", "User [$user] from [$ip] failed to log in via [$any] due to $why", LoginFailed),
+    s("samba", "status [NT_STATUS_OK]", "user [$any]\\[$user] at$any remote host [ipv4:$ip]", LoggedIn),
+    s("samba", "status [NT_STATUS_", "user [$any]\\[$user] at$any remote host [ipv4:$ip]", LoginFailed),
     s("cpanel", "FAILED LOGIN", "] $ip - $user \"$request\" FAILED LOGIN $why", LoginFailed),
     s("csf", " login from ", "Failed $any login from $ip (", LoginFailed),
     s("endlessh", " ACCEPT host=", "ACCEPT host=$ip port=$port fd", Seen("honeypot_connection")),
@@ -139,8 +147,10 @@ const fn s(module: &'static str, mark: &'static str, pattern: &'static str, mean
 }
 
 /// Each mark holds one of these (a test sees to it), so that a line without them costs a few searches and no more.
-const GATES: [&str; 27] = [
+const GATES: [&str; 29] = [
     "ogin",
+    " log in via ",
+    "NT_STATUS_",
     "uth",
     "LOGIN",
     "AUTH",

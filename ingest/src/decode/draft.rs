@@ -119,7 +119,7 @@ impl<'a> Draft<'a> {
 
     /// Gives a field the first value of the one of that name, as the field wants it.
     pub(super) fn copy(&mut self, name: &str, field: FieldId) {
-        if let Some(text) = self.named_text(name).filter(|text| !text.is_empty()) {
+        if let Some(text) = self.named_text(name).filter(|text| !matches!(text.as_str(), "" | "-")) {
             self.typed(field, &text);
         }
     }

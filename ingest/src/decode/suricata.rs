@@ -3,23 +3,40 @@
 
 use super::Look;
 use super::draft::Draft;
-use super::part::{between, bracketed};
+use super::part::{between, bracketed, is_number};
 use crate::fields;
 use crate::syslog::Stamp;
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
-    look.text.contains("[**]") && look.is_of(&["suricata", "snort", "barnyard"])
+    let marked = look.text.contains("[**]") && look.is_of(PROGRAMS);
+    marked || look.text.starts_with('[') && !look.app.is_empty() && look.is_of(PROGRAMS)
+}
+
+const PROGRAMS: &[&str] = &["suricata", "snort", "barnyard"];
+
+/// What stands before an alert, its three numbers, its name and the rest. By syslog (as OPNsense sends it, and Snort) it has no
+/// `[**]`: `[Drop] [1:2010935:3] ET SCAN … [Classification: …] [Priority: 2] {TCP} a:1 -> b:2`.
+fn alert(text: &str) -> Option<(&str, &str, &str, &str)> {
+    if let Some((before, rest)) = text.split_once("[**] ") {
+        let (ids, rest) = bracketed(rest)?;
+        let (name, rest) = rest.split_once(" [**]")?;
+        return Some((before, ids, name, rest));
+    }
+    let behind = ["[Drop] ", "[wDrop] "].iter().find_map(|verdict| text.strip_prefix(verdict)).unwrap_or(text);
+    let (ids, rest) = bracketed(behind)?;
+    let end = ["[Classification: ", "[Priority: "].iter().filter_map(|mark| rest.find(mark)).min()?;
+    let numbers = ids.split(':').count() == 3 && ids.split(':').all(is_number);
+    let (name, rest) = rest.split_at_checked(end)?;
+    numbers.then_some((text.get(..text.len() - behind.len())?, ids, name.trim_end(), rest))
 }
 
 pub(super) fn decode(look: &Look<'_>, draft: &mut Draft<'_>) -> bool {
-    let Some((time, rest)) = look.text.split_once("[**] ") else { return false };
+    let Some((time, ids, name, rest)) = alert(look.text) else { return false };
     // Only the time and the verdict stand before it.
     let before = time.trim().trim_end_matches("[Drop]").trim_end_matches("[wDrop]").trim_end();
     if !before.is_empty() && american(before).is_none() {
         return false;
     }
-    let Some((ids, rest)) = bracketed(rest) else { return false };
-    let Some((name, rest)) = rest.split_once(" [**]") else { return false };
     let mut ids = ids.split(':');
     let (Some(generator), Some(signature), Some(revision)) = (ids.next(), ids.next(), ids.next()) else { return false };
     draft.name(fields::EVENT_MODULE, "suricata");

@@ -396,7 +396,8 @@ mod tests {
             Lent(None) 10.1.1.7 00005e005301 pc-7.kreis.example
             GivenBack 10.1.1.7 00005e005301 pc-7.kreis.example
             nothing: dhcp
-        "#]].assert_eq(&said);
+        "#]]
+        .assert_eq(&said);
     }
 
     /// Who had the address, found by reading all lines that the journal had before, each in its order.

@@ -938,6 +938,67 @@ fn applications_golden() {
     );
 }
 
+#[test]
+fn further_applications_golden() {
+    check(r#"Mar 14 07:59:58 h dropbear[123]: Bad password attempt for 'root' from 192.0.2.7:4711"#, expect![[r#"
+        2026-03-14T06:59:58.000Z no_year
+        host.name=h process.name=dropbear process.pid=123 event.module=dropbear event.category=authentication event.action=login event.outcome=failure user.name=root source.ip=192.0.2.7 source.port=4711
+        | Bad password attempt for 'root' from 192.0.2.7:4711"#]]);
+    check(r#"Mar 14 07:59:58 h dropbear[123]: Login attempt for nonexistent user from 192.0.2.7:4711"#, expect![[r#"
+        2026-03-14T06:59:58.000Z no_year
+        host.name=h process.name=dropbear process.pid=123 event.module=dropbear event.category=authentication event.action=login event.outcome=failure source.ip=192.0.2.7 source.port=4711
+        | Login attempt for nonexistent user from 192.0.2.7:4711"#]]);
+    check(r#"Mar 14 07:59:58 h dropbear[123]: Password auth succeeded for 'anna' from 192.0.2.7:4711"#, expect![[r#"
+        2026-03-14T06:59:58.000Z no_year
+        host.name=h process.name=dropbear process.pid=123 event.module=dropbear event.category=authentication event.action=login event.outcome=success user.name=anna source.ip=192.0.2.7 source.port=4711
+        | Password auth succeeded for 'anna' from 192.0.2.7:4711"#]]);
+    check(r#"Mar 14 07:59:58 h pure-ftpd: (?@192.0.2.7) [WARNING] Authentication failed for user [anna]"#, expect![[r#"
+        2026-03-14T06:59:58.000Z no_year
+        host.name=h process.name=pure-ftpd event.module=pure-ftpd event.category=authentication event.action=login event.outcome=failure user.name=anna source.ip=192.0.2.7
+        | (?@192.0.2.7) [WARNING] Authentication failed for user [anna]"#]]);
+    check(
+        r#"Mar 14 07:59:58 h smbd[123]:   Auth: [SMB2,(null)] user [DOM]\[anna] at [Sat, 14 Mar 2026 07:59:58.123456 CET] with [NTLMv2] status [NT_STATUS_WRONG_PASSWORD] workstation [PC] remote host [ipv4:192.0.2.7:4711] mapped to [DOM]\[anna]. local host [ipv4:198.51.100.1:445]"#,
+        expect![[r#"
+            2026-03-14T06:59:58.000Z no_year
+            host.name=h process.name=smbd process.pid=123 event.module=samba event.category=authentication event.action=login event.outcome=failure user.name=anna source.ip=192.0.2.7 source.port=4711
+            |   Auth: [SMB2,(null)] user [DOM]\[anna] at [Sat, 14 Mar 2026 07:59:58.123456 CET] with [NTLMv2] status [NT_STATUS_WRONG_PASSWORD] workstation [PC] remote host [ipv4:192.0.2.7:4711] mapped to [DOM]\[anna]. local host [ipv4:198.51.100.1:445]"#]],
+    );
+    check(
+        r#"2026-03-14 07:59:58.12 Logon       Login failed for user 'sa'. Reason: Password did not match that for the login provided. [CLIENT: 192.0.2.7]"#,
+        expect![[r#"
+            2026-03-14T06:59:58.120Z no_header
+            event.module=mssql event.category=authentication event.action=login event.outcome=failure user.name=sa source.ip=192.0.2.7 event.reason='Password did not match that for the login provided.'"#]],
+    );
+    check(
+        r#"Mar 14 07:59:58 nas synologydsm: User [anna] from [192.0.2.7] failed to log in via [DSM] due to authorization failure."#,
+        expect![[r#"
+            2026-03-14T06:59:58.000Z no_year
+            host.name=nas process.name=synologydsm event.module=synology event.category=authentication event.action=login event.outcome=failure user.name=anna source.ip=192.0.2.7 event.reason='authorization failure.'
+            | User [anna] from [192.0.2.7] failed to log in via [DSM] due to authorization failure."#]],
+    );
+    check(
+        r#"Mar 14 07:59:58 h snort[123]: [1:2010935:3] ET SCAN Suspicious inbound to MSSQL port 1433 [Classification: Potentially Bad Traffic] [Priority: 2] {TCP} 192.0.2.7:4711 -> 198.51.100.1:1433"#,
+        expect![[r#"
+            2026-03-14T06:59:58.000Z no_year
+            host.name=h process.name=snort process.pid=123 event.module=suricata event.kind=alert event.category=intrusion_detection event.action=detected rule.id=2010935 rule.name='ET SCAN Suspicious inbound to MSSQL port 1433' suricata.gid=1 suricata.rev=3 suricata.classification='Potentially Bad Traffic' event.severity=2 network.transport=tcp source.ip=192.0.2.7 source.port=4711 destination.ip=198.51.100.1 destination.port=1433
+            | [1:2010935:3] ET SCAN Suspicious inbound to MSSQL port 1433 [Classification: Potentially Bad Traffic] [Priority: 2] {TCP} 192.0.2.7:4711 -> 198.51.100.1:1433"#]],
+    );
+    check(
+        r#"Mar 14 07:59:58 gw suricata[123]: [Drop] [1:2010935:3] ET SCAN Suspicious inbound to MSSQL port 1433 [Classification: Potentially Bad Traffic] [Priority: 2] {TCP} 192.0.2.7:4711 -> 198.51.100.1:1433"#,
+        expect![[r#"
+            2026-03-14T06:59:58.000Z no_year
+            host.name=gw process.name=suricata process.pid=123 event.module=suricata event.kind=alert event.category=intrusion_detection event.action=blocked rule.id=2010935 rule.name='ET SCAN Suspicious inbound to MSSQL port 1433' suricata.gid=1 suricata.rev=3 suricata.classification='Potentially Bad Traffic' event.severity=2 network.transport=tcp source.ip=192.0.2.7 source.port=4711 destination.ip=198.51.100.1 destination.port=1433
+            | [Drop] [1:2010935:3] ET SCAN Suspicious inbound to MSSQL port 1433 [Classification: Potentially Bad Traffic] [Priority: 2] {TCP} 192.0.2.7:4711 -> 198.51.100.1:1433"#]],
+    );
+    check(
+        r#"Mar 14 07:59:58 h webapp[123]: [1:2010935:3] ET SCAN of nobody [Classification: x] [Priority: 2] {TCP} 192.0.2.7:4711 -> 198.51.100.1:1433"#,
+        expect![[r#"
+            2026-03-14T06:59:58.000Z no_year
+            host.name=h process.name=webapp process.pid=123
+            | [1:2010935:3] ET SCAN of nobody [Classification: x] [Priority: 2] {TCP} 192.0.2.7:4711 -> 198.51.100.1:1433"#]],
+    );
+}
+
 /// One line of each product; `hostile` cuts and changes them too.
 const SAMPLES: &[&str] = &[
     r#"Mar 14 07:59:58 srv CRON[811]: (root) CMD (   cd / && run-parts --report /etc/cron.hourly)"#,
