@@ -940,22 +940,34 @@ fn applications_golden() {
 
 #[test]
 fn further_applications_golden() {
-    check(r#"Mar 14 07:59:58 h dropbear[123]: Bad password attempt for 'root' from 192.0.2.7:4711"#, expect![[r#"
+    check(
+        r#"Mar 14 07:59:58 h dropbear[123]: Bad password attempt for 'root' from 192.0.2.7:4711"#,
+        expect![[r#"
         2026-03-14T06:59:58.000Z no_year
         host.name=h process.name=dropbear process.pid=123 event.module=dropbear event.category=authentication event.action=login event.outcome=failure user.name=root source.ip=192.0.2.7 source.port=4711
-        | Bad password attempt for 'root' from 192.0.2.7:4711"#]]);
-    check(r#"Mar 14 07:59:58 h dropbear[123]: Login attempt for nonexistent user from 192.0.2.7:4711"#, expect![[r#"
+        | Bad password attempt for 'root' from 192.0.2.7:4711"#]],
+    );
+    check(
+        r#"Mar 14 07:59:58 h dropbear[123]: Login attempt for nonexistent user from 192.0.2.7:4711"#,
+        expect![[r#"
         2026-03-14T06:59:58.000Z no_year
         host.name=h process.name=dropbear process.pid=123 event.module=dropbear event.category=authentication event.action=login event.outcome=failure source.ip=192.0.2.7 source.port=4711
-        | Login attempt for nonexistent user from 192.0.2.7:4711"#]]);
-    check(r#"Mar 14 07:59:58 h dropbear[123]: Password auth succeeded for 'anna' from 192.0.2.7:4711"#, expect![[r#"
+        | Login attempt for nonexistent user from 192.0.2.7:4711"#]],
+    );
+    check(
+        r#"Mar 14 07:59:58 h dropbear[123]: Password auth succeeded for 'anna' from 192.0.2.7:4711"#,
+        expect![[r#"
         2026-03-14T06:59:58.000Z no_year
         host.name=h process.name=dropbear process.pid=123 event.module=dropbear event.category=authentication event.action=login event.outcome=success user.name=anna source.ip=192.0.2.7 source.port=4711
-        | Password auth succeeded for 'anna' from 192.0.2.7:4711"#]]);
-    check(r#"Mar 14 07:59:58 h pure-ftpd: (?@192.0.2.7) [WARNING] Authentication failed for user [anna]"#, expect![[r#"
+        | Password auth succeeded for 'anna' from 192.0.2.7:4711"#]],
+    );
+    check(
+        r#"Mar 14 07:59:58 h pure-ftpd: (?@192.0.2.7) [WARNING] Authentication failed for user [anna]"#,
+        expect![[r#"
         2026-03-14T06:59:58.000Z no_year
         host.name=h process.name=pure-ftpd event.module=pure-ftpd event.category=authentication event.action=login event.outcome=failure user.name=anna source.ip=192.0.2.7
-        | (?@192.0.2.7) [WARNING] Authentication failed for user [anna]"#]]);
+        | (?@192.0.2.7) [WARNING] Authentication failed for user [anna]"#]],
+    );
     check(
         r#"Mar 14 07:59:58 h smbd[123]:   Auth: [SMB2,(null)] user [DOM]\[anna] at [Sat, 14 Mar 2026 07:59:58.123456 CET] with [NTLMv2] status [NT_STATUS_WRONG_PASSWORD] workstation [PC] remote host [ipv4:192.0.2.7:4711] mapped to [DOM]\[anna]. local host [ipv4:198.51.100.1:445]"#,
         expect![[r#"

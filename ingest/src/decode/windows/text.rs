@@ -10,6 +10,9 @@ use super::words::{GERMAN, LABELS, SECTIONS, SENTENCES, SYSMON};
 /// `Konto, für das die Anmeldung fehlgeschlagen ist` is the longest; prose is longer.
 const LABEL_BYTES_MAX: usize = 64;
 
+/// Its words: seven.
+const LABEL_WORDS_MAX: usize = 8;
+
 /// Gives each named value; prose has no labels and is passed over.
 ///
 /// Names that somebody types at a logon stand before the address and the computer that Windows says he came from, and a
@@ -130,9 +133,9 @@ fn known_at_end(text: &str) -> Option<(usize, &'static str)> {
     let tail = text.get(text.ceil_char_boundary(from)..)?;
     // A label begins behind a blank, or the text with it; the longest is meant.
     let whole = (from == 0).then_some(0);
-    let starts = whole.into_iter().chain(tail.match_indices(' ').map(|(at, _)| at + 1));
-    let mut known = starts.filter_map(|start| KNOWN.get(tail.get(start..)?).map(|english| (text.len() - tail.len() + start, *english)));
-    known.next()
+    let starts = tail.rmatch_indices(' ').map(|(at, _)| at + 1).chain(whole).take(LABEL_WORDS_MAX);
+    let known = starts.filter_map(|start| KNOWN.get(tail.get(start..)?).map(|english| (text.len() - tail.len() + start, *english)));
+    known.last()
 }
 
 type Index = HashMap<&'static str, &'static str, foldhash::fast::RandomState>;
