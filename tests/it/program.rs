@@ -13,9 +13,13 @@ use regex::Regex;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What a command logs under test: all but how full the disk of the test's machine is.
+const LOG: &str = "warn,ingest::disk=off";
+
 /// Runs a command on a data directory and waits for it.
 pub(crate) fn wartburg(data: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_wartburg")).arg("--data").arg(data).args(args).stdin(Stdio::null()).output().unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wartburg"));
+    command.env("RUST_LOG", LOG).arg("--data").arg(data).args(args).stdin(Stdio::null()).output().unwrap()
 }
 
 /// As `wartburg`, expecting success; the lines of standard output as JSON.
