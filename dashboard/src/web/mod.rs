@@ -118,7 +118,7 @@ pub fn router(app: App) -> Router {
         router = router.route(route.path, method(route));
     }
     router
-        .route("/assets/{file}", get(assets::serve))
+        .route("/assets/{version}/{name}", get(assets::serve))
         .fallback(fallback)
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(from_fn_with_state(app.clone(), headers))

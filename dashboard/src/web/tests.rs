@@ -211,7 +211,7 @@ async fn the_live_refresh_does_not_keep_a_session_alive() {
 async fn every_answer_carries_the_headers() {
     let front = Front::new();
     let (cookie, _) = front.enter(Role::Analyst);
-    for path in ["/login", "/", "/gibt-es-nicht", assets::css(), assets::js(), "/assets/fehlt.css"] {
+    for path in ["/login", "/", "/gibt-es-nicht", assets::css(), assets::js(), "/assets/alt/wartburg.css"] {
         let answer = front.get(path, &cookie).await;
         assert_eq!(answer.header("content-security-policy"), CSP, "{path}");
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
