@@ -204,7 +204,7 @@ fn admit(ask: &mut Ask, route: Option<&'static Route>) -> Reply {
     match access::judge(route.who, ask.viewer.as_ref().map(|viewer| viewer.role)) {
         Verdict::Enter => {}
         Verdict::SignIn if ask.fragment => return Err(PageError::Gone),
-        Verdict::SignIn => return Ok(door::to_login(ask)),
+        Verdict::SignIn => return Ok(pages::kept::signed_out(ask).unwrap_or_else(|| door::to_login(ask))),
         Verdict::Forbidden => return Err(PageError::Forbidden),
     }
     if route.verb == Verb::Post {
@@ -233,6 +233,12 @@ fn same_origin(headers: &HeaderMap) -> bool {
         (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, origin)| origin == host),
         (Some(_), None) => false,
     }
+}
+
+/// As `same_origin`, but only where the browser says so: what is shown again for sending must not be another site's words.
+fn surely_same_origin(headers: &HeaderMap) -> bool {
+    let says = headers.contains_key("sec-fetch-site") || headers.contains_key(header::ORIGIN);
+    says && same_origin(headers)
 }
 
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";

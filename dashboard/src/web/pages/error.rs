@@ -19,6 +19,12 @@ struct ErrorPage<'a> {
 
 pub(in crate::web) fn respond(ask: &Ask, error: PageError) -> Response {
     let refused;
+    // Sending it again helps where only the session changed, not where another person's version stands in the way.
+    let kept = match error {
+        PageError::ForeignForm => Some(true),
+        PageError::Refused(_) => Some(false),
+        _ => None,
+    };
     let (status, title, text) = match error {
         PageError::NotFound => (
             StatusCode::NOT_FOUND,
@@ -33,7 +39,7 @@ pub(in crate::web) fn respond(ask: &Ask, error: PageError) -> Response {
         PageError::ForeignForm => (
             StatusCode::FORBIDDEN,
             "Das Formular ist nicht mehr gültig",
-            "Vielleicht waren Sie inzwischen abgemeldet, oder es kam von einer anderen Seite. Gehen Sie zurück, laden Sie die Seite neu und senden Sie das Formular noch einmal.",
+            "Vielleicht waren Sie inzwischen abgemeldet, oder es kam von einer anderen Seite. Laden Sie die Seite neu, und senden Sie das Formular noch einmal.",
         ),
         PageError::Gone => (StatusCode::UNAUTHORIZED, "Die Sitzung ist zu Ende", "Bitte melden Sie sich neu an."),
         PageError::Refused(why) => {
@@ -50,6 +56,9 @@ pub(in crate::web) fn respond(ask: &Ask, error: PageError) -> Response {
             )
         }
     };
+    if let Some(page) = kept.and_then(|again| super::kept::respond(ask, status, title, text, again)) {
+        return page;
+    }
     if ask.fragment {
         return plain(status, title);
     }

@@ -7,6 +7,7 @@ pub(super) mod error;
 pub(super) mod evidence;
 pub(super) mod flows;
 pub(super) mod incidents;
+pub(super) mod kept;
 pub(super) mod kpis;
 pub(super) mod mailbox;
 mod mails;
