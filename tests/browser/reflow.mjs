@@ -15,7 +15,7 @@ const WISHES = [
   { name: "320 px, more room", size: { width: 320, height: 700 }, css: SPACED },
   { name: "200 %", size: { width: 640, height: 450 }, css: "" },
   { name: "more room", size: { width: 1280, height: 900 }, css: SPACED },
-  { name: "words at 200 %", size: { width: 1280, height: 900 }, css: "html { font-size: 200% !important }" },
+  { name: "words at 200 %", size: { width: 1280, height: 900 }, css: "html { font-size: 200% !important }", scrolls: true },
 ];
 /** Longer than this moves; what only avoids a jump is no movement. */
 const MOVES_MILLIS = 20;
@@ -33,10 +33,11 @@ await spec(async (house) => {
     const skeleton = await page.evaluate(thinned);
     if (!looked.has(skeleton)) {
       looked.add(skeleton);
-      for (const { name, size, css } of WISHES) {
+      for (const { name, size, css, scrolls } of WISHES) {
         await page.setViewportSize(size);
         await page.evaluate(dress, css);
-        const wide = await tooWide(page);
+        // Words alone at 200 % may make the page scroll sideways (1.4.4); cut off they must not be.
+        const wide = scrolls ? "" : await tooWide(page);
         if (wide) house.problem(`${where()} ${name}`, wide);
         for (const what of await page.evaluate(cutOff)) house.problem(`${where()} ${name}`, `words cut off: ${what}`);
         await shot(page, `${role} ${kind} ${name}`);

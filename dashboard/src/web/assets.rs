@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::session::hex;
 
 /// The stylesheet's parts, in the order in which they override each other.
-const STYLES: &[&str] = &[include_str!("../../assets/wartburg.css")];
+const STYLES: &[&str] = &[include_str!("../../assets/wartburg.css"), include_str!("../../assets/css/room.css")];
 
 /// The modules by name; `app.js` is the one that pages load, and it imports what the page needs.
 const MODULES: &[(&str, &str)] = &[("app.js", include_str!("../../assets/app.js"))];

@@ -19,12 +19,13 @@ export function controls() {
   const chosen = (element) => element.type !== "radio" || element.checked || !document.querySelector(`input[type=radio][name="${CSS.escape(element.name)}"]:checked`);
   const list = [...document.querySelectorAll(able)].filter((element) => element.tabIndex >= 0 && !element.disabled && seen(element) && chosen(element));
   const wrong = list.filter((element) => element.tabIndex > 0).map((element) => `tabindex above 0: ${element.outerHTML.slice(0, 120)}`);
+  const moved = [];
   const parents = new Set(list.map((element) => element.parentElement));
   for (const parent of parents) {
     const { display, flexDirection } = getComputedStyle(parent);
-    if (/flex/.test(display) && /reverse/.test(flexDirection)) wrong.push(`seen in another order than reached: ${parent.outerHTML.slice(0, 120)}`);
+    if (/flex/.test(display) && /reverse/.test(flexDirection)) moved.push(parent.outerHTML.slice(0, 60));
     for (const child of /flex|grid/.test(display) ? parent.children : []) {
-      if (getComputedStyle(child).order !== "0") wrong.push(`seen in another order than reached: ${child.outerHTML.slice(0, 120)}`);
+      if (getComputedStyle(child).order !== "0") moved.push(child.outerHTML.slice(0, 60));
     }
   }
   const numbers = new Map(list.map((element, n) => [element, n]));
@@ -40,7 +41,7 @@ export function controls() {
     const missed = list.filter((element) => !all.has(numbers.get(element)) && !(element.type === "radio" && groups.has(element.name)));
     return missed.map((element) => element.outerHTML.slice(0, 160));
   };
-  return { count: list.length, wrong };
+  return { count: list.length, wrong, moved };
 }
 
 /** The control that has the focus now, and what is wrong with how it shows; `null` behind the last one. */
