@@ -6,6 +6,7 @@ use ingest::body::BodyId;
 use ingest::scope::Scope;
 
 use crate::user::{User, UserId};
+use crate::words::t;
 
 /// A signed-in user as the stores and pages know him.
 #[derive(Clone, Debug)]
@@ -113,13 +114,13 @@ pub fn judge(who: Who, role: Option<Role>) -> Verdict {
 /// What a role is called on the page.
 pub fn role_label(role: Role) -> &'static str {
     match role {
-        Role::Analyst => "Analyse",
-        Role::Lead => "Leitung",
-        Role::Municipality => "Stelle",
-        Role::Provider => "Dienstleister",
-        Role::Steering => "Steuerungsgremium",
-        Role::Auditor => "Revision",
-        Role::Admin => "Verwaltung",
+        Role::Analyst => t("Analyse"),
+        Role::Lead => t("Leitung"),
+        Role::Municipality => t("Stelle"),
+        Role::Provider => t("Dienstleister"),
+        Role::Steering => t("Steuerungsgremium"),
+        Role::Auditor => t("Revision"),
+        Role::Admin => t("Verwaltung"),
     }
 }
 

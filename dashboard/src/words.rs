@@ -3,6 +3,7 @@
 
 mod enrich;
 mod intake;
+mod language;
 
 use std::collections::HashMap;
 
@@ -20,6 +21,8 @@ use crate::user;
 
 pub use enrich::{enrichments, geo_fault, geo_file, geo_todo, is_geo_old};
 pub use intake::{consumer, defect, dropped, dropped_todo, format, listener, rejected, transport};
+pub(crate) use language::filled;
+pub use language::{Language, de, language, t, tf, tn, with_language};
 
 pub fn level(level: Level) -> &'static str {
     match level {

@@ -15,6 +15,7 @@ use super::frame::{Frame, Place};
 use crate::access::Viewer;
 use crate::session::Token;
 use crate::show;
+use crate::words::Language;
 
 /// Names with values, in order; a name may repeat.
 #[derive(Clone, Debug, Default)]
@@ -108,6 +109,11 @@ impl Ask {
     /// What he may see; nothing where nobody is signed in.
     pub fn scope(&self) -> Scope {
         self.viewer.as_ref().map_or_else(|| Scope::Bodies(vec![]), |viewer| viewer.scope.clone())
+    }
+
+    /// As the switch in the user's menu was set last.
+    pub(super) fn language(&self) -> Language {
+        Language::of(self.cookie("sprache").unwrap_or_default())
     }
 
     pub fn csrf(&self) -> String {

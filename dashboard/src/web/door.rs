@@ -8,7 +8,7 @@ use super::ask::{local_path, see_other};
 use super::frame::{Frame, Place};
 use super::{Ask, Reply};
 use crate::session::{self, Token};
-use crate::show;
+use crate::show::{self, filters};
 use crate::user;
 
 #[derive(Template)]
@@ -80,15 +80,24 @@ pub(super) fn logout(ask: &mut Ask) -> Reply {
     Ok(response)
 }
 
-/// Light, dark or as the system has it: kept in a cookie, so that the page arrives right.
-pub(super) fn theme(ask: &mut Ask) -> Reply {
-    let value = match ask.form("thema") {
-        "hell" => "thema=hell; Path=/; SameSite=Lax; HttpOnly; Max-Age=31536000",
-        "dunkel" => "thema=dunkel; Path=/; SameSite=Lax; HttpOnly; Max-Age=31536000",
-        _ => "thema=; Path=/; SameSite=Lax; HttpOnly; Max-Age=0",
+/// How pages look and in which language: kept in cookies, so that the page arrives right. Light, dark or as the system
+/// has it; German or English. A form names one of the two and leaves the other as it is.
+pub(super) fn appearance(ask: &mut Ask) -> Reply {
+    let theme = match ask.form("thema") {
+        "" => None,
+        "hell" => Some("thema=hell; Path=/; SameSite=Lax; HttpOnly; Max-Age=31536000"),
+        "dunkel" => Some("thema=dunkel; Path=/; SameSite=Lax; HttpOnly; Max-Age=31536000"),
+        _ => Some("thema=; Path=/; SameSite=Lax; HttpOnly; Max-Age=0"),
+    };
+    let language = match ask.form("sprache") {
+        "" => None,
+        "en" => Some("sprache=en; Path=/; SameSite=Lax; HttpOnly; Max-Age=31536000"),
+        _ => Some("sprache=; Path=/; SameSite=Lax; HttpOnly; Max-Age=0"),
     };
     let mut response = see_other(ask.form("weiter"));
-    response.headers_mut().append(header::SET_COOKIE, HeaderValue::from_static(value));
+    for cookie in [theme, language].into_iter().flatten() {
+        response.headers_mut().append(header::SET_COOKIE, HeaderValue::from_static(cookie));
+    }
     Ok(response)
 }
 

@@ -47,6 +47,7 @@ use crate::hasher::Hasher;
 use crate::session::{self, Token};
 use crate::throttle::Throttle;
 use crate::vitals::Pulse;
+use crate::words;
 
 /// Everything that the pages read and write; cheap to clone.
 #[derive(Clone)]
@@ -171,8 +172,10 @@ async fn run(
 ) -> Response {
     let work = move || {
         let mut ask = Ask::new(app, path, params, query, form, headers, peer);
-        let reply = admit(&mut ask, route);
-        reply.unwrap_or_else(|error| pages::error::respond(&ask, error))
+        words::with_language(ask.language(), || {
+            let reply = admit(&mut ask, route);
+            reply.unwrap_or_else(|error| pages::error::respond(&ask, error))
+        })
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(response) => response,

@@ -35,7 +35,9 @@ pub const ROUTES: &[Route] = &[
     get("/login", Who::Public, door::login_show),
     post("/login", Who::Public, door::login_do),
     post("/logout", Who::SignedIn, door::logout),
-    post("/darstellung", Who::SignedIn, door::theme),
+    post("/darstellung", Who::SignedIn, door::appearance),
+    // A matter of taste, kept in the browser: also at the door.
+    post("/sprache", Who::Public, door::appearance),
     get("/", Who::SignedIn, start::show),
     get("/lage/live", CERT, start::live),
     get("/vorfaelle", CASES, incidents::list),

@@ -134,6 +134,19 @@ async fn signing_in_and_out() {
 }
 
 #[tokio::test]
+async fn the_language_is_a_switch_that_everybody_has() {
+    let front = Front::new();
+    let set = front.post("/sprache", "", &[("sprache", "en"), ("weiter", "/login")]).await;
+    assert_eq!((set.status, set.header("location"), cookie_of(&set)), (StatusCode::SEE_OTHER, "/login", "sprache=en".into()));
+    let door = front.get("/login", "sprache=en").await.text;
+    assert!(door.contains("<html lang=\"en\"") && door.contains("Sign in"), "{door}");
+    // The next answer on the same threads is German again.
+    for _ in 0..8 {
+        assert!(front.get("/login", "sprache=kli").await.text.contains("<html lang=\"de\""));
+    }
+}
+
+#[tokio::test]
 async fn a_secure_front_sets_a_host_cookie() {
     let front = Front::with(Settings { secure: true, ..Settings::default() });
     let right = front.post("/login", "", &[("konto", "analyst"), ("kennwort", PASSWORD)]).await;
@@ -242,6 +255,7 @@ fn the_matrix_of_routes_and_roles() {
         Post /login: everybody analyst lead municipality provider steering auditor admin
         Post /logout: - analyst lead municipality provider steering auditor admin
         Post /darstellung: - analyst lead municipality provider steering auditor admin
+        Post /sprache: everybody analyst lead municipality provider steering auditor admin
         Get /: - analyst lead municipality provider steering auditor admin
         Get /lage/live: - analyst lead - - - - -
         Get /vorfaelle: - analyst lead municipality provider - - -

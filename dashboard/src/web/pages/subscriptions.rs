@@ -9,7 +9,7 @@ use ingest::body::{self, BodyId, KREISE};
 use ingest::db::DbError;
 use ingest::scope::Scope;
 
-use crate::show;
+use crate::show::{self, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
 
