@@ -54,6 +54,7 @@ const MIGRATIONS: &[Migrations] = &[
     advisory::outbox::MIGRATIONS,
     advisory::acknowledgement::MIGRATIONS,
     crate::user::MIGRATIONS,
+    crate::session::MIGRATIONS,
     crate::reveal::MIGRATIONS,
 ];
 

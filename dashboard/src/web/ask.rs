@@ -13,7 +13,7 @@ use ingest::time::Timestamp;
 use super::App;
 use super::frame::{Frame, Place};
 use crate::access::Viewer;
-use crate::session::Token;
+use crate::session::{Found, Token};
 use crate::show;
 use crate::words::Language;
 
@@ -43,6 +43,8 @@ pub struct Ask {
     pub now: Timestamp,
     pub viewer: Option<Viewer>,
     pub(super) token: Option<Token>,
+    /// The session behind the token.
+    pub(super) session: Option<Found>,
     /// The script's refresh of a part of the page.
     pub fragment: bool,
 }
@@ -83,7 +85,7 @@ impl Ask {
     pub(super) fn new(app: App, path: String, params: Pairs, query: Pairs, form: Pairs, headers: HeaderMap, peer: Option<IpAddr>) -> Self {
         let now = app.clock.now();
         let fragment = headers.contains_key("x-fragment");
-        Self { app, path, params, query, form, headers, peer, now, viewer: None, token: None, fragment }
+        Self { app, path, params, query, form, headers, peer, now, viewer: None, token: None, session: None, fragment }
     }
 
     pub fn param(&self, name: &str) -> &str {
@@ -122,6 +124,23 @@ impl Ask {
 
     pub(super) fn cookie_name(&self) -> &'static str {
         if self.app.settings.secure { "__Host-wartburg" } else { "wartburg" }
+    }
+
+    /// From where the request comes; empty behind a proxy on this machine, where everybody has its address.
+    pub(super) fn address(&self) -> String {
+        let peer = self.peer.map(|peer| peer.to_canonical()).filter(|peer| !peer.is_loopback());
+        peer.map(|peer| peer.to_string()).unwrap_or_default()
+    }
+
+    /// The browser's class as it is kept with a session: enough to recognise it, too little to recognise a person.
+    pub(super) fn browser(&self) -> String {
+        let text = self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let agent = ingest::enrich::classify(text);
+        match (agent.name, agent.os) {
+            (Some(name), Some(system)) => format!("{name}, {system}"),
+            (Some(one), None) | (None, Some(one)) => one.to_owned(),
+            (None, None) => String::new(),
+        }
     }
 
     pub(super) fn cookie(&self, name: &str) -> Option<&str> {

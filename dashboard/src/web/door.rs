@@ -4,12 +4,17 @@ use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 
+use ingest::audit::{NewAudit, audit_add};
+use ingest::db::DbError;
+use ingest::rusqlite::Transaction;
+use serde_json::json;
+
 use super::ask::{local_path, see_other};
 use super::frame::{Frame, Place};
 use super::{Ask, Reply};
-use crate::session::{self, Token};
+use crate::session::{self, How, NewSession, Token};
 use crate::show::{self, filters};
-use crate::user;
+use crate::user::{self, UserId};
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -37,9 +42,7 @@ fn login_page(ask: &Ask, status: StatusCode, login: &str, next: &str, error: Opt
 pub(super) fn login_do(ask: &mut Ask) -> Reply {
     let login = user::login_normal(ask.form("konto"));
     let next = ask.form("weiter").to_owned();
-    // Behind a proxy on this machine everybody has its address: then only the account counts.
-    let peer = ask.peer.map(|peer| peer.to_canonical()).filter(|peer| !peer.is_loopback());
-    let address = peer.map(|peer| peer.to_string()).unwrap_or_default();
+    let address = ask.address();
     let door = ask.app.door.clone();
     if let Some(wait) = door.throttle.wait(&login, &address, ask.now) {
         let text = format!("Zu viele Versuche. Bitte warten Sie {} und versuchen Sie es dann noch einmal.", show::duration(wait));
@@ -57,17 +60,33 @@ pub(super) fn login_do(ask: &mut Ask) -> Reply {
         return login_page(ask, StatusCode::UNPROCESSABLE_ENTITY, &login, &next, Some(text.into()));
     };
     door.throttle.succeeded(&login, &address);
-    // A session that came with the request ends: it might have been planted.
-    let (old, token, now) = (ask.token.take(), Token::new(), ask.now);
+    open_session(ask, user.id, How::Password, &next, |_| Ok(()))
+}
+
+/// The one place that opens a session: whoever came with one loses it, for it might have been planted; the token is new,
+/// the login stands in the audit log, and the answer leads to `next`. `also` runs in the same transaction (using up a
+/// one-time link, noting the provider's identity).
+pub(super) fn open_session(
+    ask: &mut Ask,
+    user: UserId,
+    how: How,
+    next: &str,
+    also: impl FnOnce(&Transaction<'_>) -> Result<(), DbError> + Send + 'static,
+) -> Reply {
+    let (old, token, now, limits) = (ask.token.take(), Token::new(), ask.now, ask.app.settings.session);
+    let new = NewSession { user, how, address: ask.address(), browser: ask.browser() };
     let fresh = token.clone();
     ask.app.db.write(move |tx| {
         if let Some(old) = old {
             session::session_close(tx, &old)?;
         }
-        session::session_open(tx, user.id, &fresh, now)
+        let id = session::session_open(tx, &new, &fresh, limits, now)?;
+        let detail = json!({ "how": how.as_str(), "address": new.address, "session": id });
+        audit_add(tx, now, &NewAudit { actor: user.to_string(), kind: "session.opened", object: format!("user:{user}"), detail })?;
+        also(tx)
     })?;
-    let mut response = see_other(&next);
-    set_cookie(ask, &mut response, token.as_str(), session::AGE_MILLIS_MAX / 1_000);
+    let mut response = see_other(next);
+    set_cookie(ask, &mut response, token.as_str(), limits.age_millis / 1_000);
     Ok(response)
 }
 

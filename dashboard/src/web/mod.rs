@@ -93,6 +93,8 @@ pub struct Settings {
     pub secure: bool,
     /// SHA-256 in hex of what `/metrics` is asked with; without one only this machine is answered.
     pub metrics_token: Option<String>,
+    /// When sessions end.
+    pub session: session::Limits,
     /// The demo: shows the mail sink and the logins at the door.
     pub demo: bool,
     /// Shown at the door in the demo: (role, login, password).
@@ -191,14 +193,16 @@ async fn run(
 fn admit(ask: &mut Ask, route: Option<&'static Route>) -> Reply {
     if let Some(token) = ask.cookie(ask.cookie_name()).and_then(Token::parse) {
         let now = ask.now;
-        if let Some((user, stale)) = ask.app.db.read(|c| session::session_find(c, &token, now))? {
-            ask.viewer = Some(access::viewer(&user));
+        let limits = ask.app.settings.session;
+        if let Some(found) = ask.app.db.read(|c| session::session_find(c, &token, limits, now))? {
+            ask.viewer = Some(access::viewer(&found.user));
             // The live refresh is no click: it must not keep a session alive.
-            if stale && !ask.fragment {
+            if found.stale && !ask.fragment {
                 let token = token.clone();
                 ask.app.db.write(move |tx| session::session_seen(tx, &token, now))?;
             }
             ask.token = Some(token);
+            ask.session = Some(found);
         }
     }
     let Some(route) = route else {

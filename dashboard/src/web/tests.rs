@@ -10,6 +10,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::access::Verdict;
+use crate::session::{How, NewSession};
 use crate::user::{self, User, UserId};
 
 pub(crate) const PASSWORD: &str = "Wartburg-1521!";
@@ -91,7 +92,9 @@ impl Front {
         let token = Token::new();
         let (copy, login, at) = (token.clone(), role.as_str(), self.app.clock.now());
         let (user, _) = self.app.db.read(|c| user::user_by_login(c, login)).unwrap().unwrap();
-        self.app.db.write(move |tx| session::session_open(tx, user.id, &copy, at)).unwrap();
+        let new = NewSession { user: user.id, how: How::Password, address: String::new(), browser: String::new() };
+        let limits = self.app.settings.session;
+        self.app.db.write(move |tx| session::session_open(tx, &new, &copy, limits, at)).unwrap();
         (format!("wartburg={}", token.as_str()), token.csrf())
     }
 }
@@ -215,7 +218,7 @@ async fn the_live_refresh_does_not_keep_a_session_alive() {
         let request = Request::get("/").header(header::COOKIE, &cookie).header("x-fragment", "1");
         assert_eq!(front.send(request.body(Body::empty()).unwrap()).await.status, StatusCode::OK);
     }
-    front.app.clock.set(now().plus(session::IDLE_MILLIS_MAX));
+    front.app.clock.set(now().plus(front.app.settings.session.idle_millis));
     let request = Request::get("/").header(header::COOKIE, &cookie).header("x-fragment", "1");
     assert_eq!(front.send(request.body(Body::empty()).unwrap()).await.status, StatusCode::UNAUTHORIZED);
 }
