@@ -117,8 +117,10 @@ pub enum Command {
     #[command(long_about = "Prüft das Journal: jede Prüfsumme, die lückenlose Nummerierung und die Kette der Siegel, an der sich zeigt, \
                             wenn etwas Versiegeltes später geändert, entfernt oder vertauscht wurde. Nennt zuletzt das Ende der Kette; \
                             wer es anderswo notiert, kann später mit --chain beweisen, dass niemand die Kette neu geschrieben hat. \
+                            Prüft dann das Protokoll: jede Zeile, ihre Kette, die täglich unterschriebenen Stände (audit-roots/roots.txt) \
+                            und deren Unterschriften. Eine anderswo aufbewahrte Zeile daraus prüft --root. \
                             Geht neben einem laufenden Server. Endet mit 1, wenn etwas nicht stimmt.")]
-    Verify(VerifyArgs),
+    Verify(VerifyAllArgs),
     /// Zeigt, erneuert und vernichtet die Schlüssel der Pseudonyme
     Pseudonyms {
         #[command(subcommand)]
@@ -322,6 +324,15 @@ pub struct CatArgs {
     /// Ein JSON-Objekt je Zeile
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyAllArgs {
+    #[command(flatten)]
+    pub journal: VerifyArgs,
+    /// Ein anderswo aufbewahrter unterschriebener Stand: eine Zeile aus audit-roots/roots.txt oder ihre Unterschrift
+    #[arg(long, value_name = "ZEILE")]
+    pub root: Option<String>,
 }
 
 #[derive(Debug, Args)]

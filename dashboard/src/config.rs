@@ -69,6 +69,10 @@ impl Intake {
 pub struct Web {
     pub listen: Option<SocketAddr>,
     pub base_url: String,
+    /// Further names that the pages answer to.
+    pub names: Vec<String>,
+    /// Proxies in front of the pages, whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Prefix>,
     /// What `/metrics` is asked with; without one only this machine is answered.
     pub metrics_token: Option<String>,
 }
@@ -252,6 +256,20 @@ const KEYS: &[Key] = &[
         "\"http://127.0.0.1:8080\"",
         "\"https://wartburg.thueringen.example\"",
         "Adresse, unter der Menschen die Oberfläche erreichen; steht in Mails",
+    ),
+    key(
+        "web.names",
+        Kind::Texts,
+        "[]",
+        "[\"wartburg.intern.example\"]",
+        "weitere Namen der Oberfläche neben dem in web.base_url; unter anderen antwortet sie nicht",
+    ),
+    key(
+        "web.trusted_proxies",
+        Kind::Prefixes,
+        "[]",
+        "[\"10.1.2.3/32\"]",
+        "Proxys vor der Oberfläche; nur ihnen wird X-Forwarded-For geglaubt (Bremse bei der Anmeldung, Protokoll)",
     ),
     key(
         "web.metrics_token_file",
@@ -533,6 +551,8 @@ impl Reader<'_> {
                 }
             }
             ("web.base_url", Checked::Text(url)) => config.web.base_url = url.trim_end_matches('/').to_owned(),
+            ("web.names", Checked::Texts(names)) => config.web.names = names,
+            ("web.trusted_proxies", Checked::Prefixes(prefixes)) => config.web.trusted_proxies = prefixes,
             ("web.metrics_token_file", Checked::Text(token)) => config.web.metrics_token = Some(token),
             ("mail.host", Checked::Text(host)) => config.mail.host = host,
             ("mail.port", Checked::Integer(port)) => config.mail.port = u16::try_from(port).unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! The German names of what the other stages know in English: severities, states, dispositions, history. One
 //! catalogue, so that the same thing has the same word everywhere (docs/glossar.md).
 
+pub(crate) mod audit;
 mod enrich;
 mod intake;
 mod language;

@@ -45,13 +45,14 @@ const PASSWORD: &str = "Wartburg-2026";
 const ONCE_PATIENCE: Duration = Duration::from_secs(90);
 
 /// One login per role: login, name, role.
-const LOGINS: [(&str, &str, Role); 6] = [
+const LOGINS: [(&str, &str, Role); 7] = [
     ("lindner", "Maria Lindner", Role::Analyst),
     ("weise", "Thomas Weise", Role::Analyst),
     ("hartmann", "Sabine Hartmann", Role::Lead),
     ("soemmerda", "ISB Sömmerda", Role::Municipality),
     ("gremium", "Steuerungsgremium", Role::Steering),
     ("verwaltung", "Verwaltung", Role::Admin),
+    ("revision", "Revision", Role::Auditor),
 ];
 /// Whose account the municipality's login is.
 const OWN_BODY: &str = "Stadtverwaltung Sömmerda";

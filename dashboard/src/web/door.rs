@@ -3,10 +3,10 @@
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-
 use ingest::audit::{NewAudit, audit_add};
 use ingest::db::DbError;
 use ingest::rusqlite::Transaction;
+use ingest::time::Timestamp;
 use serde_json::json;
 
 use super::ask::{local_path, see_other};
@@ -45,10 +45,12 @@ pub(super) fn login_do(ask: &mut Ask) -> Reply {
     let address = ask.address();
     let door = ask.app.door.clone();
     if let Some(wait) = door.throttle.wait(&login, &address, ask.now) {
+        ask.app.audit.login_failed(ask.now, None, ask.peer);
         let text = format!("Zu viele Versuche. Bitte warten Sie {} und versuchen Sie es dann noch einmal.", show::duration(wait));
         return login_page(ask, StatusCode::TOO_MANY_REQUESTS, &login, &next, Some(text));
     }
     let found = ask.app.db.read(|c| user::user_by_login(c, &login))?;
+    let account = found.as_ref().map(|(user, _)| user.id.to_string());
     door.throttle.tried(&login, &address, ask.now);
     let Some(fits) = door.hasher.verify(ask.form("kennwort"), found.as_ref().map(|(_, hash)| hash.as_str())) else {
         door.throttle.succeeded(&login, &address);
@@ -56,6 +58,7 @@ pub(super) fn login_do(ask: &mut Ask) -> Reply {
         return login_page(ask, StatusCode::SERVICE_UNAVAILABLE, &login, &next, Some(text.into()));
     };
     let Some((user, _)) = found.filter(|(user, _)| fits && !user.disabled) else {
+        ask.app.audit.login_failed(ask.now, account.as_deref(), ask.peer);
         let text = "Name oder Kennwort stimmt nicht. Bitte prüfen Sie beides, auch Groß- und Kleinschreibung des Kennworts.";
         return login_page(ask, StatusCode::UNPROCESSABLE_ENTITY, &login, &next, Some(text.into()));
     };
@@ -92,11 +95,21 @@ pub(super) fn open_session(
 
 pub(super) fn logout(ask: &mut Ask) -> Reply {
     if let Some(token) = ask.token.take() {
-        ask.app.db.write(move |tx| session::session_close(tx, &token))?;
+        let (now, user) = (ask.now, ask.viewer()?.user.to_string());
+        ask.app.db.write(move |tx| {
+            session::session_close(tx, &token)?;
+            session_noted(tx, now, &user, "session.closed")
+        })?;
     }
     let mut response = see_other("/login?ok=signed-out");
     set_cookie(ask, &mut response, "", 0);
     Ok(response)
+}
+
+/// Who came and went, in the transaction in which he did.
+fn session_noted(tx: &Transaction<'_>, now: Timestamp, user: &str, kind: &'static str) -> Result<(), DbError> {
+    let new = NewAudit { actor: user.to_owned(), kind, object: format!("user:{user}"), detail: serde_json::json!({}) };
+    audit_add(tx, now, &new).map(drop)
 }
 
 /// How pages look and in which language: kept in cookies, so that the page arrives right. Light, dark or as the system

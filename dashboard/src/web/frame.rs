@@ -23,6 +23,7 @@ pub enum Place {
     Subscriptions,
     Kpis,
     Sources,
+    Protocol,
     Mailbox,
     Elsewhere,
 }
@@ -96,6 +97,7 @@ const NAVIGATION: &[(&str, Place, &str, &str)] = &[
     (de("Warndienst"), Place::Subscriptions, "/abos", de("Empfänger und Abos")),
     (de("Steuerung"), Place::Kpis, "/kennzahlen", de("Kennzahlen")),
     (de("Steuerung"), Place::Sources, "/quellen", de("Quellen und Standorte")),
+    (de("Prüfung"), Place::Protocol, "/protokoll", de("Protokoll")),
     (de("Vorführung"), Place::Mailbox, "/postfach", de("Postfach")),
 ];
 

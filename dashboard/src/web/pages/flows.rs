@@ -101,6 +101,10 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
             let top = store.top(&TopRequest { range: wanted, by, measure: ranking, limit: TOP_ROWS }).map_err(PageError::store)?;
             let buckets = store.histogram(&wanted, BARS).map_err(PageError::store)?;
             let records = store.list(&wanted, RECORD_ROWS).map_err(PageError::store)?;
+            ask.remark("query", ask.app.pseudonyms.masked(&query).as_ref().unwrap_or(&query).to_string());
+            ask.remark("from", range.from.rfc3339());
+            ask.remark("to", range.to.rfc3339());
+            ask.remark("hits", top.flows);
             page.summary = format!("{} Flüsse · {} · {} Pakete", show::num(top.flows), show::bytes(top.bytes), show::num(top.packets));
             let total = match ranking {
                 Measure::Bytes => top.bytes,

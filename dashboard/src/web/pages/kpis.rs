@@ -309,8 +309,10 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
     let distribution = shown.map(|value| rows::distribution(value, choice.cases)).unwrap_or_default();
     let ordered = rows::newest_first(shown.filter(|_| choice.cases));
     if csv {
+        ask.remark("period", choice.period.key.clone());
+        ask.note_taken("kpi.downloaded", format!("kpi:{}", def.key))?;
         let text = match choice.cases {
-            true => rows::csv(&rows::cases(ask, def, &ordered)?),
+            true => rows::csv_cases(&rows::cases(ask, def, &ordered)?),
             false => rows::csv_distribution(&distribution),
         };
         return ask.download(&format!("{}-{}.csv", def.key, choice.period.key), "text/csv; charset=utf-8", text.into_bytes());

@@ -108,6 +108,9 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
                 note_search(ask, &request.query)?;
             }
             let found = store.search(&request).map_err(PageError::store)?;
+            if before.is_none() {
+                remark_search(ask, &request.query, &range, found.total);
+            }
             page.summary = summary(&found);
             page.chart = histogram(&found, &range, text);
             page.chips = chips(text, &range);
@@ -128,6 +131,14 @@ fn note_search(ask: &Ask, query: &Query) -> Result<(), PageError> {
     let detail = serde_json::json!({ "query": masked.to_string() });
     let new = NewAudit { actor, kind: "pseudonym.searched", object: "search".into(), detail };
     ask.app.db.write(move |tx| audit_add(tx, now, &new).map(drop)).map_err(|error: DbError| error.into())
+}
+
+/// For the audit log: what was asked, with pseudonyms for the persons that it names, for which time, and how much it found.
+fn remark_search(ask: &Ask, query: &Query, range: &Range, hits: u64) {
+    ask.remark("query", ask.app.pseudonyms.masked(query).as_ref().unwrap_or(query).to_string());
+    ask.remark("from", range.from.rfc3339());
+    ask.remark("to", range.to.rfc3339());
+    ask.remark("hits", hits);
 }
 
 fn summary(found: &SearchResult) -> String {

@@ -8,7 +8,8 @@ use ingest::db::DbError;
 use ingest::source::{HOURS, ReadingRule, Readings, Source, SourceId, Year, reading_put, source_expect, source_find, source_hours};
 use ingest::time::Timestamp;
 
-use super::sources::{body_names, format, kind, sources_scope, state};
+use super::sources::{body_names, format, kind, state};
+use crate::access::sources_scope;
 use crate::chart::{self, Bar, Caption, Series};
 use crate::show::{self, Markup, filters};
 use crate::web::frame::{Frame, Place};
@@ -91,7 +92,7 @@ pub(in crate::web) fn edit(ask: &mut Ask) -> Reply {
     let peer = source.peer.parse().map_err(|_| PageError::NotFound)?;
     let rule = ReadingRule { site: Some(source.site), peer: Some(peer), host: source.host.clone(), zone, year, since: now };
     let path = format!("/quelle/{}", source.id);
-    let readings = ask.app.db.write(move |tx| {
+    let readings = ask.write(move |tx| {
         source_expect(tx, &source, &sites, expected, &actor, now)?;
         reading_put(tx, &rule, &actor, now)?;
         Readings::load(tx)
@@ -102,7 +103,7 @@ pub(in crate::web) fn edit(ask: &mut Ask) -> Reply {
 
 fn find(ask: &Ask) -> Result<Source, PageError> {
     let id: SourceId = ask.param("id").parse().map_err(|_| PageError::NotFound)?;
-    let (wide, sites) = (sources_scope(ask), ask.app.sites());
+    let (wide, sites) = (sources_scope(ask.viewer()?), ask.app.sites());
     ask.app.db.read(|c| source_find(c, &wide, &sites, id, ask.now))?.ok_or(PageError::NotFound)
 }
 

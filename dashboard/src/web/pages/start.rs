@@ -28,7 +28,8 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
         Role::Analyst | Role::Lead => overview(ask),
         Role::Municipality | Role::Provider => portal(ask),
         // Their work is one page: nobody needs a page before it.
-        Role::Steering | Role::Auditor => Ok(see_other("/kennzahlen")),
+        Role::Steering => Ok(see_other("/kennzahlen")),
+        Role::Auditor => Ok(see_other("/protokoll")),
         Role::Admin => Ok(see_other("/quellen")),
     }
 }
