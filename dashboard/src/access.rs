@@ -252,7 +252,15 @@ mod tests {
                 labels.iter().collect::<String>(),
             ));
         }
-        expect![[""]].assert_eq(&table);
+        expect![[r#"
+            analyst: cases of all; figures of all with their cases; sources of all; labels xxxxxx
+            lead: cases of all; figures of all with their cases; sources of all; labels xxxxxx
+            municipality: cases of own and mandated; figures of own and mandated with their cases; sources of own and mandated; labels xxxx--
+            provider: cases of own and mandated; figures of own and mandated with their cases; sources of own and mandated; labels xxx---
+            steering: cases of none; figures of all; sources of none; labels xx----
+            auditor: cases of none; figures of all; sources of none; labels xx----
+            admin: cases of none; figures of none; sources of all; labels xx----
+        "#]].assert_eq(&table);
     }
 
     #[test]

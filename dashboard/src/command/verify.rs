@@ -181,19 +181,93 @@ mod tests {
     #[test]
     fn what_verify_says() {
         let same = |text: String| text;
-        check("", same, None, expect![[""]]);
-        check("", same, Some("beef"), expect![[""]]);
-        check("UPDATE audit SET actor = 'x' WHERE n = 2", same, None, expect![[""]]);
-        check("DELETE FROM audit WHERE n = 2", same, None, expect![[""]]);
-        check("DELETE FROM audit WHERE n = 5", same, None, expect![[""]]);
+        check(
+            "",
+            same,
+            None,
+            expect![[r#"
+            Protokoll: 5 Zeilen, die Kette endet mit …
+            1 unterschriebene Stände stimmen mit der Kette überein; der letzte:
+              1970-01-01T00:00:00.000Z 3 … … …
+            Das Protokoll ist in Ordnung.
+        "#]],
+        );
+        check(
+            "",
+            same,
+            Some("beef"),
+            expect![[r#"
+            Protokoll: 5 Zeilen, die Kette endet mit …
+            Protokoll: Der notierte Stand ist nicht unter den unterschriebenen.
+            Das Protokoll ist NICHT in Ordnung.
+        "#]],
+        );
+        check(
+            "UPDATE audit SET actor = 'x' WHERE n = 2",
+            same,
+            None,
+            expect![[r#"
+            Protokoll: Zeile 2 wurde nachträglich geändert.
+            Das Protokoll ist NICHT in Ordnung.
+        "#]],
+        );
+        check(
+            "DELETE FROM audit WHERE n = 2",
+            same,
+            None,
+            expect![[r#"
+            Protokoll: Zeile 2 fehlt.
+            Das Protokoll ist NICHT in Ordnung.
+        "#]],
+        );
+        check(
+            "DELETE FROM audit WHERE n = 5",
+            same,
+            None,
+            expect![[r#"
+            Protokoll: Das Ende ist nicht das vermerkte: Hinter Zeile 4 wurde etwas entfernt oder angehängt.
+            Das Protokoll ist NICHT in Ordnung.
+        "#]],
+        );
         check(
             "DELETE FROM audit WHERE n > 2; UPDATE audit_head SET n = 2, hash = (SELECT hash FROM audit WHERE n = 2)",
             same,
             None,
-            expect![[""]],
+            expect![[r#"
+                Protokoll: 2 Zeilen, die Kette endet mit …
+                Protokoll: Stand 1 kennt Zeile 3, die es nicht mehr gibt: Das Ende des Protokolls wurde abgeschnitten.
+                Das Protokoll ist NICHT in Ordnung.
+            "#]],
         );
-        check("", |_| String::new(), None, expect![[""]]);
-        check("", |text| text.replace(" 3 ", " 2 "), None, expect![[""]]);
-        check("", |text| format!("x{text}"), None, expect![[""]]);
+        check(
+            "",
+            |_| String::new(),
+            None,
+            expect![[r#"
+            Protokoll: 5 Zeilen, die Kette endet mit …
+            Protokoll: Der Stand, von dem Zeile 4 erzählt, fehlt in der Datei.
+            Das Protokoll ist NICHT in Ordnung.
+        "#]],
+        );
+        check(
+            "",
+            |text| text.replace(" 3 ", " 2 "),
+            None,
+            expect![[r#"
+            Protokoll: 5 Zeilen, die Kette endet mit …
+            Protokoll: Die Unterschrift von Stand 1 stimmt nicht, oder ein Stand davor wurde entfernt.
+            Das Protokoll ist NICHT in Ordnung.
+        "#]],
+        );
+        check(
+            "",
+            |text| format!("x{text}"),
+            None,
+            expect![[r#"
+            Protokoll: 5 Zeilen, die Kette endet mit …
+            Protokoll: Zeile 1 der unterschriebenen Stände ist keine, wie wir sie schreiben.
+            Das Protokoll ist NICHT in Ordnung.
+        "#]],
+        );
     }
 }

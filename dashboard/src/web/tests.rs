@@ -302,6 +302,8 @@ fn the_matrix_of_routes_and_roles() {
         Get /quellen: - analyst lead municipality provider - - admin
         Get /quelle/{id}: - analyst lead municipality provider - - admin
         Post /quelle/{id}: - analyst lead - - - - admin
+        Get /protokoll: - - - - - - auditor -
+        Get /protokoll.csv: - - - - - - auditor -
         Get /metrics: everybody analyst lead municipality provider steering auditor admin
         Get /postfach: - analyst lead municipality provider steering auditor admin
         Get /postfach/{id}: - analyst lead municipality provider steering auditor admin
