@@ -17,8 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::node::Node;
+use crate::node::keys_dir;
+use crate::proof::passkey::Relying;
+use crate::proof::vault::Vault;
 use crate::vitals::{Pulse, Vitals};
-use crate::web::{self, App, Settings};
+use crate::web::{self, App, Door, Settings};
 
 /// How long the pages' open requests may take to finish at the end.
 pub const GRACE: Duration = Duration::from_secs(10);
@@ -84,7 +87,16 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         enrichment: node.enrichment.clone(),
     };
     tasks.spawn(care(node, pulse.clone(), counters.clone(), shutdown.clone()));
-    let settings = Settings { metrics_token: config.web.metrics_token.as_deref().map(listen::token_hash), ..settings };
+    // The demo may run on any port: what people open is where it listens.
+    let base_url = if settings.demo { format!("http://{web_address}") } else { config.web.base_url.clone() };
+    let settings = Settings {
+        metrics_token: config.web.metrics_token.as_deref().map(listen::token_hash),
+        session: config.web.session,
+        second_factor: config.web.second_factor.clone(),
+        relying: Relying::of(&base_url),
+        ..settings
+    };
+    let vault = Vault::open(&keys_dir(&node.dir)).context("Schlüssel der Konten öffnen")?;
     let last_word = {
         let (db, clock, pulse, counters) = (node.db.clone(), node.clock.clone(), pulse.clone(), counters.clone());
         Box::new(move || {
@@ -111,7 +123,7 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         publisher: Arc::new(publisher(config)),
         csaf_dir: node.dir.join("advisories"),
         settings: Arc::new(settings),
-        door: Arc::default(),
+        door: Arc::new(Door::new(vault)),
     };
     let stop = shutdown.clone();
     tasks.spawn(async move {

@@ -251,7 +251,8 @@ fn the_matrix_of_routes_and_roles() {
             Verdict::SignIn | Verdict::Forbidden => "-",
         };
         let marks: Vec<&str> = [None].into_iter().chain(Role::ALL.map(Some)).map(mark).collect();
-        matrix.push_str(&format!("{:?} {}: {}\n", route.verb, route.path, marks.join(" ")));
+        let fresh = if route.fresh { " (fresh proof)" } else { "" };
+        matrix.push_str(&format!("{:?} {}: {}{fresh}\n", route.verb, route.path, marks.join(" ")));
     }
     expect![[r#"
         Get /login: everybody analyst lead municipality provider steering auditor admin
@@ -329,6 +330,7 @@ async fn the_router_lets_in_whom_the_table_names() {
             .replace("{name}", "fehlt")
             .replace("{token}", "fehlt");
         for (role, cookie, csrf) in &cookies {
+            // These end the session that the next request needs.
             if path == "/logout" {
                 continue;
             }
