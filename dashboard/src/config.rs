@@ -6,11 +6,13 @@ use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use detect::role::Role;
 use ingest::body::Prefix;
 use ingest::disk::Thresholds;
 use ingest::enrich;
 use ingest::listen::{Addresses, Listener, Priority, QuotaConfig, SiteQuota, TlsFiles};
 use ingest::pseudonym::{Addresses as HiddenAddresses, Wanted};
+use ingest::time::Timestamp;
 use toml::de::{DeTable, DeValue};
 
 /// One thing that is wrong, for people.
@@ -75,6 +77,10 @@ pub struct Web {
     pub trusted_proxies: Vec<Prefix>,
     /// What `/metrics` is asked with; without one only this machine is answered.
     pub metrics_token: Option<String>,
+    /// Of which roles a second factor is demanded.
+    pub second_factor: crate::login::Demand,
+    /// When sessions end.
+    pub session: crate::session::Limits,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -135,6 +141,8 @@ enum Kind {
     Url,
     Prefixes,
     Texts,
+    /// Names of roles.
+    Roles,
     /// Files whose first lines are the secrets.
     Secrets,
 }
@@ -278,6 +286,15 @@ const KEYS: &[Key] = &[
         "\"/etc/wartburg/metrics.token\"",
         "Datei mit dem Bearer-Token für /metrics; ohne sie wird nur dieser Rechner bedient",
     ),
+    key(
+        "web.second_factor",
+        Kind::Roles,
+        "[]",
+        "[\"lead\", \"admin\"]",
+        "Rollen, die nur mit zweitem Faktor (App oder Passkey) hineinkommen; wer noch keinen hat, richtet ihn bei der nächsten Anmeldung ein. Angeboten wird er allen",
+    ),
+    key("web.session_idle_minutes", Kind::Integer(5, 480), "120", "30", "Minuten ohne einen Klick, nach denen eine Sitzung endet"),
+    key("web.session_hours", Kind::Integer(1, 24), "12", "10", "Stunden, nach denen eine Sitzung auf jeden Fall endet"),
     key("mail.host", Kind::Text, "\"\"", "\"mail.thueringen.example\"", "SMTP-Server; leer: Mails bleiben im Ausgang"),
     key("mail.port", Kind::Integer(1, 65_535), "25", "587", "Port des SMTP-Servers"),
     key("mail.tls", Kind::Choice(&["none", "starttls", "implicit"]), "\"starttls\"", "\"starttls\"", "Verschlüsselung zum SMTP-Server"),
@@ -554,6 +571,11 @@ impl Reader<'_> {
             ("web.names", Checked::Texts(names)) => config.web.names = names,
             ("web.trusted_proxies", Checked::Prefixes(prefixes)) => config.web.trusted_proxies = prefixes,
             ("web.metrics_token_file", Checked::Text(token)) => config.web.metrics_token = Some(token),
+            ("web.second_factor", Checked::Texts(roles)) => {
+                config.web.second_factor.0 = roles.iter().filter_map(|role| Role::parse(role)).collect();
+            }
+            ("web.session_idle_minutes", Checked::Integer(minutes)) => config.web.session.idle_millis = minutes * Timestamp::MINUTE,
+            ("web.session_hours", Checked::Integer(hours)) => config.web.session.age_millis = hours * Timestamp::HOUR,
             ("mail.host", Checked::Text(host)) => config.mail.host = host,
             ("mail.port", Checked::Integer(port)) => config.mail.port = u16::try_from(port).unwrap_or_default(),
             ("mail.tls", Checked::Text(tls)) => config.mail.tls = tls,
@@ -638,6 +660,13 @@ fn check(key: &Key, value: &DeValue<'_>) -> Result<Checked, String> {
             list(value)?.into_iter().map(read).collect::<Result<_, _>>().map(Checked::Texts)
         }
         Kind::Texts => list(value).map(Checked::Texts),
+        Kind::Roles => {
+            let roles = list(value)?;
+            match roles.iter().find(|role| Role::parse(role).is_none()) {
+                None => Ok(Checked::Texts(roles)),
+                Some(odd) => Err(format!("nennt „{odd}“, möglich sind: {}", Role::ALL.map(Role::as_str).join(", "))),
+            }
+        }
         Kind::Url => {
             let url = text()?;
             let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();

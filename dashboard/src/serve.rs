@@ -20,8 +20,10 @@ use crate::audit_check::AuditCheck;
 use crate::audit_queue::AuditQueue;
 use crate::config::Config;
 use crate::node::{Node, keys_dir};
+use crate::proof::passkey::Relying;
+use crate::proof::vault::Vault;
 use crate::vitals::{Pulse, Vitals};
-use crate::web::{self, App, Settings};
+use crate::web::{self, App, Door, Settings};
 
 /// How long open work may take to finish at the end; the pages have a little less.
 pub const GRACE: Duration = Duration::from_secs(12);
@@ -83,12 +85,18 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
     };
     tasks.spawn(care(node, pulse.clone(), counters.clone(), shutdown.clone()));
     tasks.spawn(roots(node, shutdown.clone())?);
+    // The demo may run on any port: what people open is where it listens.
+    let base_url = if settings.demo { format!("http://{web_address}") } else { config.web.base_url.clone() };
     let settings = Settings {
         metrics_token: config.web.metrics_token.as_deref().map(listen::token_hash),
         trusted_proxies: config.web.trusted_proxies.clone(),
+        session: config.web.session,
+        second_factor: config.web.second_factor.clone(),
+        relying: Relying::of(&base_url),
         ..settings
     };
     let audit = AuditQueue::start(node.db.clone(), node.clock.clone()).context("Protokoll beginnen")?;
+    let vault = Vault::open(&keys_dir(&node.dir)).context("Schlüssel der Konten öffnen")?;
     let last_word = {
         let (db, clock, pulse, counters) = (node.db.clone(), node.clock.clone(), pulse.clone(), counters.clone());
         let audit = audit.clone();
@@ -117,7 +125,7 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         publisher: Arc::new(publisher(config)),
         csaf_dir: node.dir.join("advisories"),
         settings: Arc::new(settings),
-        door: Arc::default(),
+        door: Arc::new(Door::new(vault)),
         audit,
     };
     let pages = Pages::new(pages, PageLimits::default(), &config.web.trusted_proxies);

@@ -27,11 +27,13 @@ const STYLES: &[&str] = &[
     include_str!("../../assets/css/charts.css"),
     include_str!("../../assets/css/door.css"),
     include_str!("../../assets/css/gallery.css"),
+    include_str!("../../assets/css/account.css"),
     include_str!("../../assets/css/modes.css"),
 ];
 
 /// The modules by name; `app.js` is the one that pages load, and it imports what the page needs.
-const MODULES: &[(&str, &str)] = &[("app.js", include_str!("../../assets/app.js"))];
+const MODULES: &[(&str, &str)] =
+    &[("app.js", include_str!("../../assets/app.js")), ("passkey.js", include_str!("../../assets/js/passkey.js"))];
 
 const ICON: &str = include_str!("../../assets/wartburg.svg");
 

@@ -119,6 +119,18 @@ pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
     ("reveal-declined", "good", de("Abgelehnt. Die Begründung steht beim Antrag.")),
     ("subscribed", "good", de("Das Abo ist eingetragen.")),
     ("unsubscribed", "good", de("Das Abo ist beendet.")),
+    (
+        "login-expired",
+        "bad",
+        de("Die Anmeldung hat zu lange gedauert oder wurde in einem anderen Fenster beendet. Bitte beginnen Sie noch einmal."),
+    ),
+    ("password-changed", "good", de("Das Kennwort ist geändert. Alle anderen Sitzungen sind beendet.")),
+    ("app-removed", "good", de("Die App zählt nicht mehr als zweiter Faktor. Sie können den Eintrag „Wartburg“ dort löschen.")),
+    ("passkey-added", "good", de("Der Passkey ist angelegt. Sie können sich damit anmelden.")),
+    ("app-added", "good", de("Die App zählt ab jetzt als zweiter Faktor.")),
+    ("passkey-removed", "good", de("Der Passkey ist entfernt. Löschen Sie ihn auch auf Ihrem Gerät.")),
+    ("session-ended", "good", de("Die Sitzung ist beendet.")),
+    ("sessions-ended", "good", de("Alle anderen Sitzungen sind beendet.")),
     ("signed-out", "good", de("Sie sind abgemeldet.")),
 ];
 

@@ -18,7 +18,7 @@ use ingest::source::{SourceConsumer, source_list};
 use super::tests::{Answer, Front, now, open_case};
 use super::*;
 use crate::reveal::{NewReveal, Object as RevealObject, reveal_ask};
-use crate::user::UserId;
+use crate::user::{User, UserId, user_add};
 
 /// What stands in everything that is foreign, and in nothing else.
 const MARK: &str = "Fremdgut";
@@ -30,6 +30,9 @@ struct Objects {
     subscription: [String; 2],
     source: [String; 2],
     reveal: String,
+    /// Another account's: everybody's own are tested where they are made.
+    passkey: String,
+    session: String,
 }
 
 impl Objects {
@@ -49,6 +52,8 @@ impl Objects {
             subscription: [0, 1].map(|n| subscribed(front, bodies[n])),
             source: sources(front, bodies),
             reveal: reveal.to_string(),
+            passkey: passkey(front),
+            session: session(front),
         }
     }
 
@@ -62,8 +67,10 @@ impl Objects {
             Object::Reveal => self.reveal.clone(),
             Object::Kpi => KPIS[0].key.to_owned(),
             Object::Rule => "fehlt".into(),
+            Object::Passkey if foreign => self.passkey.clone(),
+            Object::Session if foreign => self.session.clone(),
             // A demo's mail and an alert: there are none here, so whoever is let in hears just that.
-            Object::Alert | Object::Mail | Object::Other => MISSING.into(),
+            Object::Alert | Object::Mail | Object::Passkey | Object::Session | Object::Other => MISSING.into(),
         }
     }
 }
@@ -116,6 +123,28 @@ fn subscribed(front: &Front, body: BodyId) -> String {
     use advisory::subscription::{Subscription, subscription_add};
     let one = Subscription::default_for(body);
     front.app.db.write(move |tx| subscription_add(tx, &Scope::All, &one, now())).unwrap().unwrap().to_string()
+}
+
+fn passkey(front: &Front) -> String {
+    use crate::proof::passkey::{NewPasskey, passkey_add};
+    let owner = stranger(front, "schluessel");
+    let new = NewPasskey { credential: "fremd".into(), transports: 0, fixed: String::new(), state: String::new() };
+    front.app.db.write(move |tx| passkey_add(tx, owner, &new, MARK, now())).unwrap().unwrap().to_string()
+}
+
+fn session(front: &Front) -> String {
+    use crate::session::{How, NewSession, session_open};
+    let new = NewSession { user: stranger(front, "sitzung"), how: How::Password, address: String::new(), browser: MARK.into() };
+    let limits = front.app.settings.session;
+    front.app.db.write(move |tx| session_open(tx, &new, &Token::new(), limits, now())).unwrap().to_string()
+}
+
+/// An account that nobody of the walk has.
+fn stranger(front: &Front, login: &str) -> UserId {
+    let id = UserId::new(now());
+    let user = User { id, login: login.into(), name: "Jemand anders".into(), role: Role::Analyst, body: None, disabled: false };
+    front.app.db.write(move |tx| user_add(tx, &user, "x", now())).unwrap();
+    id
 }
 
 fn sources(front: &Front, bodies: [BodyId; 2]) -> [String; 2] {

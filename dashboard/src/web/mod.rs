@@ -10,12 +10,17 @@ mod gate;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod login_tests;
+#[cfg(test)]
 mod matrix;
 mod note;
 mod pages;
+mod prove;
 mod routes;
 #[cfg(test)]
 mod sample;
+mod steps;
+mod stepup;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -56,6 +61,9 @@ use crate::access::{self, Verdict, Who};
 use crate::audit_queue::AuditQueue;
 use crate::demo::sink::Sink;
 use crate::hasher::Hasher;
+use crate::login;
+use crate::proof::passkey::{Ceremonies, Relying};
+use crate::proof::vault::Vault;
 use crate::session::{self, Token};
 use crate::throttle::Throttle;
 use crate::vitals::Pulse;
@@ -113,6 +121,10 @@ pub struct Settings {
     pub metrics_token: Option<String>,
     /// When sessions end.
     pub session: session::Limits,
+    /// Of which roles a second factor is demanded.
+    pub second_factor: login::Demand,
+    /// For which address passkeys are made; `None` where browsers make none.
+    pub relying: Option<Relying>,
     /// The demo: shows the mail sink and the logins at the door.
     pub demo: bool,
     /// Shown at the door in the demo: (role, login, password).
@@ -122,11 +134,32 @@ pub struct Settings {
 }
 
 /// What the door remembers between requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Door {
     pub(crate) throttle: Throttle,
     pub(crate) hasher: Hasher,
     places: Places,
+    /// Wrong codes of second factors, over minutes and over a day.
+    pub(crate) factors: Throttle,
+    pub(crate) factors_day: Throttle,
+    /// Passkeys' challenges that wait for their answers.
+    pub(crate) ceremonies: Ceremonies,
+    /// Seals the secrets of apps.
+    pub(crate) vault: Arc<Vault>,
+}
+
+impl Door {
+    pub fn new(vault: Vault) -> Self {
+        Self {
+            throttle: Throttle::default(),
+            places: Places::default(),
+            hasher: Hasher::default(),
+            factors: Throttle::codes(),
+            factors_day: Throttle::codes_day(),
+            ceremonies: Ceremonies::default(),
+            vault: Arc::new(vault),
+        }
+    }
 }
 
 /// Pages that are made at the same time.
@@ -302,6 +335,11 @@ fn admit(ask: &mut Ask, route: Option<&'static Route>) -> Reply {
         let fits = ask.token.as_ref().is_some_and(|token| token.csrf_fits(ask.form("csrf")));
         if route.who != Who::Public && !fits {
             return Err(PageError::ForeignForm);
+        }
+        if route.fresh
+            && let Some(response) = stepup::demand(ask)?
+        {
+            return Ok(response);
         }
     }
     (route.page)(ask)

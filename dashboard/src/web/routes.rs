@@ -2,12 +2,12 @@
 //! from nothing else, so a page without a declaration does not exist; the test walks it for every role.
 
 use super::ask::{Ask, Reply};
-use super::door;
 use super::note::Note;
 use super::pages::{
-    acknowledge, advisories, alerts, flows, incidents, kpis, mailbox, metrics, protocol, reveals, rules, search, source, sources, start,
-    subscriptions,
+    account, acknowledge, advisories, alerts, flows, incidents, kpis, mailbox, metrics, protocol, reveals, rules, search, source, sources,
+    start, subscriptions,
 };
+use super::{door, steps};
 use crate::access::{AUDIT, BODIES, CASES, CERT, FIGURES, LEAD, SOURCES, SOURCES_EDIT, Who};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub enum Object {
     Rule,
     Kpi,
     Mail,
+    Passkey,
+    Session,
     /// Of another part: the test asks only for one that there is not.
     Other,
 }
@@ -57,7 +59,7 @@ pub struct Route {
     pub tenant: Tenant,
     /// What of it stands in the audit log.
     pub note: Note,
-    /// Wants the password or the second factor again if they were not given just now.
+    /// Wants a proof of who one is that is not older than `session::FRESH_MILLIS` (`stepup`).
     pub fresh: bool,
     /// The longest form that it takes.
     pub form_bytes_max: usize,
@@ -82,8 +84,10 @@ impl Route {
         Self { form_bytes_max: FORM_BYTES_LONG, ..self }
     }
 
-    /// Wants fresh proof of who it is.
-    const fn fresh(self) -> Self {
+    /// For what publishes, reveals, deletes or grants. Only forms: a page that is only read has nothing to keep for later.
+    const fn step_up(self) -> Self {
+        assert!(matches!(self.verb, Verb::Post), "only forms can be kept while somebody proves who he is");
+        assert!(!matches!(self.who, Who::Public), "who is not signed in has nothing to prove");
         Self { fresh: true, ..self }
     }
 }
@@ -107,12 +111,31 @@ pub(super) const fn planted(path: &'static str, who: Who, tenant: Tenant, page: 
 }
 
 use Note::{Asked, Done, Itself, Nothing, Seen, Taken};
-use Object::{Advisory, Alert, Incident, Kpi, Mail, Reveal, Rule, Source, Subscription};
+use Object::{Advisory, Alert, Incident, Kpi, Mail, Passkey, Reveal, Rule, Session, Source, Subscription};
 use Tenant::{Any, Nobodys, Own, Scoped, Secret};
 
 pub const ROUTES: &[Route] = &[
     get("/login", Who::Public, door::login_show).of(Nobodys).note(Nothing),
     post("/login", Who::Public, door::login_do).of(Nobodys).note(Itself),
+    get("/login/schritt", Who::Public, steps::show).of(Nobodys).note(Nothing),
+    post("/login/nachweis", Who::Public, steps::factor_do).of(Nobodys).note(Itself),
+    post("/login/einrichten", Who::Public, steps::enrol_do).of(Nobodys).note(Itself),
+    post("/login/kennwort", Who::Public, steps::password_do).of(Nobodys).note(Itself),
+    post("/login/passkey", Who::Public, steps::passkey_do).of(Nobodys).note(Itself),
+    post("/login/passkey/optionen", Who::Public, steps::passkey_options).of(Nobodys).note(Itself),
+    get("/konto", Who::SignedIn, account::show).of(Nobodys).note(Nothing),
+    post("/konto/kennwort", Who::SignedIn, account::password).of(Nobodys).note(Itself),
+    get("/konto/app", Who::SignedIn, account::app_show).of(Nobodys).note(Nothing),
+    post("/konto/app", Who::SignedIn, account::app_begin).of(Nobodys).note(Itself).step_up(),
+    post("/konto/app/bestaetigen", Who::SignedIn, account::app_confirm).of(Nobodys).note(Itself),
+    post("/konto/app/entfernen", Who::SignedIn, account::app_remove).of(Nobodys).note(Itself).step_up(),
+    post("/konto/codes", Who::SignedIn, account::codes).of(Nobodys).note(Itself).step_up(),
+    post("/konto/passkey/neu", Who::SignedIn, account::passkey_new).of(Nobodys).note(Itself).step_up(),
+    post("/konto/passkey", Who::SignedIn, account::passkey_add).of(Nobodys).note(Itself),
+    post("/konto/passkey/{id}/nennen", Who::SignedIn, account::passkey_name).of(Own(Passkey)).note(Itself),
+    post("/konto/passkey/{id}/entfernen", Who::SignedIn, account::passkey_remove).of(Own(Passkey)).note(Itself).step_up(),
+    post("/konto/sitzung/{id}/beenden", Who::SignedIn, account::session_end).of(Own(Session)).note(Itself),
+    post("/konto/sitzungen/beenden", Who::SignedIn, account::sessions_end).of(Nobodys).note(Itself),
     post("/logout", Who::SignedIn, door::logout).of(Nobodys).note(Itself),
     post("/darstellung", Who::SignedIn, door::appearance).of(Nobodys).note(Nothing),
     // A matter of taste, kept in the browser: also at the door.
@@ -145,8 +168,8 @@ pub const ROUTES: &[Route] = &[
     get("/aufdeckung", CERT, reveals::list).of(Scoped).note(Nothing),
     // Asking, deciding and looking write their rows in the transactions of `reveal`.
     post("/aufdeckung", CERT, reveals::ask_do).of(Nobodys).note(Itself),
-    post("/aufdeckung/{id}/entscheiden", LEAD, reveals::decide).of(Any(Reveal)).note(Itself).fresh(),
-    post("/aufdeckung/{id}/zeigen", CERT, reveals::look).of(Any(Reveal)).note(Itself).fresh(),
+    post("/aufdeckung/{id}/entscheiden", LEAD, reveals::decide).of(Any(Reveal)).note(Itself).step_up(),
+    post("/aufdeckung/{id}/zeigen", CERT, reveals::look).of(Any(Reveal)).note(Itself).step_up(),
     get("/regeln", CERT, rules::list).of(Nobodys).note(Nothing),
     get("/regel/{name}", CERT, rules::detail).of(Any(Rule)).note(Nothing),
     get("/meldungen", CASES, advisories::list).of(Scoped).note(Nothing),
@@ -162,9 +185,12 @@ pub const ROUTES: &[Route] = &[
     post("/meldung/{id}/veroeffentlichen", CERT, advisories::step)
         .of(Own(Advisory))
         .note(Done("advisory.published", "advisory", &[]))
-        .fresh(),
+        .step_up(),
     post("/meldung/{id}/ueberarbeiten", CERT, advisories::step).of(Own(Advisory)).note(Done("advisory.revised", "advisory", &[])),
-    post("/meldung/{id}/zurueckziehen", CERT, advisories::step).of(Own(Advisory)).note(Done("advisory.withdrawn", "advisory", &[])).fresh(),
+    post("/meldung/{id}/zurueckziehen", CERT, advisories::step)
+        .of(Own(Advisory))
+        .note(Done("advisory.withdrawn", "advisory", &[]))
+        .step_up(),
     post("/meldung/{id}/kenntnis", BODIES, advisories::acknowledge).of(Own(Advisory)).note(Done(
         "advisory.acknowledged",
         "advisory",

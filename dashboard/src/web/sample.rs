@@ -55,7 +55,7 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
         publisher: Arc::new(publisher(&config::defaults())),
         csaf_dir: dir.join("advisories"),
         settings: Arc::new(settings),
-        door: Arc::new(Door::default()),
+        door: Arc::new(Door::new(crate::proof::vault::Vault::default())),
     };
     (app, ids.0, ids.1)
 }

@@ -251,11 +251,31 @@ fn the_matrix_of_routes_and_roles() {
             Verdict::SignIn | Verdict::Forbidden => "-",
         };
         let marks: Vec<&str> = [None].into_iter().chain(Role::ALL.map(Some)).map(mark).collect();
-        matrix.push_str(&format!("{:?} {}: {}\n", route.verb, route.path, marks.join(" ")));
+        let fresh = if route.fresh { " (fresh proof)" } else { "" };
+        matrix.push_str(&format!("{:?} {}: {}{fresh}\n", route.verb, route.path, marks.join(" ")));
     }
     expect![[r#"
         Get /login: everybody analyst lead municipality provider steering auditor admin
         Post /login: everybody analyst lead municipality provider steering auditor admin
+        Get /login/schritt: everybody analyst lead municipality provider steering auditor admin
+        Post /login/nachweis: everybody analyst lead municipality provider steering auditor admin
+        Post /login/einrichten: everybody analyst lead municipality provider steering auditor admin
+        Post /login/kennwort: everybody analyst lead municipality provider steering auditor admin
+        Post /login/passkey: everybody analyst lead municipality provider steering auditor admin
+        Post /login/passkey/optionen: everybody analyst lead municipality provider steering auditor admin
+        Get /konto: - analyst lead municipality provider steering auditor admin
+        Post /konto/kennwort: - analyst lead municipality provider steering auditor admin
+        Get /konto/app: - analyst lead municipality provider steering auditor admin
+        Post /konto/app: - analyst lead municipality provider steering auditor admin (fresh proof)
+        Post /konto/app/bestaetigen: - analyst lead municipality provider steering auditor admin
+        Post /konto/app/entfernen: - analyst lead municipality provider steering auditor admin (fresh proof)
+        Post /konto/codes: - analyst lead municipality provider steering auditor admin (fresh proof)
+        Post /konto/passkey/neu: - analyst lead municipality provider steering auditor admin (fresh proof)
+        Post /konto/passkey: - analyst lead municipality provider steering auditor admin
+        Post /konto/passkey/{id}/nennen: - analyst lead municipality provider steering auditor admin
+        Post /konto/passkey/{id}/entfernen: - analyst lead municipality provider steering auditor admin (fresh proof)
+        Post /konto/sitzung/{id}/beenden: - analyst lead municipality provider steering auditor admin
+        Post /konto/sitzungen/beenden: - analyst lead municipality provider steering auditor admin
         Post /logout: - analyst lead municipality provider steering auditor admin
         Post /darstellung: - analyst lead municipality provider steering auditor admin
         Post /sprache: everybody analyst lead municipality provider steering auditor admin
@@ -274,8 +294,8 @@ fn the_matrix_of_routes_and_roles() {
         Get /fluesse: - analyst lead - - - - -
         Get /aufdeckung: - analyst lead - - - - -
         Post /aufdeckung: - analyst lead - - - - -
-        Post /aufdeckung/{id}/entscheiden: - - lead - - - - -
-        Post /aufdeckung/{id}/zeigen: - analyst lead - - - - -
+        Post /aufdeckung/{id}/entscheiden: - - lead - - - - - (fresh proof)
+        Post /aufdeckung/{id}/zeigen: - analyst lead - - - - - (fresh proof)
         Get /regeln: - analyst lead - - - - -
         Get /regel/{name}: - analyst lead - - - - -
         Get /meldungen: - analyst lead municipality provider - - -
@@ -288,9 +308,9 @@ fn the_matrix_of_routes_and_roles() {
         Post /meldung/{id}/pruefen: - analyst lead - - - - -
         Post /meldung/{id}/freigeben: - analyst lead - - - - -
         Post /meldung/{id}/zurueck: - analyst lead - - - - -
-        Post /meldung/{id}/veroeffentlichen: - analyst lead - - - - -
+        Post /meldung/{id}/veroeffentlichen: - analyst lead - - - - - (fresh proof)
         Post /meldung/{id}/ueberarbeiten: - analyst lead - - - - -
-        Post /meldung/{id}/zurueckziehen: - analyst lead - - - - -
+        Post /meldung/{id}/zurueckziehen: - analyst lead - - - - - (fresh proof)
         Post /meldung/{id}/kenntnis: - - - municipality provider - - -
         Get /w/{token}: everybody analyst lead municipality provider steering auditor admin
         Post /w/{token}: everybody analyst lead municipality provider steering auditor admin

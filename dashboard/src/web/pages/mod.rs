@@ -1,5 +1,6 @@
 //! The pages: each a view model, a template and a function that loads it with the viewer's scope.
 
+pub(super) mod account;
 pub(super) mod acknowledge;
 pub(super) mod advisories;
 pub(super) mod alerts;
