@@ -75,6 +75,8 @@ pub struct Web {
     pub trusted_proxies: Vec<Prefix>,
     /// What `/metrics` is asked with; without one only this machine is answered.
     pub metrics_token: Option<String>,
+    /// Folder with the original KERN theme.
+    pub theme_dir: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -277,6 +279,13 @@ const KEYS: &[Key] = &[
         "",
         "\"/etc/wartburg/metrics.token\"",
         "Datei mit dem Bearer-Token für /metrics; ohne sie wird nur dieser Rechner bedient",
+    ),
+    key(
+        "web.theme_dir",
+        Kind::Path,
+        "",
+        "\"/usr/share/wartburg/kern\"",
+        "Ordner mit dem Original-Theme von KERN (dist des Pakets @kern-ux/native); geht auch mit --theme-dir",
     ),
     key("mail.host", Kind::Text, "\"\"", "\"mail.thueringen.example\"", "SMTP-Server; leer: Mails bleiben im Ausgang"),
     key("mail.port", Kind::Integer(1, 65_535), "25", "587", "Port des SMTP-Servers"),
@@ -553,6 +562,7 @@ impl Reader<'_> {
             ("web.base_url", Checked::Text(url)) => config.web.base_url = url.trim_end_matches('/').to_owned(),
             ("web.names", Checked::Texts(names)) => config.web.names = names,
             ("web.trusted_proxies", Checked::Prefixes(prefixes)) => config.web.trusted_proxies = prefixes,
+            ("web.theme_dir", Checked::Text(dir)) => config.web.theme_dir = Some(dir.into()),
             ("web.metrics_token_file", Checked::Text(token)) => config.web.metrics_token = Some(token),
             ("mail.host", Checked::Text(host)) => config.mail.host = host,
             ("mail.port", Checked::Integer(port)) => config.mail.port = u16::try_from(port).unwrap_or_default(),

@@ -83,7 +83,9 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
     };
     tasks.spawn(care(node, pulse.clone(), counters.clone(), shutdown.clone()));
     tasks.spawn(roots(node, shutdown.clone())?);
+    let theme = config.web.theme_dir.as_deref().map(theme).transpose()?;
     let settings = Settings {
+        theme,
         metrics_token: config.web.metrics_token.as_deref().map(listen::token_hash),
         trusted_proxies: config.web.trusted_proxies.clone(),
         ..settings
@@ -265,6 +267,10 @@ pub async fn ended() -> Result<()> {
         _ = terminate.recv() => {}
     }
     Ok(())
+}
+
+fn theme(dir: &Path) -> Result<web::Theme> {
+    web::Theme::read(dir).map_err(|error| anyhow::anyhow!("web.theme_dir: {}: {error}", dir.display()))
 }
 
 /// As whom warnings are published.

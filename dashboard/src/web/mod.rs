@@ -18,6 +18,7 @@ mod routes;
 mod sample;
 #[cfg(test)]
 pub(crate) mod tests;
+mod theme;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -51,6 +52,7 @@ pub use ask::{Ask, PageError, Pairs, Reply};
 pub(crate) use gate::host_of;
 pub use note::Note;
 pub use routes::{Object, ROUTES, Route, Tenant, Verb};
+pub use theme::{Theme, ThemeError};
 
 use crate::access::{self, Verdict, Who};
 use crate::audit_queue::AuditQueue;
@@ -113,6 +115,8 @@ pub struct Settings {
     pub metrics_token: Option<String>,
     /// When sessions end.
     pub session: session::Limits,
+    /// The operator's copy of the original KERN theme.
+    pub theme: Option<Theme>,
     /// The demo: shows the mail sink and the logins at the door.
     pub demo: bool,
     /// Shown at the door in the demo: (role, login, password).
@@ -161,6 +165,7 @@ fn router_of(app: App, routes: &'static [Route]) -> Router {
     }
     router
         .route("/assets/{version}/{name}", get(assets::serve))
+        .route("/theme/{version}/{*name}", get(theme::serve))
         .fallback(fallback)
         .layer(from_fn_with_state(app.clone(), gate::gate))
         .with_state(app)
