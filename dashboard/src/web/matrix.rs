@@ -362,6 +362,7 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         POST /quelle/{id} (foreign): 303 303 303 403 403 403 403 303
         GET /protokoll: 303 403 403 403 403 403 200 403
         GET /protokoll.csv: 303 403 403 403 403 403 200 403
+        GET /bausteine: 303 200 200 200 200 200 200 200
         GET /metrics: 401 401 401 401 401 401 401 401
         GET /postfach: 303 404 404 404 404 404 404 404
         GET /postfach/{id}: 303 404 404 404 404 404 404 404

@@ -5,8 +5,8 @@ use super::ask::{Ask, Reply};
 use super::door;
 use super::note::Note;
 use super::pages::{
-    acknowledge, advisories, alerts, flows, gallery, incidents, kpis, mailbox, metrics, protocol, reveals, rules, search, source, sources, start,
-    subscriptions,
+    acknowledge, advisories, alerts, flows, gallery, incidents, kpis, mailbox, metrics, protocol, reveals, rules, search, source, sources,
+    start, subscriptions,
 };
 use crate::access::{AUDIT, BODIES, CASES, CERT, FIGURES, LEAD, SOURCES, SOURCES_EDIT, Who};
 
