@@ -212,7 +212,7 @@ mod tests {
             "fonts//fira-sans.css",
         ] {
             let answer = front.get(&format!("{base}{name}"), "").await;
-            assert_eq!(answer.header("content-security-policy"), crate::web::CSP);
+            assert_eq!(answer.header("content-security-policy"), crate::web::gate::CSP);
             table.push_str(&format!("{name}: {} {}\n", answer.status.as_u16(), answer.header("content-type")));
         }
         expect_test::expect![[r#"
