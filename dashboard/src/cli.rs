@@ -61,7 +61,7 @@ fn german(command: clap::Command) -> clap::Command {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Startet alles in einem Prozess: Empfang, Speicher, Regeln, Warndienst, Oberfläche
-    Serve,
+    Serve(ServeArgs),
     /// Führt Wartburg mit erfundenen Daten vor, in einem frischen Verzeichnis
     #[command(long_about = "Legt ein frisches Datenverzeichnis an: 82 Stellen, zwei Jahre Vorgeschichte, laufender Verkehr aus echten \
                             Paketen und alle drei Minuten ein Angriff. Nennt Adresse und Anmeldungen. Ende mit Strg+C.")]
@@ -142,6 +142,13 @@ pub enum Command {
 }
 
 #[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Ordner mit dem Original-Theme von KERN; geht vor web.theme_dir
+    #[arg(long, value_name = "ORDNER", value_hint = ValueHint::DirPath)]
+    pub theme_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub struct DemoArgs {
     /// Port der Oberfläche
     #[arg(long, default_value_t = 8080)]
@@ -152,6 +159,9 @@ pub struct DemoArgs {
     /// Pseudonymisiert Konten, E-Mail-Adressen und interne Adressen im Ereignisspeicher
     #[arg(long)]
     pub pseudonyms: bool,
+    /// Ordner mit dem Original-Theme von KERN
+    #[arg(long, value_name = "ORDNER", value_hint = ValueHint::DirPath)]
+    pub theme_dir: Option<PathBuf>,
     /// Startwert des Zufalls
     #[arg(long, default_value_t = 16, hide = true)]
     pub seed: u64,

@@ -81,6 +81,8 @@ pub struct Web {
     pub second_factor: crate::login::Demand,
     /// When sessions end.
     pub session: crate::session::Limits,
+    /// Folder with the original KERN theme.
+    pub theme_dir: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -295,6 +297,13 @@ const KEYS: &[Key] = &[
     ),
     key("web.session_idle_minutes", Kind::Integer(5, 480), "120", "30", "Minuten ohne einen Klick, nach denen eine Sitzung endet"),
     key("web.session_hours", Kind::Integer(1, 24), "12", "10", "Stunden, nach denen eine Sitzung auf jeden Fall endet"),
+    key(
+        "web.theme_dir",
+        Kind::Path,
+        "",
+        "\"/usr/share/wartburg/kern\"",
+        "Ordner mit dem Original-Theme von KERN (dist des Pakets @kern-ux/native); geht auch mit --theme-dir",
+    ),
     key("mail.host", Kind::Text, "\"\"", "\"mail.thueringen.example\"", "SMTP-Server; leer: Mails bleiben im Ausgang"),
     key("mail.port", Kind::Integer(1, 65_535), "25", "587", "Port des SMTP-Servers"),
     key("mail.tls", Kind::Choice(&["none", "starttls", "implicit"]), "\"starttls\"", "\"starttls\"", "Verschlüsselung zum SMTP-Server"),
@@ -570,6 +579,7 @@ impl Reader<'_> {
             ("web.base_url", Checked::Text(url)) => config.web.base_url = url.trim_end_matches('/').to_owned(),
             ("web.names", Checked::Texts(names)) => config.web.names = names,
             ("web.trusted_proxies", Checked::Prefixes(prefixes)) => config.web.trusted_proxies = prefixes,
+            ("web.theme_dir", Checked::Text(dir)) => config.web.theme_dir = Some(dir.into()),
             ("web.metrics_token_file", Checked::Text(token)) => config.web.metrics_token = Some(token),
             ("web.second_factor", Checked::Texts(roles)) => {
                 config.web.second_factor.0 = roles.iter().filter_map(|role| Role::parse(role)).collect();

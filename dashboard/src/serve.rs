@@ -87,7 +87,9 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
     tasks.spawn(roots(node, shutdown.clone())?);
     // The demo may run on any port: what people open is where it listens.
     let base_url = if settings.demo { format!("http://{web_address}") } else { config.web.base_url.clone() };
+    let theme = config.web.theme_dir.as_deref().map(theme).transpose()?;
     let settings = Settings {
+        theme,
         metrics_token: config.web.metrics_token.as_deref().map(listen::token_hash),
         trusted_proxies: config.web.trusted_proxies.clone(),
         session: config.web.session,
@@ -273,6 +275,10 @@ pub async fn ended() -> Result<()> {
         _ = terminate.recv() => {}
     }
     Ok(())
+}
+
+fn theme(dir: &Path) -> Result<web::Theme> {
+    web::Theme::read(dir).map_err(|error| anyhow::anyhow!("web.theme_dir: {}: {error}", dir.display()))
 }
 
 /// As whom warnings are published.

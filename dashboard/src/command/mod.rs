@@ -52,7 +52,7 @@ const CONFIG_WRONG: u8 = 2;
 pub fn run(cli: &Cli, config: &Config, clock: &Clock) -> Result<ExitCode> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     let code = match &cli.command {
-        Command::Serve | Command::Demo(_) => ExitCode::SUCCESS,
+        Command::Serve(_) | Command::Demo(_) => ExitCode::SUCCESS,
         Command::Import(args) => import(args, &data_dir(cli, config), config, clock, &mut out)?,
         Command::Decode(args) => decode_files(args, config, clock, &mut out)?,
         Command::Search(args) => search(args, &View::open(&data_dir(cli, config), config, clock)?, clock.now(), &mut out)?,

@@ -76,7 +76,8 @@ pub fn run(args: &DemoArgs, data: Option<&Path>, clock: &Clock) -> Result<ExitCo
     say("  lege 82 Stellen und zwei Jahre Vorgeschichte an …");
     let runtime = serve::runtime()?;
     let sink = Sink::default();
-    let config = configuration(args, runtime.block_on(sink.start(clock.clone()))?.port())?;
+    let mut config = configuration(args, runtime.block_on(sink.start(clock.clone()))?.port())?;
+    config.web.theme_dir = args.theme_dir.clone();
     let bodies = prepare(&dir, &config, args.seed, clock.now())?;
     let node = Node::open(&dir, &config, clock)?;
     if args.pseudonyms {

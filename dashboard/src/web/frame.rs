@@ -33,6 +33,8 @@ pub enum Place {
 pub struct Frame {
     pub title: String,
     pub css: &'static str,
+    /// The operator's theme; empty without one.
+    pub theme_css: String,
     pub js: &'static str,
     pub icon: &'static str,
     /// `de` or `en`.
@@ -142,6 +144,7 @@ impl Frame {
         Self {
             title: title.to_owned(),
             css: assets::css(),
+            theme_css: ask.app.settings.theme.as_ref().map(super::Theme::url).unwrap_or_default(),
             js: assets::js(),
             icon: assets::icon(),
             lang: words::language().code(),

@@ -326,6 +326,7 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         POST /login: 422 422 422 422 422 429 429 429
         POST /logout: 303 303 303 303 303 303 303 303
         POST /darstellung: 303 303 303 303 303 303 303 303
+        POST /sprache: 303 303 303 303 303 303 303 303
         GET /: 303 200 200 200 200 303 303 303
         GET /lage/live: 303 200 200 403 403 403 403 403
         GET /vorfaelle: 303 200 200 200 200 403 403 403
@@ -391,6 +392,7 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         POST /quelle/{id} (foreign): 303 303 303 403 403 403 403 303
         GET /protokoll: 303 403 403 403 403 403 200 403
         GET /protokoll.csv: 303 403 403 403 403 403 200 403
+        GET /bausteine: 303 200 200 200 200 200 200 200
         GET /metrics: 401 401 401 401 401 401 401 401
         GET /postfach: 303 404 404 404 404 404 404 404
         GET /postfach/{id}: 303 404 404 404 404 404 404 404
@@ -497,7 +499,7 @@ async fn a_planted_route_is_found() {
     }
 }
 
-/// The router has the table's routes and the assets, and nothing that came in beside them.
+/// The router has the table's routes, the assets and the operator's theme, and nothing that came in beside them.
 #[test]
 fn no_way_in_beside_the_table() {
     let sources = [
@@ -515,5 +517,9 @@ fn no_way_in_beside_the_table() {
             ways.find_iter(text.split("#[cfg(test)]\nmod tests").next().unwrap()).map(move |way| format!("{file} {}", way.as_str()))
         })
         .collect();
-    assert_eq!(found, ["mod.rs .route(", "mod.rs .route(", "mod.rs .fallback("], "a page comes in by routes::ROUTES and in no other way");
+    assert_eq!(
+        found,
+        ["mod.rs .route(", "mod.rs .route(", "mod.rs .route(", "mod.rs .fallback("],
+        "a page comes in by routes::ROUTES and in no other way"
+    );
 }

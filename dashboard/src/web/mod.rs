@@ -23,6 +23,7 @@ mod steps;
 mod stepup;
 #[cfg(test)]
 pub(crate) mod tests;
+mod theme;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -56,6 +57,7 @@ pub use ask::{Ask, PageError, Pairs, Reply};
 pub(crate) use gate::host_of;
 pub use note::Note;
 pub use routes::{Object, ROUTES, Route, Tenant, Verb};
+pub use theme::{Theme, ThemeError};
 
 use crate::access::{self, Verdict, Who};
 use crate::audit_queue::AuditQueue;
@@ -125,6 +127,8 @@ pub struct Settings {
     pub second_factor: login::Demand,
     /// For which address passkeys are made; `None` where browsers make none.
     pub relying: Option<Relying>,
+    /// The operator's copy of the original KERN theme.
+    pub theme: Option<Theme>,
     /// The demo: shows the mail sink and the logins at the door.
     pub demo: bool,
     /// Shown at the door in the demo: (role, login, password).
@@ -194,6 +198,7 @@ fn router_of(app: App, routes: &'static [Route]) -> Router {
     }
     router
         .route("/assets/{version}/{name}", get(assets::serve))
+        .route("/theme/{version}/{*name}", get(theme::serve))
         .fallback(fallback)
         .layer(from_fn_with_state(app.clone(), gate::gate))
         .with_state(app)

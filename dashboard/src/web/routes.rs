@@ -4,8 +4,8 @@
 use super::ask::{Ask, Reply};
 use super::note::Note;
 use super::pages::{
-    account, acknowledge, advisories, alerts, flows, incidents, kpis, mailbox, metrics, protocol, reveals, rules, search, source, sources,
-    start, subscriptions,
+    account, acknowledge, advisories, alerts, flows, gallery, incidents, kpis, mailbox, metrics, protocol, reveals, rules, search, source,
+    sources, start, subscriptions,
 };
 use super::{door, steps};
 use crate::access::{AUDIT, BODIES, CASES, CERT, FIGURES, LEAD, SOURCES, SOURCES_EDIT, Who};
@@ -210,6 +210,8 @@ pub const ROUTES: &[Route] = &[
     post("/quelle/{id}", SOURCES_EDIT, source::edit).of(Own(Source)).note(Done("source.changed", "source", &["erwartet", "zone", "jahr"])),
     get("/protokoll", AUDIT, protocol::list).of(Nobodys).note(Seen("audit.seen", "audit")),
     get("/protokoll.csv", AUDIT, protocol::download).of(Nobodys).note(Taken("audit.downloaded", "audit")),
+    // The components that all pages are made of, with invented values.
+    get("/bausteine", Who::SignedIn, gallery::show).of(Nobodys).note(Nothing),
     // Asks for its own token.
     get("/metrics", Who::Public, metrics::show).of(Nobodys).note(Nothing),
     // Only a program with a mail sink has these: the demo's mails, for everybody in it.

@@ -324,11 +324,32 @@ fn the_matrix_of_routes_and_roles() {
         Post /quelle/{id}: - analyst lead - - - - admin
         Get /protokoll: - - - - - - auditor -
         Get /protokoll.csv: - - - - - - auditor -
+        Get /bausteine: - analyst lead municipality provider steering auditor admin
         Get /metrics: everybody analyst lead municipality provider steering auditor admin
         Get /postfach: - analyst lead municipality provider steering auditor admin
         Get /postfach/{id}: - analyst lead municipality provider steering auditor admin
     "#]]
     .assert_eq(&matrix);
+}
+
+/// The macros' `attrs` is not escaped: it may only be a literal, and none that is made of anything.
+#[test]
+fn further_attributes_are_never_data() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("templates");
+    let mut seen = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let handed = if path.ends_with("ui.html") { text.replace("attrs=\"\"", "") } else { text };
+        for (at, _) in handed.match_indices("attrs=") {
+            seen += 1;
+            let rest = &handed[at + "attrs=".len()..];
+            assert!(rest.starts_with('"') && !rest.starts_with("\"\" ~"), "{}: {}", path.display(), &rest[..40]);
+        }
+        let safe = handed.matches("|safe").count();
+        assert_eq!(safe, if path.ends_with("ui.html") { handed.matches("{{ attrs|safe }}").count() } else { 0 }, "{}", path.display());
+    }
+    assert!(seen > 10, "{seen}");
 }
 
 /// Strings that have broken other people's pages: markup, attributes, templates, controls, direction, odd unicode.

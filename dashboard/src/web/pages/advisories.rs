@@ -354,7 +354,6 @@ pub(in crate::web) fn edit_do(ask: &mut Ask) -> Reply {
 struct Board {
     acked: usize,
     total: usize,
-    share: String,
     rows: Vec<BoardLine>,
 }
 
@@ -530,12 +529,7 @@ fn board_of(rows: &[BoardRow], ask: &Ask) -> Board {
         };
         BoardLine { body: row.body_name.clone(), state, time }
     };
-    Board {
-        acked,
-        total: rows.len(),
-        share: format!("{:.1}", acked as f64 / (rows.len().max(1) as f64) * 100.0),
-        rows: rows.iter().map(line).collect(),
-    }
+    Board { acked, total: rows.len(), rows: rows.iter().map(line).collect() }
 }
 
 /// What the stage refuses, as a page says it.

@@ -7,6 +7,7 @@ pub(super) mod alerts;
 pub(super) mod error;
 pub(super) mod evidence;
 pub(super) mod flows;
+pub(super) mod gallery;
 pub(super) mod incidents;
 pub(super) mod kpis;
 pub(super) mod mailbox;
