@@ -122,3 +122,5 @@ document.addEventListener("submit", (event) => {
   form.dataset.sent = "1";
 });
 addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
+
+if (document.querySelector("[data-brush]")) import("./brush.js");
