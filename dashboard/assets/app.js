@@ -125,3 +125,6 @@ addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").
 
 // Passkeys, on the few pages that ask for one.
 if (document.querySelector("[data-passkey]")) import("./passkey.js");
+
+// The brush over a chart of time.
+if (document.querySelector("[data-brush]")) import("./brush.js");

@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
-use chrono::{Datelike, TimeZone, Timelike};
+use chrono::{Datelike, TimeZone};
 use ingest::time::Timestamp;
 
 use crate::words::{self, Language, t};
@@ -310,17 +310,6 @@ pub fn local_parse(text: &str) -> Option<Timestamp> {
     let naive = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"].iter().find_map(|format| chrono::NaiveDateTime::parse_from_str(text, format).ok());
     let naive = naive.or_else(|| chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(|day| day.and_time(chrono::NaiveTime::MIN)));
     ZONE.from_local_datetime(&naive?).earliest().map(|at| Timestamp::from_utc(at.to_utc()))
-}
-
-/// Axis label of a bucket: the hour within a day, the date over days.
-pub fn axis(at: Timestamp, span_millis: i64) -> String {
-    let local = berlin(at);
-    match span_millis {
-        0..=600_000 => local.format("%H:%M:%S").to_string(),
-        600_001..=172_800_000 => local.format("%H:%M").to_string(),
-        _ if span_millis <= 32 * Timestamp::DAY || local.hour() != 0 => written(at, "%d.%m.", "%-d %b"),
-        _ => written(at, "%d.%m.%y", "%-d %b %y"),
-    }
 }
 
 /// The shape of a badge: never colour alone.

@@ -49,17 +49,6 @@ pub fn level_badge(of: Level) -> Markup {
     show::badge(level_tone(of), level(of))
 }
 
-/// The class of a severity's bars in charts.
-pub fn level_class(level: Level) -> &'static str {
-    match level {
-        Level::Critical => "f-crit",
-        Level::High => "f-high",
-        Level::Medium => "f-mid",
-        Level::Low => "f-low",
-        Level::Informational => "f-quiet",
-    }
-}
-
 pub fn state(state: State) -> &'static str {
     match state {
         State::New => "neu",

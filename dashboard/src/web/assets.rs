@@ -24,7 +24,7 @@ const STYLES: &[&str] = &[
     include_str!("../../assets/css/table.css"),
     include_str!("../../assets/css/lists.css"),
     include_str!("../../assets/css/overlay.css"),
-    include_str!("../../assets/css/charts.css"),
+    include_str!("../../assets/css/chart.css"),
     include_str!("../../assets/css/door.css"),
     include_str!("../../assets/css/gallery.css"),
     include_str!("../../assets/css/account.css"),
@@ -32,8 +32,11 @@ const STYLES: &[&str] = &[
 ];
 
 /// The modules by name; `app.js` is the one that pages load, and it imports what the page needs.
-const MODULES: &[(&str, &str)] =
-    &[("app.js", include_str!("../../assets/app.js")), ("passkey.js", include_str!("../../assets/js/passkey.js"))];
+const MODULES: &[(&str, &str)] = &[
+    ("app.js", include_str!("../../assets/app.js")),
+    ("brush.js", include_str!("../../assets/js/brush.js")),
+    ("passkey.js", include_str!("../../assets/js/passkey.js")),
+];
 
 const ICON: &str = include_str!("../../assets/wartburg.svg");
 
