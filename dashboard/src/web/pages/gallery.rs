@@ -5,6 +5,7 @@ use askama::Template;
 use detect::incident::State;
 use detect::rule::Level;
 
+use crate::chart;
 use crate::show::{self, Markup, Tone, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, Reply};
@@ -61,14 +62,9 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
         states: [State::New, State::Triaged, State::Contained, State::Closed].map(words::state_badge).into(),
         tones: TONES.iter().map(|(tone, word)| show::badge(*tone, word)).collect(),
         strange: STRANGE,
-        charts: charts(),
+        charts: chart::examples(),
     };
     ask.page(&page)
-}
-
-/// The charts' part of the gallery: a heading and a drawing each.
-fn charts() -> Vec<(&'static str, Markup)> {
-    vec![]
 }
 
 /// (class of the swatch in gallery.css, what the role is for)
