@@ -324,6 +324,28 @@ async fn every_route_as_everybody_with_own_and_foreign() {
     expect![[r#"
         GET /login: 200 303 303 303 303 303 303 303
         POST /login: 422 422 422 422 422 429 429 429
+        GET /login/schritt: 303 303 303 303 303 303 303 303
+        POST /login/nachweis: 303 303 303 303 303 303 303 303
+        POST /login/einrichten: 303 303 303 303 303 303 303 303
+        POST /login/kennwort: 303 303 303 303 303 303 303 303
+        POST /login/passkey: 422 422 422 422 422 422 422 422
+        POST /login/passkey/optionen: 404 404 404 404 404 404 404 404
+        GET /konto: 303 200 200 200 200 200 200 200
+        POST /konto/kennwort: 303 422 422 422 422 422 422 422
+        GET /konto/app: 303 303 303 303 303 303 303 303
+        POST /konto/app: 303 303 303 303 303 303 303 303
+        POST /konto/app/bestaetigen: 303 422 422 422 422 422 422 422
+        POST /konto/app/entfernen: 303 303 303 303 303 303 303 303
+        POST /konto/codes: 303 422 422 422 422 422 422 422
+        POST /konto/passkey/neu: 303 404 404 404 404 404 404 404
+        POST /konto/passkey: 303 404 404 404 404 404 404 404
+        POST /konto/passkey/{id}/nennen (own): 303 404 404 404 404 404 404 404
+        POST /konto/passkey/{id}/nennen (foreign): 303 404 404 404 404 404 404 404
+        POST /konto/passkey/{id}/entfernen (own): 303 404 404 404 404 404 404 404
+        POST /konto/passkey/{id}/entfernen (foreign): 303 404 404 404 404 404 404 404
+        POST /konto/sitzung/{id}/beenden (own): 303 404 404 404 404 404 404 404
+        POST /konto/sitzung/{id}/beenden (foreign): 303 404 404 404 404 404 404 404
+        POST /konto/sitzungen/beenden: 303 303 303 303 303 303 303 303
         POST /logout: 303 303 303 303 303 303 303 303
         POST /darstellung: 303 303 303 303 303 303 303 303
         POST /sprache: 303 303 303 303 303 303 303 303
