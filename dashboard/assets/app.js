@@ -122,3 +122,9 @@ document.addEventListener("submit", (event) => {
   form.dataset.sent = "1";
 });
 addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
+
+// Passkeys, on the few pages that ask for one.
+if (document.querySelector("[data-passkey]")) import("./passkey.js");
+
+// The brush over a chart of time.
+if (document.querySelector("[data-brush]")) import("./brush.js");

@@ -54,6 +54,9 @@ const MIGRATIONS: &[Migrations] = &[
     advisory::outbox::MIGRATIONS,
     advisory::acknowledgement::MIGRATIONS,
     crate::user::MIGRATIONS,
+    crate::session::MIGRATIONS,
+    crate::login::MIGRATIONS,
+    crate::proof::MIGRATIONS,
     crate::reveal::MIGRATIONS,
 ];
 

@@ -3,8 +3,10 @@
 
 use std::fmt::{self, Write as _};
 
-use chrono::{Datelike, TimeZone, Timelike};
+use chrono::{Datelike, TimeZone};
 use ingest::time::Timestamp;
+
+use crate::words::{self, Language, t};
 
 /// The zone of everybody who reads these pages.
 pub const ZONE: chrono_tz::Tz = chrono_tz::Europe::Berlin;
@@ -99,11 +101,16 @@ fn symbol(ch: char) -> Option<String> {
         | 0x200B..=0x200F
         | 0x2028..=0x202E
         | 0x2060..=0x206F
+        // Braille's blank: a letter to programs, nothing to the eye.
+        | 0x2800
         | 0x3164
         | 0xFE00..=0xFE0F
         | 0xFEFF
         | 0xFFA0
         | 0xFFF0..=0xFFFB
+        // Egyptian and shorthand formatting, music, tags and the second set of variation selectors.
+        | 0x13430..=0x1343F
+        | 0x1BCA0..=0x1BCA3
         | 0x1D173..=0x1D17A
         | 0xE0000..=0xE0FFF => Some(format!("⟨{code:04X}⟩")),
         _ => None,
@@ -134,6 +141,14 @@ pub fn link(path: &str, pairs: &[(&str, &str)]) -> String {
     out
 }
 
+/// What groups thousands and what begins a fraction, in the reader's form.
+fn marks() -> (char, char) {
+    match words::language() {
+        Language::German => ('.', ','),
+        Language::English => (',', '.'),
+    }
+}
+
 /// `1.184`
 pub fn num(number: impl Into<i128>) -> String {
     let number: i128 = number.into();
@@ -141,7 +156,7 @@ pub fn num(number: impl Into<i128>) -> String {
     let mut out = String::new();
     for (n, digit) in digits.chars().enumerate() {
         if n > 0 && (digits.len() - n).is_multiple_of(3) {
-            out.push('.');
+            out.push(marks().0);
         }
         out.push(digit);
     }
@@ -157,7 +172,7 @@ pub fn decimal(number: f64, places: usize) -> String {
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
     let whole = num(whole.parse::<i128>().unwrap_or(0));
     let sign = if number < 0.0 && text.bytes().any(|byte| (b'1'..=b'9').contains(&byte)) { "−" } else { "" };
-    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole},{fraction}") }
+    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}{}{fraction}", marks().1) }
 }
 
 /// `96 %`; the share is between 0 and 1.
@@ -206,17 +221,29 @@ const WEEKDAYS: [&str; 7] = ["Montag", "Dienstag", "Mittwoch", "Donnerstag", "Fr
 const MONTHS: [&str; 12] =
     ["Januar", "Februar", "März", "April", "Mai", "Juni", "Juli", "August", "September", "Oktober", "November", "Dezember"];
 
+/// A moment in the reader's form.
+fn written(at: Timestamp, german: &str, english: &str) -> String {
+    let format = match words::language() {
+        Language::German => german,
+        Language::English => english,
+    };
+    berlin(at).format(format).to_string()
+}
+
 fn berlin(at: Timestamp) -> chrono::DateTime<chrono_tz::Tz> {
     at.utc().with_timezone(&ZONE)
 }
 
 /// `21.11.2026`
 pub fn date(at: Timestamp) -> String {
-    berlin(at).format("%d.%m.%Y").to_string()
+    written(at, "%d.%m.%Y", "%-d %b %Y")
 }
 
 /// `Samstag, 21. November 2026`
 pub fn date_long(at: Timestamp) -> String {
+    if words::language() == Language::English {
+        return berlin(at).format("%A, %-d %B %Y").to_string();
+    }
     let at = berlin(at);
     let weekday = WEEKDAYS.get(at.weekday().num_days_from_monday() as usize).unwrap_or(&"");
     let month = MONTHS.get(at.month0() as usize).unwrap_or(&"");
@@ -230,17 +257,17 @@ pub fn clock(at: Timestamp) -> String {
 
 /// `21.11.2026, 14:02`
 pub fn stamp(at: Timestamp) -> String {
-    berlin(at).format("%d.%m.%Y, %H:%M").to_string()
+    written(at, "%d.%m.%Y, %H:%M", "%-d %b %Y, %H:%M")
 }
 
 /// `21.11.2026, 14:02:07`
 pub fn stamp_seconds(at: Timestamp) -> String {
-    berlin(at).format("%d.%m.%Y, %H:%M:%S").to_string()
+    written(at, "%d.%m.%Y, %H:%M:%S", "%-d %b %Y, %H:%M:%S")
 }
 
 /// `21.11. 14:02:59.635`: a log line's time.
 pub fn precise(at: Timestamp) -> String {
-    berlin(at).format("%d.%m. %H:%M:%S%.3f").to_string()
+    written(at, "%d.%m. %H:%M:%S%.3f", "%-d %b %H:%M:%S%.3f")
 }
 
 /// `vor 4 min`, `gestern, 14:02`, `12.03.2026`; what is ahead reads `in 5 h`.
@@ -251,12 +278,12 @@ pub fn ago(at: Timestamp, now: Timestamp) -> String {
     match passed {
         ..0 => {
             let ahead = passed.saturating_neg();
-            if ahead < Timestamp::MINUTE { "gleich".into() } else { format!("in {}", duration(ahead)) }
+            if ahead < Timestamp::MINUTE { t("gleich").into() } else { words::tf("in {time}", &[("time", &duration(ahead))]) }
         }
-        0..60_000 => format!("vor {}\u{a0}s", whole(passed, Timestamp::SECOND)),
-        60_000..3_600_000 => format!("vor {}\u{a0}min", whole(passed, Timestamp::MINUTE)),
-        _ if then.date_naive() == today.date_naive() => format!("vor {}\u{a0}h", whole(passed, Timestamp::HOUR)),
-        _ if Some(then.date_naive()) == today.date_naive().pred_opt() => format!("gestern, {}", clock(at)),
+        0..60_000 => words::tf("vor {n}\u{a0}s", &[("n", &whole(passed, Timestamp::SECOND))]),
+        60_000..3_600_000 => words::tf("vor {n}\u{a0}min", &[("n", &whole(passed, Timestamp::MINUTE))]),
+        _ if then.date_naive() == today.date_naive() => words::tf("vor {n}\u{a0}h", &[("n", &whole(passed, Timestamp::HOUR))]),
+        _ if Some(then.date_naive()) == today.date_naive().pred_opt() => words::tf("gestern, {time}", &[("time", &clock(at))]),
         _ => date(at),
     }
 }
@@ -283,17 +310,6 @@ pub fn local_parse(text: &str) -> Option<Timestamp> {
     let naive = ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M"].iter().find_map(|format| chrono::NaiveDateTime::parse_from_str(text, format).ok());
     let naive = naive.or_else(|| chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(|day| day.and_time(chrono::NaiveTime::MIN)));
     ZONE.from_local_datetime(&naive?).earliest().map(|at| Timestamp::from_utc(at.to_utc()))
-}
-
-/// Axis label of a bucket: the hour within a day, the date over days.
-pub fn axis(at: Timestamp, span_millis: i64) -> String {
-    let local = berlin(at);
-    match span_millis {
-        0..=600_000 => local.format("%H:%M:%S").to_string(),
-        600_001..=172_800_000 => local.format("%H:%M").to_string(),
-        _ if span_millis <= 32 * Timestamp::DAY || local.hour() != 0 => local.format("%d.%m.").to_string(),
-        _ => local.format("%d.%m.%y").to_string(),
-    }
 }
 
 /// The shape of a badge: never colour alone.
@@ -356,11 +372,30 @@ pub mod filters {
     use askama::{Result, Values};
 
     use super::Markup;
+    use crate::words;
 
     /// A value from outside; see `show::shown`.
     #[askama::filter_fn]
     pub fn shown(value: impl std::fmt::Display, _: &dyn Values) -> Result<Markup> {
         Ok(super::shown(&value.to_string()))
+    }
+
+    /// The words in the reader's language; stands behind a German literal.
+    #[askama::filter_fn]
+    pub fn t(text: &'static str, _: &dyn Values) -> Result<&'static str> {
+        Ok(words::t(text))
+    }
+
+    /// Behind `t`: what stands for `{name}`. For more than one place, `tf` in the page's code.
+    #[askama::filter_fn]
+    pub fn with<V: std::fmt::Display>(text: impl std::fmt::Display, _: &dyn Values, name: &str, value: V) -> Result<String> {
+        Ok(words::filled(&text.to_string(), &[(name, &value)]))
+    }
+
+    /// Behind the words for one: those for many, and how many there are.
+    #[askama::filter_fn]
+    pub fn tn(one: &'static str, _: &dyn Values, many: &'static str, n: u64) -> Result<String> {
+        Ok(words::tn(one, many, n))
     }
 
     /// A count with thousands separators.
@@ -394,6 +429,10 @@ mod tests {
             ]],
         );
         check("zero\u{200B}width", expect![[r#"<bdi>zero<span class="ctl" title="U+200B">⟨200B⟩</span>width</bdi>"#]]);
+        for hidden in "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{85}\u{9f}\u{ad}\u{34f}\u{115f}\u{180e}\u{200b}\u{200d}\u{2028}\u{2060}\u{2064}\u{2800}\u{3164}\u{fe0f}\u{feff}\u{ffa0}\u{fffb}\u{13430}\u{1bca0}\u{1d173}\u{e0001}\u{e007f}\u{e0100}".chars() {
+            let page = shown(&hidden.to_string());
+            assert!(page.as_str().contains("class=\"ctl\"") && !page.as_str().contains(hidden), "{hidden:?}");
+        }
         check("Straße שלום", expect!["<bdi>Straße שלום</bdi>"]);
     }
 
@@ -425,6 +464,23 @@ mod tests {
         for (got, expected) in table {
             assert_eq!(got, expected);
         }
+    }
+
+    #[test]
+    fn who_reads_english_gets_its_numbers_and_dates() {
+        let now = Timestamp::parse_rfc3339("2026-11-21T13:02:09Z").unwrap();
+        words::with_language(Language::English, || {
+            let table = [
+                (decimal(1_234.56, 1), "1,234.6"),
+                (date_long(now), "Saturday, 21 November 2026"),
+                (stamp(now), "21 Nov 2026, 14:02"),
+                (ago(now.plus(-4_000), now), "4\u{a0}s ago"),
+                (ago(now.plus(-20 * 3_600_000), now), "yesterday, 18:02"),
+            ];
+            for (got, expected) in table {
+                assert_eq!(got, expected);
+            }
+        });
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The German names of what the other stages know in English: severities, states, dispositions, history. One
 //! catalogue, so that the same thing has the same word everywhere (docs/glossar.md).
 
+pub(crate) mod audit;
 mod enrich;
 mod intake;
+mod language;
 
 use std::collections::HashMap;
 
@@ -20,6 +22,8 @@ use crate::user;
 
 pub use enrich::{enrichments, geo_fault, geo_file, geo_todo, is_geo_old};
 pub use intake::{consumer, defect, dropped, dropped_todo, format, listener, rejected, transport};
+pub(crate) use language::filled;
+pub use language::{Language, de, language, t, tf, tn, with_language};
 
 pub fn level(level: Level) -> &'static str {
     match level {
@@ -43,17 +47,6 @@ pub fn level_tone(level: Level) -> Tone {
 
 pub fn level_badge(of: Level) -> Markup {
     show::badge(level_tone(of), level(of))
-}
-
-/// The class of a severity's bars in charts.
-pub fn level_class(level: Level) -> &'static str {
-    match level {
-        Level::Critical => "f-crit",
-        Level::High => "f-high",
-        Level::Medium => "f-mid",
-        Level::Low => "f-low",
-        Level::Informational => "f-quiet",
-    }
 }
 
 pub fn state(state: State) -> &'static str {

@@ -1,5 +1,6 @@
 //! One request as a page sees it, and what a page answers.
 
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 
 use askama::Template;
@@ -9,12 +10,15 @@ use axum::response::Response;
 use ingest::db::DbError;
 use ingest::scope::Scope;
 use ingest::time::Timestamp;
+use serde_json::{Map, Value};
 
 use super::App;
 use super::frame::{Frame, Place};
+use super::routes::Route;
 use crate::access::Viewer;
-use crate::session::Token;
+use crate::session::{Found, Token};
 use crate::show;
+use crate::words::Language;
 
 /// Names with values, in order; a name may repeat.
 #[derive(Clone, Debug, Default)]
@@ -42,8 +46,16 @@ pub struct Ask {
     pub now: Timestamp,
     pub viewer: Option<Viewer>,
     pub(super) token: Option<Token>,
+    /// The session behind the token.
+    pub(super) session: Option<Found>,
     /// The script's refresh of a part of the page.
     pub fragment: bool,
+    pub(super) route: Option<&'static Route>,
+    /// For the audit log (`note`): what else is to be said, about which object, by whom, and whether it is written.
+    pub(super) remarks: RefCell<Map<String, Value>>,
+    pub(super) about: RefCell<Option<String>>,
+    pub(super) stranger: RefCell<Option<String>>,
+    pub(super) noted: Cell<bool>,
 }
 
 /// Why there is no page.
@@ -61,6 +73,9 @@ pub enum PageError {
     /// What was asked cannot be done; the German sentence says why and what to do.
     #[error("{0}")]
     Refused(String),
+    /// The audit log takes nothing, and nobody looks unseen.
+    #[error("the audit log takes nothing")]
+    Unnoted,
     #[error(transparent)]
     Db(#[from] DbError),
     #[error("render the page")]
@@ -82,7 +97,30 @@ impl Ask {
     pub(super) fn new(app: App, path: String, params: Pairs, query: Pairs, form: Pairs, headers: HeaderMap, peer: Option<IpAddr>) -> Self {
         let now = app.clock.now();
         let fragment = headers.contains_key("x-fragment");
-        Self { app, path, params, query, form, headers, peer, now, viewer: None, token: None, fragment }
+        Self {
+            app,
+            path,
+            params,
+            query,
+            form,
+            headers,
+            peer,
+            now,
+            viewer: None,
+            token: None,
+            session: None,
+            fragment,
+            route: None,
+            remarks: RefCell::default(),
+            about: RefCell::default(),
+            stranger: RefCell::default(),
+            noted: Cell::new(false),
+        }
+    }
+
+    /// What the path names.
+    pub(super) fn param_first(&self) -> Option<&str> {
+        self.params.0.first().map(|(_, value)| value.as_str())
     }
 
     pub fn param(&self, name: &str) -> &str {
@@ -110,12 +148,34 @@ impl Ask {
         self.viewer.as_ref().map_or_else(|| Scope::Bodies(vec![]), |viewer| viewer.scope.clone())
     }
 
+    /// As the switch in the user's menu was set last.
+    pub(super) fn language(&self) -> Language {
+        Language::of(self.cookie("sprache").unwrap_or_default())
+    }
+
     pub fn csrf(&self) -> String {
         self.token.as_ref().map(Token::csrf).unwrap_or_default()
     }
 
     pub(super) fn cookie_name(&self) -> &'static str {
         if self.app.settings.secure { "__Host-wartburg" } else { "wartburg" }
+    }
+
+    /// From where the request comes; empty behind a proxy on this machine, where everybody has its address.
+    pub(super) fn address(&self) -> String {
+        let peer = self.peer.map(|peer| peer.to_canonical()).filter(|peer| !peer.is_loopback());
+        peer.map(|peer| peer.to_string()).unwrap_or_default()
+    }
+
+    /// The browser's class as it is kept with a session: enough to recognise it, too little to recognise a person.
+    pub(super) fn browser(&self) -> String {
+        let text = self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let agent = ingest::enrich::classify(text);
+        match (agent.name, agent.os) {
+            (Some(name), Some(system)) => format!("{name}, {system}"),
+            (Some(one), None) | (None, Some(one)) => one.to_owned(),
+            (None, None) => String::new(),
+        }
     }
 
     pub(super) fn cookie(&self, name: &str) -> Option<&str> {

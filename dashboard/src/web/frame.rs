@@ -7,6 +7,7 @@ use super::Ask;
 use super::assets;
 use crate::access::{self, Verdict};
 use crate::show;
+use crate::words::{self, de, t};
 
 /// Where a page stands in the navigation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,7 @@ pub enum Place {
     Subscriptions,
     Kpis,
     Sources,
+    Protocol,
     Mailbox,
     Elsewhere,
 }
@@ -31,8 +33,12 @@ pub enum Place {
 pub struct Frame {
     pub title: String,
     pub css: &'static str,
+    /// The operator's theme; empty without one.
+    pub theme_css: String,
     pub js: &'static str,
     pub icon: &'static str,
+    /// `de` or `en`.
+    pub lang: &'static str,
     /// `light`, `dark` or empty for the system's choice.
     pub theme: &'static str,
     pub now: String,
@@ -82,39 +88,52 @@ pub struct Count {
 
 /// (group, place, path, label); an item is shown to whom its route lets in.
 const NAVIGATION: &[(&str, Place, &str, &str)] = &[
-    ("Arbeit", Place::Overview, "/", "Lage"),
-    ("Arbeit", Place::Incidents, "/vorfaelle", "Vorfälle"),
-    ("Arbeit", Place::Alerts, "/alarme", "Alarme"),
-    ("Spuren", Place::Search, "/suche", "Suche"),
-    ("Spuren", Place::Flows, "/fluesse", "Datenflüsse"),
-    ("Spuren", Place::Reveals, "/aufdeckung", "Aufdeckung"),
-    ("Spuren", Place::Rules, "/regeln", "Regeln"),
-    ("Warndienst", Place::Advisories, "/meldungen", "Meldungen"),
-    ("Warndienst", Place::Subscriptions, "/abos", "Empfänger und Abos"),
-    ("Steuerung", Place::Kpis, "/kennzahlen", "Kennzahlen"),
-    ("Steuerung", Place::Sources, "/quellen", "Quellen und Standorte"),
-    ("Vorführung", Place::Mailbox, "/postfach", "Postfach"),
+    (de("Arbeit"), Place::Overview, "/", de("Lage")),
+    (de("Arbeit"), Place::Incidents, "/vorfaelle", de("Vorfälle")),
+    (de("Arbeit"), Place::Alerts, "/alarme", de("Alarme")),
+    (de("Spuren"), Place::Search, "/suche", de("Suche")),
+    (de("Spuren"), Place::Flows, "/fluesse", de("Datenflüsse")),
+    (de("Spuren"), Place::Reveals, "/aufdeckung", de("Aufdeckung")),
+    (de("Spuren"), Place::Rules, "/regeln", de("Regeln")),
+    (de("Warndienst"), Place::Advisories, "/meldungen", de("Meldungen")),
+    (de("Warndienst"), Place::Subscriptions, "/abos", de("Empfänger und Abos")),
+    (de("Steuerung"), Place::Kpis, "/kennzahlen", de("Kennzahlen")),
+    (de("Steuerung"), Place::Sources, "/quellen", de("Quellen und Standorte")),
+    (de("Prüfung"), Place::Protocol, "/protokoll", de("Protokoll")),
+    (de("Vorführung"), Place::Mailbox, "/postfach", de("Postfach")),
 ];
 
 /// What a page says after a form, by the code in `?ok=`.
 pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
-    ("assigned", "good", "Übernommen: Der Vorfall liegt jetzt bei Ihnen."),
-    ("moved", "good", "Der Stand ist geändert und im Verlauf vermerkt."),
-    ("noted", "good", "Die Notiz steht im Verlauf."),
-    ("sent", "good", "Die Empfehlung ist unterwegs. Sobald die Stelle antwortet, steht es hier."),
-    ("answered", "good", "Danke, Ihre Antwort ist beim ThüringenCERT angekommen."),
-    ("acked", "good", "Der Alarm ist bestätigt."),
-    ("saved", "good", "Gespeichert."),
-    ("submitted", "good", "Zur Prüfung gegeben. Eine zweite Person muss die Meldung freigeben."),
-    ("approved", "good", "Freigegeben. Die Meldung kann jetzt veröffentlicht werden."),
-    ("returned", "good", "Zurück an den Entwurf gegeben."),
-    ("published", "good", "Veröffentlicht. Der Versand an die Abonnenten läuft."),
-    ("reveal-asked", "good", "Beantragt. Eine zweite Person aus der Leitung entscheidet darüber."),
-    ("reveal-approved", "good", "Genehmigt. Sie beide können den Klarwert jetzt 24 Stunden lang anzeigen."),
-    ("reveal-declined", "good", "Abgelehnt. Die Begründung steht beim Antrag."),
-    ("subscribed", "good", "Das Abo ist eingetragen."),
-    ("unsubscribed", "good", "Das Abo ist beendet."),
-    ("signed-out", "good", "Sie sind abgemeldet."),
+    ("assigned", "good", de("Übernommen: Der Vorfall liegt jetzt bei Ihnen.")),
+    ("moved", "good", de("Der Stand ist geändert und im Verlauf vermerkt.")),
+    ("noted", "good", de("Die Notiz steht im Verlauf.")),
+    ("sent", "good", de("Die Empfehlung ist unterwegs. Sobald die Stelle antwortet, steht es hier.")),
+    ("answered", "good", de("Danke, Ihre Antwort ist beim ThüringenCERT angekommen.")),
+    ("acked", "good", de("Der Alarm ist bestätigt.")),
+    ("saved", "good", de("Gespeichert.")),
+    ("submitted", "good", de("Zur Prüfung gegeben. Eine zweite Person muss die Meldung freigeben.")),
+    ("approved", "good", de("Freigegeben. Die Meldung kann jetzt veröffentlicht werden.")),
+    ("returned", "good", de("Zurück an den Entwurf gegeben.")),
+    ("published", "good", de("Veröffentlicht. Der Versand an die Abonnenten läuft.")),
+    ("reveal-asked", "good", de("Beantragt. Eine zweite Person aus der Leitung entscheidet darüber.")),
+    ("reveal-approved", "good", de("Genehmigt. Sie beide können den Klarwert jetzt 24 Stunden lang anzeigen.")),
+    ("reveal-declined", "good", de("Abgelehnt. Die Begründung steht beim Antrag.")),
+    ("subscribed", "good", de("Das Abo ist eingetragen.")),
+    ("unsubscribed", "good", de("Das Abo ist beendet.")),
+    (
+        "login-expired",
+        "bad",
+        de("Die Anmeldung hat zu lange gedauert oder wurde in einem anderen Fenster beendet. Bitte beginnen Sie noch einmal."),
+    ),
+    ("password-changed", "good", de("Das Kennwort ist geändert. Alle anderen Sitzungen sind beendet.")),
+    ("app-removed", "good", de("Die App zählt nicht mehr als zweiter Faktor. Sie können den Eintrag „Wartburg“ dort löschen.")),
+    ("passkey-added", "good", de("Der Passkey ist angelegt. Sie können sich damit anmelden.")),
+    ("app-added", "good", de("Die App zählt ab jetzt als zweiter Faktor.")),
+    ("passkey-removed", "good", de("Der Passkey ist entfernt. Löschen Sie ihn auch auf Ihrem Gerät.")),
+    ("session-ended", "good", de("Die Sitzung ist beendet.")),
+    ("sessions-ended", "good", de("Alle anderen Sitzungen sind beendet.")),
+    ("signed-out", "good", de("Sie sind abgemeldet.")),
 ];
 
 impl Frame {
@@ -125,8 +144,10 @@ impl Frame {
         Self {
             title: title.to_owned(),
             css: assets::css(),
+            theme_css: ask.app.settings.theme.as_ref().map(super::Theme::url).unwrap_or_default(),
             js: assets::js(),
             icon: assets::icon(),
+            lang: words::language().code(),
             theme: match ask.cookie("thema") {
                 Some("hell") => "light",
                 Some("dunkel") => "dark",
@@ -141,7 +162,7 @@ impl Frame {
             may_search: may(role, "/suche"),
             search: if place == Place::Search { ask.query("q").to_owned() } else { String::new() },
             groups: navigation(ask, role, place),
-            notice: NOTICES.iter().find(|(code, ..)| *code == ok).map(|(_, class, text)| (*class, *text)),
+            notice: NOTICES.iter().find(|(code, ..)| *code == ok).map(|(_, class, text)| (*class, t(text))),
             fresh: super::pages::fresh(ask),
             here: ask.path.clone(),
         }
@@ -158,6 +179,7 @@ fn navigation(ask: &Ask, role: Option<Role>, place: Place) -> Vec<NavGroup> {
             continue;
         }
         let (group, label) = renamed(role, group, *at, label);
+        let (group, label) = (t(group), t(label));
         let item = NavItem { href, label, current: *at == place, count: super::pages::count(ask, *at) };
         match groups.iter_mut().find(|known| known.label == group) {
             Some(known) => known.items.push(item),
@@ -170,12 +192,12 @@ fn navigation(ask: &Ask, role: Option<Role>, place: Place) -> Vec<NavGroup> {
 /// Municipalities and the committee have few items: the CERT's words for work mean nothing to them.
 fn renamed(role: Option<Role>, group: &'static str, place: Place, label: &'static str) -> (&'static str, &'static str) {
     match (role, place) {
-        (Some(Role::Municipality | Role::Provider), Place::Overview) => ("Ihre Stelle", "Start"),
-        (Some(Role::Municipality | Role::Provider), Place::Incidents) => ("Ihre Stelle", "Ihre Vorfälle"),
-        (Some(Role::Municipality), Place::Kpis) => ("Ihre Stelle", "Ihre Kennzahlen"),
-        (Some(Role::Municipality | Role::Provider), Place::Sources) => ("Ihre Stelle", "Ihre Quellen"),
-        (Some(Role::Municipality | Role::Provider), Place::Advisories) => ("Warndienst", "Warnungen"),
-        (Some(Role::Municipality | Role::Provider), Place::Subscriptions) => ("Warndienst", "Abos"),
+        (Some(Role::Municipality | Role::Provider), Place::Overview) => (de("Ihre Stelle"), de("Start")),
+        (Some(Role::Municipality | Role::Provider), Place::Incidents) => (de("Ihre Stelle"), de("Ihre Vorfälle")),
+        (Some(Role::Municipality), Place::Kpis) => (de("Ihre Stelle"), de("Ihre Kennzahlen")),
+        (Some(Role::Municipality | Role::Provider), Place::Sources) => (de("Ihre Stelle"), de("Ihre Quellen")),
+        (Some(Role::Municipality | Role::Provider), Place::Advisories) => (de("Warndienst"), de("Warnungen")),
+        (Some(Role::Municipality | Role::Provider), Place::Subscriptions) => (de("Warndienst"), de("Abos")),
         _ => (group, label),
     }
 }

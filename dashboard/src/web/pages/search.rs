@@ -13,7 +13,7 @@ use ingest::time::Timestamp;
 
 use super::evidence::term;
 use super::range::{Broken, Range};
-use crate::chart::{self, Bar, Caption, Series};
+use crate::chart::{self, Brush, Caption, Ink, OverTime, Series, TimeBar, Unit};
 use crate::show::{self, Markup, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
@@ -108,6 +108,9 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
                 note_search(ask, &request.query)?;
             }
             let found = store.search(&request).map_err(PageError::store)?;
+            if before.is_none() {
+                remark_search(ask, &request.query, &range, found.total);
+            }
             page.summary = summary(&found);
             page.chart = histogram(&found, &range, text);
             page.chips = chips(text, &range);
@@ -130,6 +133,14 @@ fn note_search(ask: &Ask, query: &Query) -> Result<(), PageError> {
     ask.app.db.write(move |tx| audit_add(tx, now, &new).map(drop)).map_err(|error: DbError| error.into())
 }
 
+/// For the audit log: what was asked, with pseudonyms for the persons that it names, for which time, and how much it found.
+fn remark_search(ask: &Ask, query: &Query, range: &Range, hits: u64) {
+    ask.remark("query", ask.app.pseudonyms.masked(query).as_ref().unwrap_or(query).to_string());
+    ask.remark("from", range.from.rfc3339());
+    ask.remark("to", range.to.rfc3339());
+    ask.remark("hits", hits);
+}
+
 fn summary(found: &SearchResult) -> String {
     let at_least = if found.partial { "mindestens " } else { "" };
     let word = if found.total == 1 { "Ereignis" } else { "Ereignisse" };
@@ -149,7 +160,7 @@ fn summary(found: &SearchResult) -> String {
 
 fn histogram(found: &SearchResult, range: &Range, text: &str) -> Markup {
     let histogram = &found.histogram;
-    let bars: Vec<Bar> = histogram
+    let bars: Vec<TimeBar> = histogram
         .counts
         .iter()
         .zip(0i64..)
@@ -157,16 +168,19 @@ fn histogram(found: &SearchResult, range: &Range, text: &str) -> Markup {
             let at = histogram.start.plus(n.saturating_mul(histogram.width_millis));
             let to = at.plus(histogram.width_millis);
             let href = show::link("/suche", &[("q", text), ("von", &at.rfc3339()), ("bis", &to.rfc3339())]);
-            Bar { label: show::axis(at, range.length()), values: vec![*count as f64], href }
+            TimeBar { at, values: vec![*count as f64], href }
         })
         .collect();
     let desc =
         format!("Balken je {} von {} bis {}.", show::duration(histogram.width_millis), show::stamp(range.from), show::stamp(range.to));
-    chart::stacked(
-        Caption { id: "treffer", title: "Ereignisse über die Zeit", desc: &desc },
-        &[Series { class: "f-act", name: "Ereignisse" }],
-        &bars,
-    )
+    chart::over_time(OverTime {
+        caption: Caption { id: "treffer", title: "Ereignisse über die Zeit", desc: &desc },
+        unit: Unit::Count("Ereignisse"),
+        series: &[Series { ink: Ink::Act, name: "Ereignisse" }],
+        until: bars.last().map_or(range.to, |bar| bar.at.plus(histogram.width_millis)),
+        bars: &bars,
+        brush: Some(Brush { path: "/suche", pairs: &[("q", text)] }),
+    })
 }
 
 /// `text` with one more condition.
