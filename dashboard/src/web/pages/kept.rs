@@ -5,6 +5,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use crate::show::filters;
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, surely_same_origin};
 
