@@ -287,6 +287,29 @@ fn the_matrix_of_routes_and_roles() {
         Post /logout: - analyst lead municipality provider steering auditor admin
         Post /darstellung: - analyst lead municipality provider steering auditor admin
         Post /sprache: everybody analyst lead municipality provider steering auditor admin
+        Get /login/oidc: everybody analyst lead municipality provider steering auditor admin
+        Get /login/oidc/zurueck: everybody analyst lead municipality provider steering auditor admin
+        Get /login/oidc/abmelden: everybody analyst lead municipality provider steering auditor admin
+        Get /einladung/{token}: everybody analyst lead municipality provider steering auditor admin
+        Post /einladung/{token}: everybody analyst lead municipality provider steering auditor admin
+        Get /konto/zugriff: - analyst lead municipality provider steering auditor admin
+        Post /konto/zugriff: - analyst lead municipality provider steering auditor admin (fresh proof)
+        Post /konto/zugriff/{id}/widerrufen: - analyst lead municipality provider steering auditor admin
+        Get /api/v1/me: - analyst lead municipality provider steering auditor admin
+        Get /konten: - - - - - - - admin
+        Get /konten/neu: - - - - - - - admin
+        Post /konten/neu: - - - - - - - admin (fresh proof)
+        Get /konten/mandate: - - - - - - - admin
+        Post /konten/mandate: - - - - - - - admin (fresh proof)
+        Post /konten/mandate/{id}/beenden: - - - - - - - admin
+        Post /konten/dienstleister: - - - - - - - admin (fresh proof)
+        Get /konten/{id}: - - - - - - - admin
+        Post /konten/{id}: - - - - - - - admin (fresh proof)
+        Post /konten/{id}/sperren: - - - - - - - admin
+        Post /konten/{id}/freigeben: - - - - - - - admin (fresh proof)
+        Post /konten/{id}/zuruecksetzen: - - - - - - - admin (fresh proof)
+        Post /konten/{id}/abmelden: - - - - - - - admin
+        Post /konten/{id}/zugriff/{token}/widerrufen: - - - - - - - admin
         Get /: - analyst lead municipality provider steering auditor admin
         Get /lage/live: - analyst lead - - - - -
         Get /vorfaelle: - analyst lead municipality provider - - -
