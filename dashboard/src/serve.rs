@@ -13,6 +13,7 @@ use detect::watch::Watch;
 use ingest::audit::{RootKey, root_sign};
 use ingest::listen::{self, Addresses, Counters, ListenConfig, PageLimits, Pages};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -235,10 +236,15 @@ pub fn serve(dir: &Path, config: &Config, clock: &ingest::time::Clock) -> Result
     let node = Node::open(dir, config, clock)?;
     let settings = Settings { secure: config.web.base_url.starts_with("https://"), hosts: hosts(config), ..Settings::default() };
     let result = runtime.block_on(async {
+        // Before it says that it serves: from then on it may be asked to end.
+        let end = End::listen()?;
         let server = start(&node, config, settings).await?;
+        if let Err(error) = first_account(&node, config) {
+            // The intake does not depend on it, and `wartburg user add` makes an account as well.
+            tracing::error!(error = format!("{error:#}"), "no link for the first account");
+        }
         tracing::info!(pages = %server.web, intake = ?server.intake, "serving");
-        first_account(&node, config)?;
-        ended().await?;
+        end.wait().await;
         tracing::info!("stopping");
         server.stop().await;
         Ok(())
@@ -306,18 +312,28 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("Laufzeit starten")
 }
 
-/// Waits for SIGINT (Strg+C) or SIGTERM.
-///
-/// # Errors
-/// Where the system refuses the handlers.
-pub async fn ended() -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// The wish that the program ends: SIGINT (Strg+C) or SIGTERM. One that comes before `wait` is kept.
+#[derive(Debug)]
+pub struct End {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl End {
+    /// From here on the signals end nothing by themselves.
+    ///
+    /// # Errors
+    /// Where the system refuses the handlers.
+    pub fn listen() -> Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
-    Ok(())
+
+    pub async fn wait(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 fn theme(dir: &Path) -> Result<web::Theme> {
