@@ -8,6 +8,7 @@ pub mod command;
 pub mod config;
 pub mod demo;
 pub mod hasher;
+pub mod live;
 pub mod metrics;
 pub mod node;
 pub mod reveal;

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::live::{self, Hub};
 use crate::node::Node;
 use crate::vitals::{Pulse, Vitals};
 use crate::web::{self, App, Settings};
@@ -94,6 +95,8 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
             }
         })
     };
+    let hub = Arc::new(Hub::until(shutdown.clone()));
+    tasks.spawn(live::watch(hub.clone(), node.db.clone()));
     let app = App {
         db: node.db.clone(),
         clock: node.clock.clone(),
@@ -112,6 +115,7 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         csaf_dir: node.dir.join("advisories"),
         settings: Arc::new(settings),
         door: Arc::default(),
+        live: hub,
     };
     let stop = shutdown.clone();
     tasks.spawn(async move {

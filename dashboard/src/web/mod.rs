@@ -10,6 +10,7 @@ mod pages;
 mod routes;
 #[cfg(test)]
 mod sample;
+mod stream;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -44,6 +45,7 @@ pub use routes::{ROUTES, Route, Verb};
 use crate::access::{self, Verdict, Who};
 use crate::demo::sink::Sink;
 use crate::hasher::Hasher;
+use crate::live::Hub;
 use crate::session::{self, Token};
 use crate::throttle::Throttle;
 use crate::vitals::Pulse;
@@ -77,6 +79,8 @@ pub struct App {
     pub csaf_dir: PathBuf,
     pub settings: Arc<Settings>,
     pub door: Arc<Door>,
+    /// Tells open pages what has just changed.
+    pub live: Arc<Hub>,
 }
 
 impl App {
@@ -196,8 +200,8 @@ fn admit(ask: &mut Ask, route: Option<&'static Route>) -> Reply {
         let limits = ask.app.settings.session;
         if let Some(found) = ask.app.db.read(|c| session::session_find(c, &token, limits, now))? {
             ask.viewer = Some(access::viewer(&found.user));
-            // The live refresh is no click: it must not keep a session alive.
-            if found.stale && !ask.fragment {
+            // The live refresh is no click, and neither is an open stream: they must not keep a session alive.
+            if found.stale && ask.click && !route.is_some_and(|route| route.quiet) {
                 let token = token.clone();
                 ask.app.db.write(move |tx| session::session_seen(tx, &token, now))?;
             }
@@ -211,7 +215,13 @@ fn admit(ask: &mut Ask, route: Option<&'static Route>) -> Reply {
     match access::judge(route.who, ask.viewer.as_ref().map(|viewer| viewer.role)) {
         Verdict::Enter => {}
         Verdict::SignIn if ask.fragment => return Err(PageError::Gone),
-        Verdict::SignIn => return Ok(door::to_login(ask)),
+        Verdict::SignIn => {
+            // A form cannot be asked for again: back to the page that it stood on, where the script has kept what was typed.
+            if route.verb == Verb::Post {
+                (ask.path, ask.query) = (ask.page_before(), Pairs::default());
+            }
+            return Ok(door::to_login(ask));
+        }
         Verdict::Forbidden => return Err(PageError::Forbidden),
     }
     if route.verb == Verb::Post {

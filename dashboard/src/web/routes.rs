@@ -4,9 +4,10 @@
 use super::ask::{Ask, Reply};
 use super::door;
 use super::pages::{
-    acknowledge, advisories, alerts, flows, incidents, kpis, mailbox, metrics, reveals, rules, search, source, sources, start,
+    acknowledge, advisories, alerts, flows, incidents, kpis, mailbox, metrics, raster, reveals, rules, search, source, sources, start,
     subscriptions,
 };
+use super::stream;
 use crate::access::{BODIES, CASES, CERT, FIGURES, LEAD, SOURCES, SOURCES_EDIT, Who};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,15 +21,21 @@ pub struct Route {
     pub verb: Verb,
     pub path: &'static str,
     pub who: Who,
+    /// Asked by the script by itself: no click, so it keeps no session alive.
+    pub(super) quiet: bool,
     pub(super) page: fn(&mut Ask) -> Reply,
 }
 
 const fn get(path: &'static str, who: Who, page: fn(&mut Ask) -> Reply) -> Route {
-    Route { verb: Verb::Get, path, who, page }
+    Route { verb: Verb::Get, path, who, quiet: false, page }
+}
+
+const fn quiet(path: &'static str, who: Who, page: fn(&mut Ask) -> Reply) -> Route {
+    Route { verb: Verb::Get, path, who, quiet: true, page }
 }
 
 const fn post(path: &'static str, who: Who, page: fn(&mut Ask) -> Reply) -> Route {
-    Route { verb: Verb::Post, path, who, page }
+    Route { verb: Verb::Post, path, who, quiet: false, page }
 }
 
 pub const ROUTES: &[Route] = &[
@@ -39,7 +46,9 @@ pub const ROUTES: &[Route] = &[
     // A matter of taste, kept in the browser: also at the door.
     post("/sprache", Who::Public, door::appearance),
     get("/", Who::SignedIn, start::show),
-    get("/lage/live", CERT, start::live),
+    quiet("/lage/live", CERT, start::live),
+    // Each topic has its own roles: `live::Topic`.
+    quiet("/strom", CASES, stream::open),
     get("/vorfaelle", CASES, incidents::list),
     get("/vorfall/{number}", CASES, incidents::detail),
     post("/vorfall/{number}/uebernehmen", CERT, incidents::assign),
@@ -50,6 +59,9 @@ pub const ROUTES: &[Route] = &[
     get("/alarme", CERT, alerts::list),
     post("/alarm/{id}/bestaetigen", CERT, alerts::acknowledge),
     get("/suche", CERT, search::show),
+    // The next lines for the grid.
+    get("/suche/zeilen", CERT, search::rows),
+    get("/ereignis/{number}", CERT, search::event),
     get("/fluesse", CERT, flows::show),
     get("/aufdeckung", CERT, reveals::list),
     post("/aufdeckung", CERT, reveals::ask_do),
@@ -84,6 +96,9 @@ pub const ROUTES: &[Route] = &[
     post("/quelle/{id}", SOURCES_EDIT, source::edit),
     // Asks for its own token.
     get("/metrics", Who::Public, metrics::show),
+    get("/bausteine/raster", CERT, raster::show),
+    get("/bausteine/raster/zeilen", CERT, raster::rows),
+    get("/bausteine/raster/{n}", CERT, raster::row),
     // Only a program with a mail sink has these.
     get("/postfach", Who::SignedIn, mailbox::list),
     get("/postfach/{id}", Who::SignedIn, mailbox::detail),

@@ -52,6 +52,7 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
         csaf_dir: dir.join("advisories"),
         settings: Arc::new(settings),
         door: Arc::new(Door::default()),
+        live: Arc::default(),
     };
     (app, ids.0, ids.1)
 }

@@ -12,6 +12,7 @@ pub(super) mod mailbox;
 mod mails;
 pub(super) mod metrics;
 mod range;
+pub(super) mod raster;
 pub(super) mod reveals;
 pub(super) mod rules;
 pub(super) mod search;
@@ -19,6 +20,7 @@ pub(super) mod source;
 pub(super) mod sources;
 pub(super) mod start;
 pub(super) mod subscriptions;
+mod value;
 
 use super::Ask;
 use super::frame::{Count, Fresh, Place};
