@@ -269,7 +269,8 @@ class Grid {
       const cell = event.target.closest("td, th");
       const row = cell && Number(cell.parentElement.getAttribute("aria-rowindex") ?? 1) - 2;
       if (!cell) return;
-      this.active = { row, col: cell.cellIndex };
+      // A row that is not there yet has one cell for all its columns.
+      this.active = { row, col: cell.parentElement.matches(".wait") ? this.active.col : cell.cellIndex };
       this.stop();
     });
     this.table.addEventListener("click", (event) => {
