@@ -61,7 +61,7 @@ fn german(command: clap::Command) -> clap::Command {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Startet alles in einem Prozess: Empfang, Speicher, Regeln, Warndienst, Oberfläche
-    Serve,
+    Serve(ServeArgs),
     /// Führt Wartburg mit erfundenen Daten vor, in einem frischen Verzeichnis
     #[command(long_about = "Legt ein frisches Datenverzeichnis an: 82 Stellen, zwei Jahre Vorgeschichte, laufender Verkehr aus echten \
                             Paketen und alle drei Minuten ein Angriff. Nennt Adresse und Anmeldungen. Ende mit Strg+C.")]
@@ -117,8 +117,10 @@ pub enum Command {
     #[command(long_about = "Prüft das Journal: jede Prüfsumme, die lückenlose Nummerierung und die Kette der Siegel, an der sich zeigt, \
                             wenn etwas Versiegeltes später geändert, entfernt oder vertauscht wurde. Nennt zuletzt das Ende der Kette; \
                             wer es anderswo notiert, kann später mit --chain beweisen, dass niemand die Kette neu geschrieben hat. \
+                            Prüft dann das Protokoll: jede Zeile, ihre Kette, die täglich unterschriebenen Stände (audit-roots/roots.txt) \
+                            und deren Unterschriften. Eine anderswo aufbewahrte Zeile daraus prüft --root. \
                             Geht neben einem laufenden Server. Endet mit 1, wenn etwas nicht stimmt.")]
-    Verify(VerifyArgs),
+    Verify(VerifyAllArgs),
     /// Zeigt, erneuert und vernichtet die Schlüssel der Pseudonyme
     Pseudonyms {
         #[command(subcommand)]
@@ -140,6 +142,13 @@ pub enum Command {
 }
 
 #[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Ordner mit dem Original-Theme von KERN; geht vor web.theme_dir
+    #[arg(long, value_name = "ORDNER", value_hint = ValueHint::DirPath)]
+    pub theme_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub struct DemoArgs {
     /// Port der Oberfläche
     #[arg(long, default_value_t = 8080)]
@@ -150,6 +159,9 @@ pub struct DemoArgs {
     /// Pseudonymisiert Konten, E-Mail-Adressen und interne Adressen im Ereignisspeicher
     #[arg(long)]
     pub pseudonyms: bool,
+    /// Ordner mit dem Original-Theme von KERN
+    #[arg(long, value_name = "ORDNER", value_hint = ValueHint::DirPath)]
+    pub theme_dir: Option<PathBuf>,
     /// Startwert des Zufalls
     #[arg(long, default_value_t = 16, hide = true)]
     pub seed: u64,
@@ -322,6 +334,15 @@ pub struct CatArgs {
     /// Ein JSON-Objekt je Zeile
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyAllArgs {
+    #[command(flatten)]
+    pub journal: VerifyArgs,
+    /// Ein anderswo aufbewahrter unterschriebener Stand: eine Zeile aus audit-roots/roots.txt oder ihre Unterschrift
+    #[arg(long, value_name = "ZEILE")]
+    pub root: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -6,11 +6,13 @@ use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use detect::role::Role;
 use ingest::body::Prefix;
 use ingest::disk::Thresholds;
 use ingest::enrich;
 use ingest::listen::{Addresses, Listener, Priority, QuotaConfig, SiteQuota, TlsFiles};
 use ingest::pseudonym::{Addresses as HiddenAddresses, Wanted};
+use ingest::time::Timestamp;
 use toml::de::{DeTable, DeValue};
 
 /// One thing that is wrong, for people.
@@ -69,8 +71,18 @@ impl Intake {
 pub struct Web {
     pub listen: Option<SocketAddr>,
     pub base_url: String,
+    /// Further names that the pages answer to.
+    pub names: Vec<String>,
+    /// Proxies in front of the pages, whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Prefix>,
     /// What `/metrics` is asked with; without one only this machine is answered.
     pub metrics_token: Option<String>,
+    /// Of which roles a second factor is demanded.
+    pub second_factor: crate::login::Demand,
+    /// When sessions end.
+    pub session: crate::session::Limits,
+    /// Folder with the original KERN theme.
+    pub theme_dir: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -131,6 +143,8 @@ enum Kind {
     Url,
     Prefixes,
     Texts,
+    /// Names of roles.
+    Roles,
     /// Files whose first lines are the secrets.
     Secrets,
 }
@@ -254,11 +268,41 @@ const KEYS: &[Key] = &[
         "Adresse, unter der Menschen die Oberfläche erreichen; steht in Mails",
     ),
     key(
+        "web.names",
+        Kind::Texts,
+        "[]",
+        "[\"wartburg.intern.example\"]",
+        "weitere Namen der Oberfläche neben dem in web.base_url; unter anderen antwortet sie nicht",
+    ),
+    key(
+        "web.trusted_proxies",
+        Kind::Prefixes,
+        "[]",
+        "[\"10.1.2.3/32\"]",
+        "Proxys vor der Oberfläche; nur ihnen wird X-Forwarded-For geglaubt (Bremse bei der Anmeldung, Protokoll)",
+    ),
+    key(
         "web.metrics_token_file",
         Kind::Secret,
         "",
         "\"/etc/wartburg/metrics.token\"",
         "Datei mit dem Bearer-Token für /metrics; ohne sie wird nur dieser Rechner bedient",
+    ),
+    key(
+        "web.second_factor",
+        Kind::Roles,
+        "[]",
+        "[\"lead\", \"admin\"]",
+        "Rollen, die nur mit zweitem Faktor (App oder Passkey) hineinkommen; wer noch keinen hat, richtet ihn bei der nächsten Anmeldung ein. Angeboten wird er allen",
+    ),
+    key("web.session_idle_minutes", Kind::Integer(5, 480), "120", "30", "Minuten ohne einen Klick, nach denen eine Sitzung endet"),
+    key("web.session_hours", Kind::Integer(1, 24), "12", "10", "Stunden, nach denen eine Sitzung auf jeden Fall endet"),
+    key(
+        "web.theme_dir",
+        Kind::Path,
+        "",
+        "\"/usr/share/wartburg/kern\"",
+        "Ordner mit dem Original-Theme von KERN (dist des Pakets @kern-ux/native); geht auch mit --theme-dir",
     ),
     key("mail.host", Kind::Text, "\"\"", "\"mail.thueringen.example\"", "SMTP-Server; leer: Mails bleiben im Ausgang"),
     key("mail.port", Kind::Integer(1, 65_535), "25", "587", "Port des SMTP-Servers"),
@@ -533,7 +577,15 @@ impl Reader<'_> {
                 }
             }
             ("web.base_url", Checked::Text(url)) => config.web.base_url = url.trim_end_matches('/').to_owned(),
+            ("web.names", Checked::Texts(names)) => config.web.names = names,
+            ("web.trusted_proxies", Checked::Prefixes(prefixes)) => config.web.trusted_proxies = prefixes,
+            ("web.theme_dir", Checked::Text(dir)) => config.web.theme_dir = Some(dir.into()),
             ("web.metrics_token_file", Checked::Text(token)) => config.web.metrics_token = Some(token),
+            ("web.second_factor", Checked::Texts(roles)) => {
+                config.web.second_factor.0 = roles.iter().filter_map(|role| Role::parse(role)).collect();
+            }
+            ("web.session_idle_minutes", Checked::Integer(minutes)) => config.web.session.idle_millis = minutes * Timestamp::MINUTE,
+            ("web.session_hours", Checked::Integer(hours)) => config.web.session.age_millis = hours * Timestamp::HOUR,
             ("mail.host", Checked::Text(host)) => config.mail.host = host,
             ("mail.port", Checked::Integer(port)) => config.mail.port = u16::try_from(port).unwrap_or_default(),
             ("mail.tls", Checked::Text(tls)) => config.mail.tls = tls,
@@ -618,6 +670,13 @@ fn check(key: &Key, value: &DeValue<'_>) -> Result<Checked, String> {
             list(value)?.into_iter().map(read).collect::<Result<_, _>>().map(Checked::Texts)
         }
         Kind::Texts => list(value).map(Checked::Texts),
+        Kind::Roles => {
+            let roles = list(value)?;
+            match roles.iter().find(|role| Role::parse(role).is_none()) {
+                None => Ok(Checked::Texts(roles)),
+                Some(odd) => Err(format!("nennt „{odd}“, möglich sind: {}", Role::ALL.map(Role::as_str).join(", "))),
+            }
+        }
         Kind::Url => {
             let url = text()?;
             let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();

@@ -2,15 +2,20 @@
 //! other stages' stores and nothing else.
 
 pub mod access;
+pub mod audit_check;
+pub mod audit_queue;
 pub mod chart;
 pub mod cli;
 pub mod command;
 pub mod config;
+pub mod csv;
 pub mod demo;
 pub mod hasher;
 pub mod live;
+pub mod login;
 pub mod metrics;
 pub mod node;
+pub mod proof;
 pub mod reveal;
 pub mod serve;
 pub mod session;

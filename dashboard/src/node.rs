@@ -55,6 +55,8 @@ const MIGRATIONS: &[Migrations] = &[
     advisory::acknowledgement::MIGRATIONS,
     crate::user::MIGRATIONS,
     crate::session::MIGRATIONS,
+    crate::login::MIGRATIONS,
+    crate::proof::MIGRATIONS,
     crate::reveal::MIGRATIONS,
 ];
 

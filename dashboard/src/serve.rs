@@ -10,24 +10,24 @@ use advisory::csaf::Publisher;
 use advisory::delivery::{Delivery, Login, SmtpConfig, Tls};
 use anyhow::{Context as _, Result, bail};
 use detect::watch::Watch;
-use ingest::listen::{self, Addresses, Bounded, Counters, ListenConfig, Peer};
+use ingest::audit::{RootKey, root_sign};
+use ingest::listen::{self, Addresses, Counters, ListenConfig, PageLimits, Pages};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit_check::AuditCheck;
+use crate::audit_queue::AuditQueue;
 use crate::config::Config;
 use crate::live::{self, Hub};
-use crate::node::Node;
+use crate::node::{Node, keys_dir};
+use crate::proof::passkey::Relying;
+use crate::proof::vault::Vault;
 use crate::vitals::{Pulse, Vitals};
-use crate::web::{self, App, Settings};
+use crate::web::{self, App, Door, Settings};
 
-/// How long the pages' open requests may take to finish at the end.
-pub const GRACE: Duration = Duration::from_secs(10);
-/// Connections to the pages at once: 300 portal users with a few each would be served within seconds all the same, and
-/// the intake keeps its descriptors whatever happens at the front.
-const PAGE_CONNECTIONS_MAX: usize = 400;
-/// How long a connection may say nothing, be it a header that does not end or one kept alive.
-const PAGE_IDLE: Duration = Duration::from_secs(30);
+/// How long open work may take to finish at the end; the pages have a little less.
+pub const GRACE: Duration = Duration::from_secs(12);
 /// Each connection is a descriptor: 12,000 streams, 1,000 over HTTP, the pages', and the stores' files.
 const DESCRIPTORS_WANTED: u64 = 16_000;
 /// How often the sources are looked after: silence is told within the minute that it becomes too long.
@@ -85,10 +85,26 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         enrichment: node.enrichment.clone(),
     };
     tasks.spawn(care(node, pulse.clone(), counters.clone(), shutdown.clone()));
-    let settings = Settings { metrics_token: config.web.metrics_token.as_deref().map(listen::token_hash), ..settings };
+    tasks.spawn(roots(node, shutdown.clone())?);
+    // The demo may run on any port: what people open is where it listens.
+    let base_url = if settings.demo { format!("http://{web_address}") } else { config.web.base_url.clone() };
+    let theme = config.web.theme_dir.as_deref().map(theme).transpose()?;
+    let settings = Settings {
+        theme,
+        metrics_token: config.web.metrics_token.as_deref().map(listen::token_hash),
+        trusted_proxies: config.web.trusted_proxies.clone(),
+        session: config.web.session,
+        second_factor: config.web.second_factor.clone(),
+        relying: Relying::of(&base_url),
+        ..settings
+    };
+    let audit = AuditQueue::start(node.db.clone(), node.clock.clone()).context("Protokoll beginnen")?;
+    let vault = Vault::open(&keys_dir(&node.dir)).context("Schlüssel der Konten öffnen")?;
     let last_word = {
         let (db, clock, pulse, counters) = (node.db.clone(), node.clock.clone(), pulse.clone(), counters.clone());
+        let audit = audit.clone();
         Box::new(move || {
+            audit.close();
             let vitals = Vitals { ended: true, ..Vitals::gather(&pulse, &counters, clock.now()) };
             if let Err(error) = vitals.save(&db) {
                 tracing::error!(%error, "how the server ended could not be noted");
@@ -114,18 +130,12 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         publisher: Arc::new(publisher(config)),
         csaf_dir: node.dir.join("advisories"),
         settings: Arc::new(settings),
-        door: Arc::default(),
+        door: Arc::new(Door::new(vault)),
+        audit,
         live: hub,
     };
-    let stop = shutdown.clone();
-    tasks.spawn(async move {
-        let service = web::router(app).into_make_service_with_connect_info::<Peer>();
-        let graceful =
-            axum::serve(Bounded::new(pages, PAGE_CONNECTIONS_MAX, PAGE_IDLE), service).with_graceful_shutdown(stop.cancelled_owned());
-        if let Err(error) = graceful.await {
-            tracing::error!(%error, "the pages have stopped");
-        }
-    });
+    let pages = Pages::new(pages, PageLimits::default(), &config.web.trusted_proxies);
+    tasks.spawn(pages.run(web::router(app), shutdown.clone()));
     Ok(Server { intake: addresses, web: web_address, tasks, shutdown, last_word })
 }
 
@@ -175,6 +185,40 @@ fn care(node: &Node, pulse: Pulse, counters: Arc<Counters>, stop: CancellationTo
     }
 }
 
+/// Signs the audit log's end once a day, after the first midnight that it sees or at the start if one was missed, and
+/// looks whether the whole of it is as it was written.
+fn roots(node: &Node, stop: CancellationToken) -> Result<impl Future<Output = ()> + Send + 'static> {
+    let key = Arc::new(RootKey::open(&keys_dir(&node.dir)).context("Schlüssel des Protokolls öffnen")?);
+    let (db, clock, dir) = (node.db.clone(), node.clock.clone(), node.dir.clone());
+    let once = move || {
+        let now = clock.now();
+        match root_sign(&db, &key, &dir, now) {
+            Ok(None) => {}
+            Ok(Some(root)) => {
+                tracing::info!(rows = root.n, "the audit log's end was signed");
+                let check = AuditCheck::run(&db, &dir, &key.public(), now);
+                if let Err(error) = check.and_then(|check| check.save(&db)) {
+                    tracing::error!(%error, "the audit log could not be checked");
+                }
+            }
+            Err(error) => tracing::error!(%error, "the audit log's end could not be signed; trying again"),
+        }
+    };
+    let once = Arc::new(once);
+    Ok(async move {
+        loop {
+            let work = Arc::clone(&once);
+            if let Err(error) = tokio::task::spawn_blocking(move || work()).await {
+                return tracing::error!(%error, "nobody signs the audit log's end any more");
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(CARE_EVERY) => {}
+            }
+        }
+    })
+}
+
 /// Runs until SIGINT or SIGTERM.
 ///
 /// # Errors
@@ -189,7 +233,7 @@ pub fn serve(dir: &Path, config: &Config, clock: &ingest::time::Clock) -> Result
     }
     let runtime = runtime()?;
     let node = Node::open(dir, config, clock)?;
-    let settings = Settings { secure: config.web.base_url.starts_with("https://"), ..Settings::default() };
+    let settings = Settings { secure: config.web.base_url.starts_with("https://"), hosts: hosts(config), ..Settings::default() };
     let result = runtime.block_on(async {
         let server = start(&node, config, settings).await?;
         tracing::info!(pages = %server.web, intake = ?server.intake, "serving");
@@ -202,6 +246,17 @@ pub fn serve(dir: &Path, config: &Config, clock: &ingest::time::Clock) -> Result
     runtime.shutdown_timeout(GRACE);
     node.close();
     result
+}
+
+/// Under which names the pages answer: those of the configuration, and this machine's own where they listen only there.
+fn hosts(config: &Config) -> Vec<String> {
+    let authority = config.web.base_url.split("://").last().and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    let mut hosts = vec![web::host_of(authority).to_owned()];
+    hosts.extend(config.web.names.iter().map(|name| web::host_of(name).to_owned()));
+    if config.web.listen.is_some_and(|address| address.ip().is_loopback()) {
+        hosts.extend(["localhost", "127.0.0.1", "[::1]"].map(str::to_owned));
+    }
+    hosts
 }
 
 /// The runtime of all servers.
@@ -224,6 +279,10 @@ pub async fn ended() -> Result<()> {
         _ = terminate.recv() => {}
     }
     Ok(())
+}
+
+fn theme(dir: &Path) -> Result<web::Theme> {
+    web::Theme::read(dir).map_err(|error| anyhow::anyhow!("web.theme_dir: {}: {error}", dir.display()))
 }
 
 /// As whom warnings are published.

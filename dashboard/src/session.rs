@@ -185,6 +185,7 @@ pub fn session_open(tx: &Transaction<'_>, new: &NewSession, token: &Token, limit
 pub struct Found {
     pub id: SessionId,
     pub user: User,
+    pub how: How,
     pub proved_at: Timestamp,
     /// Its time of use wants to be written.
     pub stale: bool,
@@ -203,7 +204,7 @@ impl Found {
 /// The database's own.
 pub fn session_find(connection: &Connection, token: &Token, limits: Limits, now: Timestamp) -> Result<Option<Found>, DbError> {
     let mut statement = connection.prepare_cached(
-        "SELECT u.id, u.login, u.name, u.role, u.body, u.disabled, s.id, s.seen_at, s.proved_at
+        "SELECT u.id, u.login, u.name, u.role, u.body, u.disabled, s.id, s.seen_at, s.proved_at, s.how
          FROM session s JOIN user_account u ON u.id = s.user_id
          WHERE s.token_hash = ?1 AND s.created_at > ?2 AND s.seen_at > ?3 AND u.disabled = 0",
     )?;
@@ -211,7 +212,8 @@ pub fn session_find(connection: &Connection, token: &Token, limits: Limits, now:
         .query_row(params![token.hash(), now.0 - limits.age_millis, now.0 - limits.idle_millis], |row| {
             let seen_at: i64 = row.get(7)?;
             let stale = now.0 - seen_at >= SEEN_STEP_MILLIS;
-            Ok(Found { id: row.get(6)?, user: user::from_row(row)?, proved_at: Timestamp(row.get(8)?), stale })
+            let how = How::parse(&row.get::<_, String>(9)?).unwrap_or(How::Password);
+            Ok(Found { id: row.get(6)?, user: user::from_row(row)?, how, proved_at: Timestamp(row.get(8)?), stale })
         })
         .optional()?;
     Ok(found.filter(|found| !found.user.disabled))

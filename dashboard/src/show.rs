@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write as _};
 
-use chrono::{Datelike, TimeZone, Timelike};
+use chrono::{Datelike, TimeZone};
 use ingest::time::Timestamp;
 
 use crate::words::{self, Language, t};
@@ -101,11 +101,16 @@ fn symbol(ch: char) -> Option<String> {
         | 0x200B..=0x200F
         | 0x2028..=0x202E
         | 0x2060..=0x206F
+        // Braille's blank: a letter to programs, nothing to the eye.
+        | 0x2800
         | 0x3164
         | 0xFE00..=0xFE0F
         | 0xFEFF
         | 0xFFA0
         | 0xFFF0..=0xFFFB
+        // Egyptian and shorthand formatting, music, tags and the second set of variation selectors.
+        | 0x13430..=0x1343F
+        | 0x1BCA0..=0x1BCA3
         | 0x1D173..=0x1D17A
         | 0xE0000..=0xE0FFF => Some(format!("⟨{code:04X}⟩")),
         _ => None,
@@ -307,17 +312,6 @@ pub fn local_parse(text: &str) -> Option<Timestamp> {
     ZONE.from_local_datetime(&naive?).earliest().map(|at| Timestamp::from_utc(at.to_utc()))
 }
 
-/// Axis label of a bucket: the hour within a day, the date over days.
-pub fn axis(at: Timestamp, span_millis: i64) -> String {
-    let local = berlin(at);
-    match span_millis {
-        0..=600_000 => local.format("%H:%M:%S").to_string(),
-        600_001..=172_800_000 => local.format("%H:%M").to_string(),
-        _ if span_millis <= 32 * Timestamp::DAY || local.hour() != 0 => written(at, "%d.%m.", "%-d %b"),
-        _ => written(at, "%d.%m.%y", "%-d %b %y"),
-    }
-}
-
 /// The shape of a badge: never colour alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
@@ -435,6 +429,10 @@ mod tests {
             ]],
         );
         check("zero\u{200B}width", expect![[r#"<bdi>zero<span class="ctl" title="U+200B">⟨200B⟩</span>width</bdi>"#]]);
+        for hidden in "\u{61c}\u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{85}\u{9f}\u{ad}\u{34f}\u{115f}\u{180e}\u{200b}\u{200d}\u{2028}\u{2060}\u{2064}\u{2800}\u{3164}\u{fe0f}\u{feff}\u{ffa0}\u{fffb}\u{13430}\u{1bca0}\u{1d173}\u{e0001}\u{e007f}\u{e0100}".chars() {
+            let page = shown(&hidden.to_string());
+            assert!(page.as_str().contains("class=\"ctl\"") && !page.as_str().contains(hidden), "{hidden:?}");
+        }
         check("Straße שלום", expect!["<bdi>Straße שלום</bdi>"]);
     }
 

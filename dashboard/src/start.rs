@@ -29,7 +29,11 @@ pub fn main() -> ExitCode {
     };
     let clock = Clock::system();
     let result = match &cli.command {
-        Command::Serve => serve::serve(&command::data_dir(&cli, &config), &config, &clock).map(|()| ExitCode::SUCCESS),
+        Command::Serve(args) => {
+            let mut config = config;
+            config.web.theme_dir = args.theme_dir.clone().or(config.web.theme_dir);
+            serve::serve(&command::data_dir(&cli, &config), &config, &clock).map(|()| ExitCode::SUCCESS)
+        }
         Command::Demo(args) => demo::run(args, cli.data.as_deref(), &clock),
         _ => command::run(&cli, &config, &clock),
     };
@@ -52,7 +56,7 @@ fn configuration(cli: &Cli) -> Result<Config, Vec<config::ConfigError>> {
 
 /// Our own log goes to standard error: a server tells what it does, a command only what is wrong. `RUST_LOG` overrides.
 fn log_start(command: &Command) {
-    let default = if matches!(command, Command::Serve) { "info" } else { "warn" };
+    let default = if matches!(command, Command::Serve(_)) { "info" } else { "warn" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

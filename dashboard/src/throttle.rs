@@ -14,9 +14,27 @@ const WINDOW_MILLIS: i64 = 5 * Timestamp::MINUTE;
 /// Keys remembered. A flood of invented names beyond it makes the map forget the oldest half, never grow.
 const KEYS_MAX: usize = 20_000;
 
+/// Wrong codes of a second factor. Who tries them knows the password already; six digits with three steps valid at a time
+/// are met by one try in 333,333, so twenty a day are met once in forty-five years.
+const CODES_MAX: u32 = 5;
+const CODES_DAY_MAX: u32 = 20;
+
 /// Counts failures; shared by all requests.
-#[derive(Debug, Default)]
-pub struct Throttle(Mutex<HashMap<String, Failures>>);
+#[derive(Debug)]
+pub struct Throttle {
+    keys: Mutex<HashMap<String, Failures>>,
+    account_max: u32,
+    window_millis: i64,
+    /// Whether a success forgets the account's failures, or only takes its own try back.
+    forgets: bool,
+}
+
+impl Default for Throttle {
+    /// For passwords at the door.
+    fn default() -> Self {
+        Self { keys: Mutex::default(), account_max: ACCOUNT_FAILURES_MAX, window_millis: WINDOW_MILLIS, forgets: true }
+    }
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Failures {
@@ -25,32 +43,63 @@ struct Failures {
 }
 
 impl Throttle {
+    /// For codes of a second factor.
+    pub fn codes() -> Self {
+        Self { account_max: CODES_MAX, ..Self::default() }
+    }
+
+    /// For codes of a second factor, over a day: a login by the owner must not give somebody who knows the password a
+    /// fresh start.
+    pub fn codes_day() -> Self {
+        Self { account_max: CODES_DAY_MAX, window_millis: Timestamp::DAY, forgets: false, ..Self::default() }
+    }
+
+    /// Counts a try as failed before it is judged, and lets it be judged; or says how long to wait. In one step, so that
+    /// of a hundred at once only as many get through as may. `succeeded` takes it back.
+    ///
+    /// # Errors
+    /// The milliseconds to wait.
+    pub fn enter(&self, login: &str, address: &str, now: Timestamp) -> Result<(), i64> {
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(wait) = self.wait_in(&keys, login, address, now) {
+            return Err(wait);
+        }
+        self.count_in(&mut keys, login, address, now);
+        Ok(())
+    }
+
     /// How long somebody has to wait before the next try; `None` where he may try now.
     pub fn wait(&self, login: &str, address: &str, now: Timestamp) -> Option<i64> {
-        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waits = [(key_login(login), ACCOUNT_FAILURES_MAX), (key_address(address), ADDRESS_FAILURES_MAX)].map(|(key, max)| {
-            let failures = map.get(&key).filter(|failures| failures.count >= max)?;
-            let left = WINDOW_MILLIS - now.since(failures.first);
+        self.wait_in(&self.keys.lock().unwrap_or_else(PoisonError::into_inner), login, address, now)
+    }
+
+    fn wait_in(&self, keys: &HashMap<String, Failures>, login: &str, address: &str, now: Timestamp) -> Option<i64> {
+        let waits = [(key_login(login), self.account_max), (key_address(address), ADDRESS_FAILURES_MAX)].map(|(key, max)| {
+            let failures = keys.get(&key).filter(|failures| failures.count >= max)?;
+            let left = self.window_millis - now.since(failures.first);
             (left > 0).then_some(left)
         });
         waits.into_iter().flatten().max()
     }
 
-    /// Counts a try as failed before it is judged, so that a hundred at once do not all slip through; `succeeded` takes it back.
+    /// Counts a failure.
     pub fn tried(&self, login: &str, address: &str, now: Timestamp) {
-        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if map.len() >= KEYS_MAX {
-            map.retain(|_, failures| now.since(failures.first) < WINDOW_MILLIS);
+        self.count_in(&mut self.keys.lock().unwrap_or_else(PoisonError::into_inner), login, address, now);
+    }
+
+    fn count_in(&self, keys: &mut HashMap<String, Failures>, login: &str, address: &str, now: Timestamp) {
+        if keys.len() >= KEYS_MAX {
+            keys.retain(|_, failures| now.since(failures.first) < self.window_millis);
         }
-        if map.len() >= KEYS_MAX {
-            let mut times: Vec<i64> = map.values().map(|failures| failures.first.0).collect();
+        if keys.len() >= KEYS_MAX {
+            let mut times: Vec<i64> = keys.values().map(|failures| failures.first.0).collect();
             times.sort_unstable();
             let middle = times.get(times.len() / 2).copied().unwrap_or(i64::MAX);
-            map.retain(|_, failures| failures.first.0 > middle);
+            keys.retain(|_, failures| failures.first.0 > middle);
         }
         for key in [key_login(login), key_address(address)].into_iter().filter(|key| key != NO_ADDRESS) {
-            let failures = map.entry(key).or_insert(Failures { count: 0, first: now });
-            if now.since(failures.first) >= WINDOW_MILLIS {
+            let failures = keys.entry(key).or_insert(Failures { count: 0, first: now });
+            if now.since(failures.first) >= self.window_millis {
                 *failures = Failures { count: 0, first: now };
             }
             failures.count = failures.count.saturating_add(1);
@@ -60,10 +109,17 @@ impl Throttle {
     /// A success clears the account and takes its own try back from the address, nothing more: who guesses ten
     /// accounts and owns one gets no fresh start.
     pub fn succeeded(&self, login: &str, address: &str) {
-        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        map.remove(&key_login(login));
-        if let Some(failures) = map.get_mut(&key_address(address)) {
-            failures.count = failures.count.saturating_sub(1);
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut back = vec![key_address(address)];
+        if self.forgets {
+            keys.remove(&key_login(login));
+        } else {
+            back.push(key_login(login));
+        }
+        for key in back {
+            if let Some(failures) = keys.get_mut(&key) {
+                failures.count = failures.count.saturating_sub(1);
+            }
         }
     }
 }
@@ -116,6 +172,30 @@ mod tests {
         for n in 0..50_000 {
             throttle.tried(&format!("user{n}"), &format!("address{n}"), Timestamp(n));
         }
-        assert!(throttle.0.lock().unwrap().len() <= KEYS_MAX + 2);
+        assert!(throttle.keys.lock().unwrap().len() <= KEYS_MAX + 2);
+    }
+
+    #[test]
+    fn of_a_hundred_at_once_five_get_through() {
+        let throttle = std::sync::Arc::new(Throttle::codes());
+        let threads: Vec<_> = (0..100)
+            .map(|_| {
+                let throttle = throttle.clone();
+                std::thread::spawn(move || throttle.enter("a", "", Timestamp(5)).is_ok())
+            })
+            .collect();
+        assert_eq!(threads.into_iter().map(|thread| thread.join().unwrap()).filter(|entered| *entered).count(), 5);
+    }
+
+    #[test]
+    fn the_days_brake_is_not_loosened_by_the_owner() {
+        let throttle = Throttle::codes_day();
+        for n in 0..19 {
+            assert!(throttle.enter("a", "", Timestamp(n)).is_ok());
+        }
+        throttle.enter("a", "", Timestamp(20)).unwrap();
+        throttle.succeeded("a", "");
+        assert!(throttle.enter("a", "", Timestamp(21)).is_ok() && throttle.enter("a", "", Timestamp(22)).is_err());
+        assert!(throttle.enter("a", "", Timestamp(Timestamp::DAY)).is_ok());
     }
 }

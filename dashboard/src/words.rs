@@ -1,6 +1,7 @@
 //! The German names of what the other stages know in English: severities, states, dispositions, history. One
 //! catalogue, so that the same thing has the same word everywhere (docs/glossar.md).
 
+pub(crate) mod audit;
 mod enrich;
 mod intake;
 mod language;
@@ -46,17 +47,6 @@ pub fn level_tone(level: Level) -> Tone {
 
 pub fn level_badge(of: Level) -> Markup {
     show::badge(level_tone(of), level(of))
-}
-
-/// The class of a severity's bars in charts.
-pub fn level_class(level: Level) -> &'static str {
-    match level {
-        Level::Critical => "f-crit",
-        Level::High => "f-high",
-        Level::Medium => "f-mid",
-        Level::Low => "f-low",
-        Level::Informational => "f-quiet",
-    }
 }
 
 pub fn state(state: State) -> &'static str {

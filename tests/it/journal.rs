@@ -57,17 +57,21 @@ fn the_journal_is_listed_shown_and_verified() {
     expect![[r#"
         {"seq":3,"received_at":"TIME","site":"unbekannt","peer":"127.0.0.1","transport":"import","kind":"line","marks":[],"payload":"\\xff\\\\kein UTF-8","payload_escaped":true}
     "#]].assert_eq(&text);
-    for args in [["journal", "verify"].as_slice(), &["verify"]] {
-        let (code, text) = shown(&data, args);
-        assert_eq!(code, Some(0), "{text}");
-        expect![[r#"
-            1 Segment, davon 0 versiegelt; Einträge 1 bis 4, SIZE
-            Kette endet mit HASH
-            Das Journal ist in Ordnung.
-        "#]]
-        .assert_eq(&text);
-    }
+    let (code, text) = shown(&data, &["journal", "verify"]);
+    assert_eq!(code, Some(0), "{text}");
+    expect![[r#"
+        1 Segment, davon 0 versiegelt; Einträge 1 bis 4, SIZE
+        Kette endet mit HASH
+        Das Journal ist in Ordnung.
+    "#]]
+    .assert_eq(&text);
+    // The audit log comes after it.
+    let (code, all) = shown(&data, &["verify"]);
+    assert_eq!(code, Some(0), "{all}");
+    assert!(all.starts_with(&text) && all.ends_with("Das Protokoll ist in Ordnung.\n"), "{all}");
     let (_, text) = shown(&data, &["verify", "--json"]);
+    assert!(text.lines().nth(1).is_some_and(|line| line.starts_with(r#"{"part":"audit","sound":true,"#)), "{text}");
+    let (_, text) = shown(&data, &["journal", "verify", "--json"]);
     expect![[r#"
         {"part":"journal","sound":true,"faults":0,"segments":1,"sealed":0,"sealed_late":0,"first":1,"last":4,"freed":0,"bytes":N,"unfinished_bytes":0,"lost_at_end":0,"chain":"HASH","chain_known":null}
     "#]].assert_eq(&text);
@@ -79,7 +83,7 @@ fn what_somebody_changed_is_named_and_the_exit_code_says_so() {
     let data = imported(dir.path());
     // Nobody wrote this chain before, so a noted end that is not in it means that it was made anew.
     let noted = "ab".repeat(32);
-    let (code, text) = shown(&data, &["verify", "--chain", &noted]);
+    let (code, text) = shown(&data, &["journal", "verify", "--chain", &noted]);
     assert_eq!(code, Some(1));
     expect![[r#"
         Die Kette enthält den notierten Wert nicht: sie wurde neu geschrieben oder gehört zu einem anderen Journal.

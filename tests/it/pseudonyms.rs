@@ -14,7 +14,7 @@ use crate::program::{Server, Setup, json_lines, wartburg};
 const NAME: &str = "annegret.mueller";
 const ADDRESS: &str = "10.20.30.41";
 const MAIL: &str = "annegret.mueller@rathaus-a.example";
-const PASSWORD: &str = "Wartburg-1521!";
+const PASSWORD: &str = "Kohlmeise-Dachrinne";
 
 fn config(dir: &Path, more: &str) -> String {
     let path = dir.join("w.toml");

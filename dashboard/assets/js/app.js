@@ -21,10 +21,12 @@ async function start(root) {
     if (root.matches?.(selector)) found.push(root);
     if (found.length > 0) (await load()).start(found);
   }
+  if (root.querySelector("[data-brush]")) (await import("./brush.js")).start(root);
 }
 
 document.addEventListener("wartburg:swapped", (event) => start(event.target));
 start(document);
+if (document.querySelector("[data-passkey]")) import("./passkey.js");
 
 // Small things of the frame: a bar of a chart leads where its row in the table below leads, and the menu of the account
 // closes when somebody turns elsewhere.

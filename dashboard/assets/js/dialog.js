@@ -10,6 +10,7 @@ export function openDialog(dialog) {
   dialog.showModal();
   return new Promise((resolve) => {
     const beside = (event) => {
+      if (event.target.closest("[data-close]")) dialog.close();
       if (event.target !== dialog) return;
       const { left, right, top, bottom } = dialog.getBoundingClientRect();
       const inside = event.clientX >= left && event.clientX <= right && event.clientY >= top && event.clientY <= bottom;
@@ -78,9 +79,8 @@ function unfolds(details) {
   details.querySelector("summary").addEventListener("click", async (event) => {
     event.preventDefault();
     const dialog = element("dialog", { "aria-labelledby": box.getAttribute("aria-labelledby") }, ...box.childNodes);
-    const close = element("button", { type: "button", class: "btn plain" }, t("Schließen"));
-    close.addEventListener("click", () => dialog.close());
-    dialog.append(close);
+    const close = element("button", { type: "button", class: "btn plain", "data-close": true }, t("Schließen"));
+    if (!dialog.querySelector("[data-close]")) dialog.append(close);
     details.after(dialog);
     await openDialog(dialog);
     close.remove();

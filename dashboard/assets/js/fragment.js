@@ -64,7 +64,7 @@ function counterpart(part, page) {
 
 /** Somebody has opened, marked or is typing something in it. */
 export function inUse(part) {
-  if (part.querySelector("details[open], dialog[open], [data-busy]")) return true;
+  if (part.querySelector("details[open], dialog[open], [data-busy], .brush-go:not([hidden])")) return true;
   const active = part.contains(document.activeElement) && document.activeElement;
   if (active && active.matches("input, textarea, select")) return true;
   const selection = document.getSelection();

@@ -30,10 +30,7 @@ function opened(menu) {
   for (const item of list.querySelectorAll("a, button")) {
     item.setAttribute("role", "menuitem");
     item.tabIndex = -1;
-    if (item.dataset.copy !== undefined) {
-      item.closest("li").hidden = false;
-      item.hidden = false;
-    }
+    if (item.dataset.copy !== undefined) item.closest("li").hidden = false;
   }
   place(menu, list);
   items(menu)[0]?.focus({ preventScroll: true });
@@ -81,7 +78,7 @@ document.addEventListener("click", async (event) => {
   const copy = event.target.closest?.("[data-copy]");
   if (!copy) return;
   try {
-    await navigator.clipboard.writeText(copy.dataset.copy || copy.closest("[data-value]").dataset.value);
+    await navigator.clipboard.writeText(copy.closest("[data-value]").dataset.value);
     toast(t("Kopiert"), { tone: "good" });
   } catch {
     toast(t("Das Kopieren hat der Browser nicht erlaubt."), { tone: "bad" });

@@ -15,8 +15,6 @@ let voice = null;
 export function toast(text, { tone = "", action = null } = {}) {
   if (!place?.isConnected) {
     place = document.getElementById("toasts") ?? element("div", { class: "toasts" });
-    // Heard through `announce` alone, else each would be read twice.
-    place.removeAttribute("aria-live");
     place.setAttribute("role", "region");
     place.setAttribute("aria-label", t("Meldungen"));
     if (!place.isConnected) document.body.append(place);

@@ -11,6 +11,7 @@ mod rules;
 mod search;
 mod sources;
 mod user;
+mod verify;
 
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -30,13 +31,14 @@ use crate::{show, words};
 use decode::decode_files;
 use doctor::doctor;
 use import::import;
-use journal::{journal, verify_all};
+use journal::journal;
 use list::{alerts, incidents};
 use pseudonyms::pseudonyms;
 use rules::{rules, validate};
 use search::{flows, search};
 use sources::sources;
 use user::user;
+use verify::verify;
 
 /// Some input failed; the rest was done.
 const SOME_FAILED: u8 = 1;
@@ -50,7 +52,7 @@ const CONFIG_WRONG: u8 = 2;
 pub fn run(cli: &Cli, config: &Config, clock: &Clock) -> Result<ExitCode> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     let code = match &cli.command {
-        Command::Serve | Command::Demo(_) => ExitCode::SUCCESS,
+        Command::Serve(_) | Command::Demo(_) => ExitCode::SUCCESS,
         Command::Import(args) => import(args, &data_dir(cli, config), config, clock, &mut out)?,
         Command::Decode(args) => decode_files(args, config, clock, &mut out)?,
         Command::Search(args) => search(args, &View::open(&data_dir(cli, config), config, clock)?, clock.now(), &mut out)?,
@@ -64,7 +66,7 @@ pub fn run(cli: &Cli, config: &Config, clock: &Clock) -> Result<ExitCode> {
         Command::Pseudonyms { command } => pseudonyms(command, &data_dir(cli, config), config, clock, &mut out)?,
         Command::User { command } => user(command, &data_dir(cli, config), config, clock, &mut out)?,
         Command::Journal { command } => journal(command, &data_dir(cli, config), &mut out)?,
-        Command::Verify(args) => verify_all(args, &data_dir(cli, config), &mut out)?,
+        Command::Verify(args) => verify(args, &data_dir(cli, config), &mut out)?,
         Command::CheckConfig { example: true } => {
             write!(out, "{}", config::example())?;
             ExitCode::SUCCESS

@@ -33,10 +33,12 @@ pub(super) fn user(command: &UserCommand, dir: &Path, config: &Config, clock: &C
     eprint_line("Kennwort (mindestens 10 Zeichen), dann Eingabetaste:");
     let mut password = String::new();
     std::io::stdin().lock().read_line(&mut password)?;
-    let hash = password_hash(password.trim_end_matches(['\n', '\r']))?;
+    let password = password.trim_end_matches(['\n', '\r']);
     let now = clock.now();
     let full_name = full_name.clone().unwrap_or_else(|| name.clone());
     let user = User { id: UserId::new(now), login: name.clone(), name: full_name, role, body, disabled: false };
+    crate::proof::password::check(password, &user)?;
+    let hash = password_hash(password)?;
     db.write(move |tx| user_add(tx, &user, &hash, now))?;
     db.close();
     writeln!(out, "Konto {name} ({}) angelegt.", role.as_str())?;

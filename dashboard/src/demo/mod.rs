@@ -45,13 +45,14 @@ const PASSWORD: &str = "Wartburg-2026";
 const ONCE_PATIENCE: Duration = Duration::from_secs(90);
 
 /// One login per role: login, name, role.
-const LOGINS: [(&str, &str, Role); 6] = [
+const LOGINS: [(&str, &str, Role); 7] = [
     ("lindner", "Maria Lindner", Role::Analyst),
     ("weise", "Thomas Weise", Role::Analyst),
     ("hartmann", "Sabine Hartmann", Role::Lead),
     ("soemmerda", "ISB Sömmerda", Role::Municipality),
     ("gremium", "Steuerungsgremium", Role::Steering),
     ("verwaltung", "Verwaltung", Role::Admin),
+    ("revision", "Revision", Role::Auditor),
 ];
 /// Whose account the municipality's login is.
 const OWN_BODY: &str = "Stadtverwaltung Sömmerda";
@@ -75,7 +76,8 @@ pub fn run(args: &DemoArgs, data: Option<&Path>, clock: &Clock) -> Result<ExitCo
     say("  lege 82 Stellen und zwei Jahre Vorgeschichte an …");
     let runtime = serve::runtime()?;
     let sink = Sink::default();
-    let config = configuration(args, runtime.block_on(sink.start(clock.clone()))?.port())?;
+    let mut config = configuration(args, runtime.block_on(sink.start(clock.clone()))?.port())?;
+    config.web.theme_dir = args.theme_dir.clone();
     let bodies = prepare(&dir, &config, args.seed, clock.now())?;
     let node = Node::open(&dir, &config, clock)?;
     if args.pseudonyms {

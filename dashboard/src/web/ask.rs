@@ -1,5 +1,6 @@
 //! One request as a page sees it, and what a page answers.
 
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 
 use askama::Template;
@@ -9,9 +10,11 @@ use axum::response::Response;
 use ingest::db::DbError;
 use ingest::scope::Scope;
 use ingest::time::Timestamp;
+use serde_json::{Map, Value};
 
 use super::App;
 use super::frame::{Frame, Place};
+use super::routes::Route;
 use crate::access::Viewer;
 use crate::session::{Found, Token};
 use crate::show;
@@ -49,6 +52,12 @@ pub struct Ask {
     pub fragment: bool,
     /// A person asked, not the script by itself.
     pub(super) click: bool,
+    pub(super) route: Option<&'static Route>,
+    /// For the audit log (`note`): what else is to be said, about which object, by whom, and whether it is written.
+    pub(super) remarks: RefCell<Map<String, Value>>,
+    pub(super) about: RefCell<Option<String>>,
+    pub(super) stranger: RefCell<Option<String>>,
+    pub(super) noted: Cell<bool>,
 }
 
 /// Why there is no page.
@@ -66,6 +75,9 @@ pub enum PageError {
     /// What was asked cannot be done; the German sentence says why and what to do.
     #[error("{0}")]
     Refused(String),
+    /// The audit log takes nothing, and nobody looks unseen.
+    #[error("the audit log takes nothing")]
+    Unnoted,
     #[error(transparent)]
     Db(#[from] DbError),
     #[error("render the page")]
@@ -88,7 +100,31 @@ impl Ask {
         let now = app.clock.now();
         let part = headers.get("x-fragment");
         let (fragment, click) = (part.is_some(), part.is_none_or(|kind| kind == "swap"));
-        Self { app, path, params, query, form, headers, peer, now, viewer: None, token: None, session: None, fragment, click }
+        Self {
+            app,
+            path,
+            params,
+            query,
+            form,
+            headers,
+            peer,
+            now,
+            viewer: None,
+            token: None,
+            session: None,
+            fragment,
+            click,
+            route: None,
+            remarks: RefCell::default(),
+            about: RefCell::default(),
+            stranger: RefCell::default(),
+            noted: Cell::new(false),
+        }
+    }
+
+    /// What the path names.
+    pub(super) fn param_first(&self) -> Option<&str> {
+        self.params.0.first().map(|(_, value)| value.as_str())
     }
 
     pub fn param(&self, name: &str) -> &str {

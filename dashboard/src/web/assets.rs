@@ -26,9 +26,10 @@ const STYLES: &[&str] = &[
     include_str!("../../assets/css/overlay.css"),
     include_str!("../../assets/css/menu.css"),
     include_str!("../../assets/css/grid.css"),
-    include_str!("../../assets/css/charts.css"),
+    include_str!("../../assets/css/chart.css"),
     include_str!("../../assets/css/door.css"),
     include_str!("../../assets/css/gallery.css"),
+    include_str!("../../assets/css/account.css"),
     include_str!("../../assets/css/modes.css"),
 ];
 
@@ -46,6 +47,8 @@ const MODULES: &[(&str, &str)] = &[
     ("live.js", include_str!("../../assets/js/live.js")),
     ("menu.js", include_str!("../../assets/js/menu.js")),
     ("grid.js", include_str!("../../assets/js/grid.js")),
+    ("brush.js", include_str!("../../assets/js/brush.js")),
+    ("passkey.js", include_str!("../../assets/js/passkey.js")),
 ];
 
 const ICON: &str = include_str!("../../assets/wartburg.svg");

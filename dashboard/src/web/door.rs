@@ -3,7 +3,6 @@
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
-
 use ingest::audit::{NewAudit, audit_add};
 use ingest::db::DbError;
 use ingest::rusqlite::Transaction;
@@ -11,10 +10,12 @@ use serde_json::json;
 
 use super::ask::{local_path, see_other};
 use super::frame::{Frame, Place};
-use super::{Ask, Reply};
+use super::{Ask, PageError, Reply, prove};
+use crate::login::{self, Half};
+use crate::proof::standing;
 use crate::session::{self, How, NewSession, Token};
 use crate::show::{self, filters};
-use crate::user::{self, UserId};
+use crate::user::{self, User, UserId};
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -24,6 +25,8 @@ struct LoginPage<'a> {
     next: &'a str,
     error: Option<String>,
     demo_logins: &'a [(String, String, String)],
+    /// The host that passkeys are for; `None` where there are none.
+    passkey_host: Option<&'a str>,
 }
 
 pub(super) fn login_show(ask: &mut Ask) -> Reply {
@@ -33,10 +36,11 @@ pub(super) fn login_show(ask: &mut Ask) -> Reply {
     login_page(ask, StatusCode::OK, "", ask.query("weiter"), None)
 }
 
-fn login_page(ask: &Ask, status: StatusCode, login: &str, next: &str, error: Option<String>) -> Reply {
+pub(super) fn login_page(ask: &Ask, status: StatusCode, login: &str, next: &str, error: Option<String>) -> Reply {
     let frame = ask.frame("Anmelden", Place::Elsewhere);
     let next = if next.is_empty() { "/" } else { local_path(next) };
-    ask.page_status(status, &LoginPage { frame, login, next, error, demo_logins: &ask.app.settings.demo_logins })
+    let passkey_host = ask.app.settings.relying.as_ref().map(|relying| relying.host.as_str());
+    ask.page_status(status, &LoginPage { frame, login, next, error, demo_logins: &ask.app.settings.demo_logins, passkey_host })
 }
 
 pub(super) fn login_do(ask: &mut Ask) -> Reply {
@@ -44,28 +48,71 @@ pub(super) fn login_do(ask: &mut Ask) -> Reply {
     let next = ask.form("weiter").to_owned();
     let address = ask.address();
     let door = ask.app.door.clone();
-    if let Some(wait) = door.throttle.wait(&login, &address, ask.now) {
-        let text = format!("Zu viele Versuche. Bitte warten Sie {} und versuchen Sie es dann noch einmal.", show::duration(wait));
-        return login_page(ask, StatusCode::TOO_MANY_REQUESTS, &login, &next, Some(text));
+    if let Err(wait) = door.throttle.enter(&login, &address, ask.now) {
+        ask.app.audit.login_failed(ask.now, None, ask.peer);
+        return login_page(ask, StatusCode::TOO_MANY_REQUESTS, &login, &next, Some(prove::too_many(wait)));
     }
     let found = ask.app.db.read(|c| user::user_by_login(c, &login))?;
-    door.throttle.tried(&login, &address, ask.now);
     let Some(fits) = door.hasher.verify(ask.form("kennwort"), found.as_ref().map(|(_, hash)| hash.as_str())) else {
         door.throttle.succeeded(&login, &address);
-        let text = "Gerade melden sich sehr viele an. Bitte versuchen Sie es in ein paar Sekunden noch einmal.";
-        return login_page(ask, StatusCode::SERVICE_UNAVAILABLE, &login, &next, Some(text.into()));
+        return login_page(ask, StatusCode::SERVICE_UNAVAILABLE, &login, &next, Some(prove::BUSY.into()));
     };
+    let known = found.as_ref().map(|(user, _)| user.id);
     let Some((user, _)) = found.filter(|(user, _)| fits && !user.disabled) else {
+        ask.app.audit.login_failed(ask.now, known.map(|user| user.to_string()).as_deref(), ask.peer);
         let text = "Name oder Kennwort stimmt nicht. Bitte prüfen Sie beides, auch Groß- und Kleinschreibung des Kennworts.";
         return login_page(ask, StatusCode::UNPROCESSABLE_ENTITY, &login, &next, Some(text.into()));
     };
     door.throttle.succeeded(&login, &address);
-    open_session(ask, user.id, How::Password, &next, |_| Ok(()))
+    Ok(advance(ask, &user, How::Password, local_path(&next), None)?.redirect())
 }
 
-/// The one place that opens a session: whoever came with one loses it, for it might have been planted; the token is new,
-/// the login stands in the audit log, and the answer leads to `next`. `also` runs in the same transaction (using up a
-/// one-time link, noting the provider's identity).
+/// Where a login has come to: the address that goes on, and the cookies that open it.
+pub(super) struct Advance {
+    pub(super) to: String,
+    cookies: Vec<HeaderValue>,
+}
+
+impl Advance {
+    pub(super) fn redirect(self) -> Response {
+        let response = see_other(&self.to);
+        self.with(response)
+    }
+
+    /// With a page of its own, that leads to `to`.
+    pub(super) fn with(self, mut response: Response) -> Response {
+        for cookie in self.cookies {
+            response.headers_mut().append(header::SET_COOKIE, cookie);
+        }
+        response
+    }
+}
+
+/// The one place that goes on with a login: to its next step, or in. Everything that came with the request, session or
+/// half-session, ends: it might have been planted. `from` is the half-session whose step was just done; where somebody
+/// did it already, this is `Gone`.
+pub(super) fn advance(ask: &mut Ask, user: &User, how: How, target: &str, from: Option<Token>) -> Result<Advance, PageError> {
+    let has = ask.app.db.read(|c| standing(c, user.id))?;
+    let Some(step) = login::next(how, has, ask.app.settings.second_factor.of(user.role)) else {
+        let token = enter(ask, user.id, how, from, |_| Ok(()))?;
+        return Ok(Advance { to: local_path(target).to_owned(), cookies: session_cookies(ask, &token) });
+    };
+    let (old, token, now, id, copy) = (ask.token.take(), Token::new(), ask.now, user.id, local_path(target).to_owned());
+    let (fresh, came) = (token.clone(), ask.cookie(half_cookie(ask)).and_then(Token::parse));
+    ask.app.db.write(move |tx| {
+        finish(tx, old, came, from)?;
+        login::half_open(tx, id, step, how, &copy, &fresh, now)?;
+        Ok::<_, PageError>(())
+    })?;
+    let cookies = half_cookie_line(ask, token.as_str(), step.millis() / 1_000).into_iter().collect();
+    Ok(Advance { to: STEP.to_owned(), cookies })
+}
+
+/// Where the steps' pages are.
+const STEP: &str = "/login/schritt";
+
+/// Opens a session for whoever came in by another way (a one-time link, the house's identity provider) and leads to `next`.
+/// `also` runs in the same transaction (using up the link, noting the provider's identity).
 pub(super) fn open_session(
     ask: &mut Ask,
     user: UserId,
@@ -73,29 +120,77 @@ pub(super) fn open_session(
     next: &str,
     also: impl FnOnce(&Transaction<'_>) -> Result<(), DbError> + Send + 'static,
 ) -> Reply {
+    let token = enter(ask, user, how, None, also)?;
+    Ok(Advance { to: next.to_owned(), cookies: session_cookies(ask, &token) }.redirect())
+}
+
+/// The one place that opens a session: with a new token, and a row in the audit log.
+fn enter(
+    ask: &mut Ask,
+    user: UserId,
+    how: How,
+    from: Option<Token>,
+    also: impl FnOnce(&Transaction<'_>) -> Result<(), DbError> + Send + 'static,
+) -> Result<Token, PageError> {
     let (old, token, now, limits) = (ask.token.take(), Token::new(), ask.now, ask.app.settings.session);
     let new = NewSession { user, how, address: ask.address(), browser: ask.browser() };
-    let fresh = token.clone();
+    let (fresh, came) = (token.clone(), ask.cookie(half_cookie(ask)).and_then(Token::parse));
     ask.app.db.write(move |tx| {
-        if let Some(old) = old {
-            session::session_close(tx, &old)?;
-        }
+        finish(tx, old, came, from)?;
         let id = session::session_open(tx, &new, &fresh, limits, now)?;
         let detail = json!({ "how": how.as_str(), "address": new.address, "session": id });
         audit_add(tx, now, &NewAudit { actor: user.to_string(), kind: "session.opened", object: format!("user:{user}"), detail })?;
-        also(tx)
+        also(tx)?;
+        Ok::<_, PageError>(())
     })?;
-    let mut response = see_other(next);
-    set_cookie(ask, &mut response, token.as_str(), limits.age_millis / 1_000);
-    Ok(response)
+    Ok(token)
+}
+
+/// Ends what came with the request.
+fn finish(tx: &Transaction<'_>, session: Option<Token>, half: Option<Token>, from: Option<Token>) -> Result<(), PageError> {
+    if let Some(session) = session {
+        session::session_close(tx, &session)?;
+    }
+    match from {
+        Some(from) if !login::half_close(tx, &from)? => return Err(PageError::Gone),
+        Some(_) => {}
+        None => {
+            if let Some(half) = half {
+                login::half_close(tx, &half)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The half-session that came with the request, where it has not ended.
+pub(super) fn half(ask: &Ask) -> Result<Option<(Token, Half)>, PageError> {
+    let Some(token) = ask.cookie(half_cookie(ask)).and_then(Token::parse) else { return Ok(None) };
+    let found = ask.app.db.read(|c| login::half_find(c, &token, ask.now))?;
+    Ok(found.map(|half| (token, half)))
+}
+
+/// Takes the half-session's cookie back.
+pub(super) fn half_forget(ask: &Ask, response: &mut Response) {
+    if ask.cookie(half_cookie(ask)).is_some()
+        && let Some(cookie) = half_cookie_line(ask, "", 0)
+    {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
 }
 
 pub(super) fn logout(ask: &mut Ask) -> Reply {
-    if let Some(token) = ask.token.take() {
-        ask.app.db.write(move |tx| session::session_close(tx, &token))?;
+    if let (Some(token), Some(session)) = (ask.token.take(), ask.session.take()) {
+        let now = ask.now;
+        ask.app.db.write(move |tx| {
+            session::session_close(tx, &token)?;
+            prove::tell(tx, now, session.user.id, "session.closed", json!({ "session": session.id }))
+        })?;
     }
     let mut response = see_other("/login?ok=signed-out");
-    set_cookie(ask, &mut response, "", 0);
+    if let Some(cookie) = session_cookie(ask, "", 0) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
     Ok(response)
 }
 
@@ -128,10 +223,33 @@ pub(super) fn to_login(ask: &Ask) -> Response {
     see_other(&show::link("/login", &[("weiter", &next)]))
 }
 
-fn set_cookie(ask: &Ask, response: &mut Response, value: &str, max_age_secs: i64) {
-    let secure = if ask.app.settings.secure { "; Secure" } else { "" };
-    let cookie = format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age_secs}{secure}", ask.cookie_name());
-    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
+/// The session's cookie, and the end of the half-session's.
+fn session_cookies(ask: &Ask, token: &Token) -> Vec<HeaderValue> {
+    let mut cookies: Vec<HeaderValue> =
+        session_cookie(ask, token.as_str(), ask.app.settings.session.age_millis / 1_000).into_iter().collect();
+    if ask.cookie(half_cookie(ask)).is_some() {
+        cookies.extend(half_cookie_line(ask, "", 0));
     }
+    cookies
+}
+
+/// `Lax`, not `Strict`: warnings and incidents are reached by links in mails, and with `Strict` who clicks one in webmail
+/// would find himself signed out. What changes something is a POST, and those are kept by the CSRF token and the check
+/// of where the form comes from, besides `Lax` itself.
+fn session_cookie(ask: &Ask, value: &str, max_age_secs: i64) -> Option<HeaderValue> {
+    cookie_line(ask, ask.cookie_name(), value, "Lax", max_age_secs)
+}
+
+/// `Strict`: nobody comes from elsewhere into the middle of a login.
+fn half_cookie_line(ask: &Ask, value: &str, max_age_secs: i64) -> Option<HeaderValue> {
+    cookie_line(ask, half_cookie(ask), value, "Strict", max_age_secs)
+}
+
+fn half_cookie(ask: &Ask) -> &'static str {
+    if ask.app.settings.secure { "__Host-wartburg-anmeldung" } else { "wartburg-anmeldung" }
+}
+
+fn cookie_line(ask: &Ask, name: &str, value: &str, same_site: &str, max_age_secs: i64) -> Option<HeaderValue> {
+    let secure = if ask.app.settings.secure { "; Secure" } else { "" };
+    HeaderValue::from_str(&format!("{name}={value}; Path=/; HttpOnly; SameSite={same_site}; Max-Age={max_age_secs}{secure}")).ok()
 }

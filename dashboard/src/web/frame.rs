@@ -23,6 +23,7 @@ pub enum Place {
     Subscriptions,
     Kpis,
     Sources,
+    Protocol,
     Mailbox,
     Elsewhere,
 }
@@ -32,6 +33,8 @@ pub enum Place {
 pub struct Frame {
     pub title: String,
     pub css: &'static str,
+    /// The operator's theme; empty without one.
+    pub theme_css: String,
     pub js: &'static str,
     pub icon: &'static str,
     /// `de` or `en`.
@@ -98,6 +101,7 @@ const NAVIGATION: &[(&str, Place, &str, &str)] = &[
     (de("Warndienst"), Place::Subscriptions, "/abos", de("Empfänger und Abos")),
     (de("Steuerung"), Place::Kpis, "/kennzahlen", de("Kennzahlen")),
     (de("Steuerung"), Place::Sources, "/quellen", de("Quellen und Standorte")),
+    (de("Prüfung"), Place::Protocol, "/protokoll", de("Protokoll")),
     (de("Vorführung"), Place::Mailbox, "/postfach", de("Postfach")),
 ];
 
@@ -119,6 +123,18 @@ pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
     ("reveal-declined", "good", de("Abgelehnt. Die Begründung steht beim Antrag.")),
     ("subscribed", "good", de("Das Abo ist eingetragen.")),
     ("unsubscribed", "good", de("Das Abo ist beendet.")),
+    (
+        "login-expired",
+        "bad",
+        de("Die Anmeldung hat zu lange gedauert oder wurde in einem anderen Fenster beendet. Bitte beginnen Sie noch einmal."),
+    ),
+    ("password-changed", "good", de("Das Kennwort ist geändert. Alle anderen Sitzungen sind beendet.")),
+    ("app-removed", "good", de("Die App zählt nicht mehr als zweiter Faktor. Sie können den Eintrag „Wartburg“ dort löschen.")),
+    ("passkey-added", "good", de("Der Passkey ist angelegt. Sie können sich damit anmelden.")),
+    ("app-added", "good", de("Die App zählt ab jetzt als zweiter Faktor.")),
+    ("passkey-removed", "good", de("Der Passkey ist entfernt. Löschen Sie ihn auch auf Ihrem Gerät.")),
+    ("session-ended", "good", de("Die Sitzung ist beendet.")),
+    ("sessions-ended", "good", de("Alle anderen Sitzungen sind beendet.")),
     ("signed-out", "good", de("Sie sind abgemeldet.")),
 ];
 
@@ -130,6 +146,7 @@ impl Frame {
         Self {
             title: title.to_owned(),
             css: assets::css(),
+            theme_css: ask.app.settings.theme.as_ref().map(super::Theme::url).unwrap_or_default(),
             js: assets::js(),
             icon: assets::icon(),
             lang: words::language().code(),

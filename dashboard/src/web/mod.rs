@@ -6,46 +6,68 @@ mod ask;
 pub(crate) mod assets;
 mod door;
 pub(crate) mod frame;
+mod gate;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod login_tests;
+#[cfg(test)]
+mod matrix;
+mod note;
 mod pages;
+mod prove;
 mod routes;
 #[cfg(test)]
 mod sample;
+mod steps;
+mod stepup;
 mod stream;
 #[cfg(test)]
 pub(crate) mod tests;
+mod theme;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use advisory::csaf::Publisher;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Query, RawPathParams, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::{FromRequest, Query, RawPathParams, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use detect::playbook::Playbooks;
 use detect::sigma::RuleSet;
-use ingest::body::SiteTable;
+use ingest::body::{Prefix, SiteTable};
 use ingest::db::Db;
 use ingest::disk::Watermark;
 use ingest::events::EventStore;
 use ingest::flows::FlowStore;
 use ingest::journal::Keeper;
-use ingest::listen::{Counters, Peer};
+use ingest::listen::Counters;
 use ingest::pseudonym::Pseudonyms;
 use ingest::source::SharedReadings;
 use ingest::time::Clock;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 pub use ask::{Ask, PageError, Pairs, Reply};
-pub use routes::{ROUTES, Route, Verb};
+pub(crate) use gate::host_of;
+pub use note::Note;
+pub use routes::{Object, ROUTES, Route, Tenant, Verb};
+pub use theme::{Theme, ThemeError};
 
 use crate::access::{self, Verdict, Who};
+use crate::audit_queue::AuditQueue;
 use crate::demo::sink::Sink;
 use crate::hasher::Hasher;
 use crate::live::Hub;
+use crate::login;
+use crate::proof::passkey::{Ceremonies, Relying};
+use crate::proof::vault::Vault;
 use crate::session::{self, Token};
 use crate::throttle::Throttle;
 use crate::vitals::Pulse;
@@ -81,6 +103,8 @@ pub struct App {
     pub door: Arc<Door>,
     /// Tells open pages what has just changed.
     pub live: Arc<Hub>,
+    /// Where looks are noted.
+    pub audit: AuditQueue,
 }
 
 impl App {
@@ -95,10 +119,20 @@ impl App {
 pub struct Settings {
     /// Served over TLS (by us or by a proxy): cookies are `Secure` and carry the `__Host-` prefix.
     pub secure: bool,
+    /// Under which names the pages are reached, without a port; empty: under any (the demo, tests).
+    pub hosts: Vec<String>,
+    /// Proxies in front of the pages: what they say of whose a request is, is believed.
+    pub trusted_proxies: Vec<Prefix>,
     /// SHA-256 in hex of what `/metrics` is asked with; without one only this machine is answered.
     pub metrics_token: Option<String>,
     /// When sessions end.
     pub session: session::Limits,
+    /// Of which roles a second factor is demanded.
+    pub second_factor: login::Demand,
+    /// For which address passkeys are made; `None` where browsers make none.
+    pub relying: Option<Relying>,
+    /// The operator's copy of the original KERN theme.
+    pub theme: Option<Theme>,
     /// The demo: shows the mail sink and the logins at the door.
     pub demo: bool,
     /// Shown at the door in the demo: (role, login, password).
@@ -108,27 +142,69 @@ pub struct Settings {
 }
 
 /// What the door remembers between requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Door {
     pub(crate) throttle: Throttle,
     pub(crate) hasher: Hasher,
+    places: Places,
+    /// Wrong codes of second factors, over minutes and over a day.
+    pub(crate) factors: Throttle,
+    pub(crate) factors_day: Throttle,
+    /// Passkeys' challenges that wait for their answers.
+    pub(crate) ceremonies: Ceremonies,
+    /// Seals the secrets of apps.
+    pub(crate) vault: Arc<Vault>,
 }
 
-/// Forms are small; the longest is an advisory's text.
-const FORM_BYTES_MAX: usize = 256 * 1024;
+impl Door {
+    pub fn new(vault: Vault) -> Self {
+        Self {
+            throttle: Throttle::default(),
+            places: Places::default(),
+            hasher: Hasher::default(),
+            factors: Throttle::codes(),
+            factors_day: Throttle::codes_day(),
+            ceremonies: Ceremonies::default(),
+            vault: Arc::new(vault),
+        }
+    }
+}
 
-/// All pages and assets. Serve it with `into_make_service_with_connect_info::<ingest::listen::Peer>()`, else the throttle
-/// knows no addresses.
+/// Pages that are made at the same time.
+#[derive(Debug)]
+struct Places(Arc<Semaphore>);
+
+impl Default for Places {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(PAGES_MAX)))
+    }
+}
+
+/// Pages being made at once. Each takes a thread and a connection to the database; on two cores more make all slower.
+const PAGES_MAX: usize = 64;
+/// How long a request waits for its turn before it is told to come again.
+const TURN_TIME: Duration = Duration::from_secs(5);
+/// How long a page may take. Searches end by themselves well before.
+const PAGE_TIME: Duration = Duration::from_secs(60);
+/// How long a form may take to come in: 256 KiB over a slow line, but no dribble. Tests do not wait so long.
+const FORM_TIME: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 20_000 });
+
+/// All pages and assets. Serve it with `ingest::listen::Pages`, which says who asks; else the throttle knows no
+/// addresses.
 pub fn router(app: App) -> Router {
+    router_of(app, ROUTES)
+}
+
+fn router_of(app: App, routes: &'static [Route]) -> Router {
     let mut router = Router::new();
-    for route in ROUTES {
+    for route in routes {
         router = router.route(route.path, method(route));
     }
     router
         .route("/assets/{version}/{name}", get(assets::serve))
+        .route("/theme/{version}/{*name}", get(theme::serve))
         .fallback(fallback)
-        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
-        .layer(from_fn_with_state(app.clone(), headers))
+        .layer(from_fn_with_state(app.clone(), gate::gate))
         .with_state(app)
 }
 
@@ -147,22 +223,50 @@ async fn fallback(State(app): State<App>, request: Request) -> Response {
 
 async fn enter(app: App, route: Option<&'static Route>, params: RawPathParams, request: Request) -> Response {
     let params = Pairs(params.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect());
-    let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|info| info.0.0);
+    let peer = request.extensions().get::<gate::Client>().map(|client| client.0);
     let path = request.uri().path().to_owned();
     let query = Query::<Vec<(String, String)>>::try_from_uri(request.uri()).map(|query| Pairs(query.0)).unwrap_or_default();
     let headers = request.headers().clone();
-    let form = if request.method() == Method::POST {
-        match axum::Form::<Vec<(String, String)>>::from_request(request, &()).await {
-            Ok(form) => Pairs(form.0),
-            Err(rejection) => {
-                let status = axum::response::IntoResponse::into_response(rejection).status();
-                return plain(status, "Das Formular war zu groß oder unlesbar. Bitte gehen Sie zurück und senden Sie es noch einmal.");
-            }
-        }
-    } else {
-        Pairs::default()
+    let form = match route.filter(|route| route.verb == Verb::Post) {
+        None => Pairs::default(),
+        Some(route) => match form(request, route.form_bytes_max).await {
+            Ok(form) => form,
+            Err(response) => return response,
+        },
     };
     run(app, route, path, params, query, form, headers, peer).await
+}
+
+/// Reads a form within its bounds of size and time.
+async fn form(request: Request, bytes_max: usize) -> Result<Pairs, Response> {
+    let too_large =
+        || plain(StatusCode::PAYLOAD_TOO_LARGE, "Das ist zu viel Text für dieses Formular. Bitte gehen Sie zurück und kürzen Sie ihn.");
+    let (parts, body) = request.into_parts();
+    let announced = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > bytes_max as u64) {
+        return Err(too_large());
+    }
+    let bytes = match timeout(FORM_TIME, axum::body::to_bytes(body, bytes_max)).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(error)) => {
+            let long = std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("length limit"));
+            return Err(if long {
+                too_large()
+            } else {
+                plain(StatusCode::BAD_REQUEST, "Das Formular kam nur halb an. Bitte senden Sie es noch einmal.")
+            });
+        }
+        Err(_) => {
+            let mut response = plain(StatusCode::REQUEST_TIMEOUT, "Das Formular kam zu langsam an. Bitte senden Sie es noch einmal.");
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            return Err(response);
+        }
+    };
+    let form = axum::Form::<Vec<(String, String)>>::from_request(Request::from_parts(parts, Body::from(bytes)), &()).await;
+    form.map(|form| Pairs(form.0)).map_err(|rejection| {
+        let status = axum::response::IntoResponse::into_response(rejection).status();
+        plain(status, "Das Formular war nicht lesbar. Bitte gehen Sie zurück und senden Sie es noch einmal.")
+    })
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of one request, named once more in Ask")]
@@ -176,20 +280,33 @@ async fn run(
     headers: HeaderMap,
     peer: Option<IpAddr>,
 ) -> Response {
+    let busy = || {
+        let text = "Gerade ist sehr viel los. Bitte versuchen Sie es in ein paar Sekunden noch einmal.";
+        let mut response = plain(StatusCode::SERVICE_UNAVAILABLE, text);
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        response
+    };
+    let Ok(Ok(place)) = timeout(TURN_TIME, Arc::clone(&app.door.places.0).acquire_owned()).await else { return busy() };
     let work = move || {
+        // Held until the page is made, also where nobody waits for it any more.
+        let _place = place;
         let mut ask = Ask::new(app, path, params, query, form, headers, peer);
         words::with_language(ask.language(), || {
-            let reply = admit(&mut ask, route);
+            let mut reply = admit(&mut ask, route);
+            if let Some(route) = route {
+                reply = note::after(&ask, route, reply);
+            }
             reply.unwrap_or_else(|error| pages::error::respond(&ask, error))
         })
     };
-    match tokio::task::spawn_blocking(work).await {
-        Ok(response) => response,
+    match timeout(PAGE_TIME, tokio::task::spawn_blocking(work)).await {
+        Ok(Ok(response)) => response,
         // A page that panicked; the panic hook has told the log.
-        Err(_) => plain(
+        Ok(Err(_)) => plain(
             StatusCode::INTERNAL_SERVER_ERROR,
             "Das hat nicht geklappt, der Fehler liegt bei uns. Bitte versuchen Sie es noch einmal.",
         ),
+        Err(_) => busy(),
     }
 }
 
@@ -199,7 +316,8 @@ fn admit(ask: &mut Ask, route: Option<&'static Route>) -> Reply {
         let now = ask.now;
         let limits = ask.app.settings.session;
         if let Some(found) = ask.app.db.read(|c| session::session_find(c, &token, limits, now))? {
-            ask.viewer = Some(access::viewer(&found.user));
+            let bodies = ask.app.db.read(|c| access::bodies(c, &found.user, now))?;
+            ask.viewer = Some(access::viewer(&found.user, &bodies));
             // The live refresh is no click, and neither is an open stream: they must not keep a session alive.
             if found.stale && ask.click && !route.is_some_and(|route| route.quiet) {
                 let token = token.clone();
@@ -212,6 +330,7 @@ fn admit(ask: &mut Ask, route: Option<&'static Route>) -> Reply {
     let Some(route) = route else {
         return Err(PageError::NotFound);
     };
+    ask.route = Some(route);
     match access::judge(route.who, ask.viewer.as_ref().map(|viewer| viewer.role)) {
         Verdict::Enter => {}
         Verdict::SignIn if ask.fragment => return Err(PageError::Gone),
@@ -232,6 +351,11 @@ fn admit(ask: &mut Ask, route: Option<&'static Route>) -> Reply {
         if route.who != Who::Public && !fits {
             return Err(PageError::ForeignForm);
         }
+        if route.fresh
+            && let Some(response) = stepup::demand(ask)?
+        {
+            return Ok(response);
+        }
     }
     (route.page)(ask)
 }
@@ -250,32 +374,6 @@ fn same_origin(headers: &HeaderMap) -> bool {
         (Some(origin), Some(host)) => origin.split_once("://").is_some_and(|(_, origin)| origin == host),
         (Some(_), None) => false,
     }
-}
-
-const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
-
-/// The headers that every answer carries, pages, errors and assets alike.
-async fn headers(State(app): State<App>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    let fixed = [
-        ("content-security-policy", CSP),
-        ("x-content-type-options", "nosniff"),
-        ("x-frame-options", "DENY"),
-        // Paths hold case numbers and query strings hold names: no other site learns them.
-        ("referrer-policy", "same-origin"),
-        ("cross-origin-opener-policy", "same-origin"),
-        ("cross-origin-resource-policy", "same-origin"),
-        ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=()"),
-    ];
-    for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    if app.settings.secure {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
-    }
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    response
 }
 
 fn plain(status: StatusCode, text: &str) -> Response {

@@ -2,13 +2,13 @@
 //! from nothing else, so a page without a declaration does not exist; the test walks it for every role.
 
 use super::ask::{Ask, Reply};
-use super::door;
+use super::note::Note;
 use super::pages::{
-    acknowledge, advisories, alerts, flows, incidents, kpis, mailbox, metrics, raster, reveals, rules, search, source, sources, start,
-    subscriptions,
+    account, acknowledge, advisories, alerts, flows, gallery, incidents, kpis, mailbox, metrics, protocol, raster, reveals, rules, search,
+    source, sources, start, subscriptions,
 };
-use super::stream;
-use crate::access::{BODIES, CASES, CERT, FIGURES, LEAD, SOURCES, SOURCES_EDIT, Who};
+use super::{door, steps, stream};
+use crate::access::{AUDIT, BODIES, CASES, CERT, FIGURES, LEAD, SOURCES, SOURCES_EDIT, Who};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
@@ -16,90 +16,258 @@ pub enum Verb {
     Post,
 }
 
-/// One row of the table.
+/// Which check of the tenant a page makes. The test asks each route for an own and for a foreign object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tenant {
+    /// Not said, which a test complains of.
+    Undeclared,
+    /// Nothing on the page is anybody's: the door, rules, what concerns the viewer alone.
+    Nobodys,
+    /// A list or a sum of what is in the viewer's scope.
+    Scoped,
+    /// The path names one object of this kind; another tenant's does not exist.
+    Own(Object),
+    /// The path names one object of this kind, and whoever is let in sees those of all tenants.
+    Any(Object),
+    /// The path holds a secret, and who has it is let in.
+    Secret,
+}
+
+/// What a path can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Object {
+    Incident,
+    Alert,
+    Event,
+    Advisory,
+    Subscription,
+    Source,
+    Reveal,
+    Rule,
+    Kpi,
+    Mail,
+    Passkey,
+    Session,
+    /// Of another part: the test asks only for one that there is not.
+    Other,
+}
+
+/// One row of the table: what a page is, and what it needs.
 pub struct Route {
     pub verb: Verb,
     pub path: &'static str,
     pub who: Who,
+    pub tenant: Tenant,
+    /// What of it stands in the audit log.
+    pub note: Note,
+    /// Wants a proof of who one is that is not older than `session::FRESH_MILLIS` (`stepup`).
+    pub fresh: bool,
     /// Asked by the script by itself: no click, so it keeps no session alive.
     pub(super) quiet: bool,
+    /// The longest form that it takes.
+    pub form_bytes_max: usize,
     pub(super) page: fn(&mut Ask) -> Reply,
 }
 
-const fn get(path: &'static str, who: Who, page: fn(&mut Ask) -> Reply) -> Route {
-    Route { verb: Verb::Get, path, who, quiet: false, page }
+/// Forms are small: a name, a choice, a reason.
+const FORM_BYTES_MAX: usize = 32 * 1024;
+/// The longest is an advisory's text.
+const FORM_BYTES_LONG: usize = 256 * 1024;
+
+impl Route {
+    const fn of(self, tenant: Tenant) -> Self {
+        Self { tenant, ..self }
+    }
+
+    const fn note(self, note: Note) -> Self {
+        Self { note, ..self }
+    }
+
+    const fn quiet(self) -> Self {
+        Self { quiet: true, ..self }
+    }
+
+    const fn long(self) -> Self {
+        Self { form_bytes_max: FORM_BYTES_LONG, ..self }
+    }
+
+    /// For what publishes, reveals, deletes or grants. Only forms: a page that is only read has nothing to keep for later.
+    const fn step_up(self) -> Self {
+        assert!(matches!(self.verb, Verb::Post), "only forms can be kept while somebody proves who he is");
+        assert!(!matches!(self.who, Who::Public), "who is not signed in has nothing to prove");
+        Self { fresh: true, ..self }
+    }
 }
 
-const fn quiet(path: &'static str, who: Who, page: fn(&mut Ask) -> Reply) -> Route {
-    Route { verb: Verb::Get, path, who, quiet: true, page }
+const fn route(verb: Verb, path: &'static str, who: Who, page: fn(&mut Ask) -> Reply) -> Route {
+    Route {
+        verb,
+        path,
+        who,
+        tenant: Tenant::Undeclared,
+        note: Note::Undeclared,
+        fresh: false,
+        quiet: false,
+        form_bytes_max: FORM_BYTES_MAX,
+        page,
+    }
+}
+
+const fn get(path: &'static str, who: Who, page: fn(&mut Ask) -> Reply) -> Route {
+    route(Verb::Get, path, who, page)
 }
 
 const fn post(path: &'static str, who: Who, page: fn(&mut Ask) -> Reply) -> Route {
-    Route { verb: Verb::Post, path, who, quiet: false, page }
+    route(Verb::Post, path, who, page)
 }
 
+/// For the test that plants routes.
+#[cfg(test)]
+pub(super) const fn planted(path: &'static str, who: Who, tenant: Tenant, page: fn(&mut Ask) -> Reply) -> Route {
+    get(path, who, page).of(tenant).note(Note::Nothing)
+}
+
+use Note::{Asked, Done, Itself, Nothing, Seen, Taken};
+use Object::{Advisory, Alert, Event, Incident, Kpi, Mail, Other, Passkey, Reveal, Rule, Session, Source, Subscription};
+use Tenant::{Any, Nobodys, Own, Scoped, Secret};
+
 pub const ROUTES: &[Route] = &[
-    get("/login", Who::Public, door::login_show),
-    post("/login", Who::Public, door::login_do),
-    post("/logout", Who::SignedIn, door::logout),
-    post("/darstellung", Who::SignedIn, door::appearance),
+    get("/login", Who::Public, door::login_show).of(Nobodys).note(Nothing),
+    post("/login", Who::Public, door::login_do).of(Nobodys).note(Itself),
+    get("/login/schritt", Who::Public, steps::show).of(Nobodys).note(Nothing),
+    post("/login/nachweis", Who::Public, steps::factor_do).of(Nobodys).note(Itself),
+    post("/login/einrichten", Who::Public, steps::enrol_do).of(Nobodys).note(Itself),
+    post("/login/kennwort", Who::Public, steps::password_do).of(Nobodys).note(Itself),
+    post("/login/passkey", Who::Public, steps::passkey_do).of(Nobodys).note(Itself),
+    post("/login/passkey/optionen", Who::Public, steps::passkey_options).of(Nobodys).note(Itself),
+    get("/konto", Who::SignedIn, account::show).of(Nobodys).note(Nothing),
+    post("/konto/kennwort", Who::SignedIn, account::password).of(Nobodys).note(Itself),
+    get("/konto/app", Who::SignedIn, account::app_show).of(Nobodys).note(Nothing),
+    post("/konto/app", Who::SignedIn, account::app_begin).of(Nobodys).note(Itself).step_up(),
+    post("/konto/app/bestaetigen", Who::SignedIn, account::app_confirm).of(Nobodys).note(Itself),
+    post("/konto/app/entfernen", Who::SignedIn, account::app_remove).of(Nobodys).note(Itself).step_up(),
+    post("/konto/codes", Who::SignedIn, account::codes).of(Nobodys).note(Itself).step_up(),
+    post("/konto/passkey/neu", Who::SignedIn, account::passkey_new).of(Nobodys).note(Itself).step_up(),
+    post("/konto/passkey", Who::SignedIn, account::passkey_add).of(Nobodys).note(Itself),
+    post("/konto/passkey/{id}/nennen", Who::SignedIn, account::passkey_name).of(Own(Passkey)).note(Itself),
+    post("/konto/passkey/{id}/entfernen", Who::SignedIn, account::passkey_remove).of(Own(Passkey)).note(Itself).step_up(),
+    post("/konto/sitzung/{id}/beenden", Who::SignedIn, account::session_end).of(Own(Session)).note(Itself),
+    post("/konto/sitzungen/beenden", Who::SignedIn, account::sessions_end).of(Nobodys).note(Itself),
+    post("/logout", Who::SignedIn, door::logout).of(Nobodys).note(Itself),
+    post("/darstellung", Who::SignedIn, door::appearance).of(Nobodys).note(Nothing),
     // A matter of taste, kept in the browser: also at the door.
-    post("/sprache", Who::Public, door::appearance),
-    get("/", Who::SignedIn, start::show),
-    quiet("/lage/live", CERT, start::live),
+    post("/sprache", Who::Public, door::appearance).of(Nobodys).note(Nothing),
+    get("/", Who::SignedIn, start::show).of(Scoped).note(Nothing),
+    get("/lage/live", CERT, start::live).of(Scoped).note(Nothing).quiet(),
     // Each topic has its own roles: `live::Topic`.
-    quiet("/strom", CASES, stream::open),
-    get("/vorfaelle", CASES, incidents::list),
-    get("/vorfall/{number}", CASES, incidents::detail),
-    post("/vorfall/{number}/uebernehmen", CERT, incidents::assign),
-    post("/vorfall/{number}/stand", CERT, incidents::move_to),
-    post("/vorfall/{number}/notiz", CERT, incidents::note),
-    post("/vorfall/{number}/empfehlung", CERT, incidents::send),
-    post("/vorfall/{number}/antwort", CASES, incidents::answer),
-    get("/alarme", CERT, alerts::list),
-    post("/alarm/{id}/bestaetigen", CERT, alerts::acknowledge),
-    get("/suche", CERT, search::show),
-    // The next lines for the grid.
-    get("/suche/zeilen", CERT, search::rows),
-    get("/ereignis/{number}", CERT, search::event),
-    get("/fluesse", CERT, flows::show),
-    get("/aufdeckung", CERT, reveals::list),
-    post("/aufdeckung", CERT, reveals::ask_do),
-    post("/aufdeckung/{id}/entscheiden", LEAD, reveals::decide),
-    post("/aufdeckung/{id}/zeigen", CERT, reveals::look),
-    get("/regeln", CERT, rules::list),
-    get("/regel/{name}", CERT, rules::detail),
-    get("/meldungen", CASES, advisories::list),
-    get("/meldung/neu", CERT, advisories::new_show),
-    post("/meldung/neu", CERT, advisories::new_do),
-    get("/meldung/{id}", CASES, advisories::detail),
-    get("/meldung/{id}/csaf", CASES, advisories::csaf),
-    get("/meldung/{id}/bearbeiten", CERT, advisories::edit_show),
-    post("/meldung/{id}/bearbeiten", CERT, advisories::edit_do),
-    post("/meldung/{id}/pruefen", CERT, advisories::step),
-    post("/meldung/{id}/freigeben", CERT, advisories::step),
-    post("/meldung/{id}/zurueck", CERT, advisories::step),
-    post("/meldung/{id}/veroeffentlichen", CERT, advisories::step),
-    post("/meldung/{id}/ueberarbeiten", CERT, advisories::step),
-    post("/meldung/{id}/zurueckziehen", CERT, advisories::step),
-    post("/meldung/{id}/kenntnis", BODIES, advisories::acknowledge),
-    get("/w/{token}", Who::Public, acknowledge::show),
-    post("/w/{token}", Who::Public, acknowledge::answer),
-    get("/abos", CASES, subscriptions::list),
-    post("/abos", CASES, subscriptions::add),
-    post("/abo/{id}/beenden", CASES, subscriptions::toggle),
-    get("/kennzahlen", FIGURES, kpis::list),
-    // Also with `.csv` behind the name.
-    get("/kennzahl/{name}", FIGURES, kpis::detail),
-    get("/quellen", SOURCES, sources::list),
-    get("/quelle/{id}", SOURCES, source::detail),
-    post("/quelle/{id}", SOURCES_EDIT, source::edit),
+    get("/strom", CASES, stream::open).of(Scoped).note(Nothing).quiet(),
+    get("/vorfaelle", CASES, incidents::list).of(Scoped).note(Nothing),
+    get("/vorfall/{number}", CASES, incidents::detail).of(Own(Incident)).note(Seen("incident.seen", "incident")),
+    post("/vorfall/{number}/uebernehmen", CERT, incidents::assign).of(Own(Incident)).note(Done("incident.assigned", "incident", &[])),
+    post("/vorfall/{number}/stand", CERT, incidents::move_to).of(Own(Incident)).note(Done(
+        "incident.moved",
+        "incident",
+        &["nach", "ergebnis"],
+    )),
+    post("/vorfall/{number}/notiz", CERT, incidents::note).of(Own(Incident)).note(Done("incident.noted", "incident", &[])),
+    post("/vorfall/{number}/empfehlung", CERT, incidents::send).of(Own(Incident)).note(Done(
+        "recommendation.sent",
+        "incident",
+        &["empfehlung"],
+    )),
+    post("/vorfall/{number}/antwort", CASES, incidents::answer).of(Own(Incident)).note(Done(
+        "recommendation.answered",
+        "incident",
+        &["empfehlung", "wort", "schritt"],
+    )),
+    get("/alarme", CERT, alerts::list).of(Scoped).note(Nothing),
+    post("/alarm/{id}/bestaetigen", CERT, alerts::acknowledge).of(Any(Alert)).note(Done("alert.acknowledged", "alert", &[])),
+    get("/suche", CERT, search::show).of(Scoped).note(Asked("search.asked", "search")),
+    // The next lines for the grid. Those behind a cursor belong to the search that is noted already; who asks here for the
+    // first ones has searched, and that is noted as on the page.
+    get("/suche/zeilen", CERT, search::rows).of(Scoped).note(Asked("search.asked", "search")),
+    get("/ereignis/{number}", CERT, search::event).of(Any(Event)).note(Seen("event.seen", "event")),
+    get("/fluesse", CERT, flows::show).of(Scoped).note(Asked("flows.asked", "flows")),
+    get("/aufdeckung", CERT, reveals::list).of(Scoped).note(Nothing),
+    // Asking, deciding and looking write their rows in the transactions of `reveal`.
+    post("/aufdeckung", CERT, reveals::ask_do).of(Nobodys).note(Itself),
+    post("/aufdeckung/{id}/entscheiden", LEAD, reveals::decide).of(Any(Reveal)).note(Itself).step_up(),
+    post("/aufdeckung/{id}/zeigen", CERT, reveals::look).of(Any(Reveal)).note(Itself).step_up(),
+    get("/regeln", CERT, rules::list).of(Nobodys).note(Nothing),
+    get("/regel/{name}", CERT, rules::detail).of(Any(Rule)).note(Nothing),
+    get("/meldungen", CASES, advisories::list).of(Scoped).note(Nothing),
+    get("/meldung/neu", CERT, advisories::new_show).of(Nobodys).note(Nothing),
+    post("/meldung/neu", CERT, advisories::new_do).of(Nobodys).note(Done("advisory.drafted", "advisory", &[])).long(),
+    get("/meldung/{id}", CASES, advisories::detail).of(Own(Advisory)).note(Seen("advisory.seen", "advisory")),
+    get("/meldung/{id}/csaf", CASES, advisories::csaf).of(Own(Advisory)).note(Taken("advisory.downloaded", "advisory")),
+    get("/meldung/{id}/bearbeiten", CERT, advisories::edit_show).of(Own(Advisory)).note(Nothing),
+    post("/meldung/{id}/bearbeiten", CERT, advisories::edit_do).of(Own(Advisory)).note(Done("advisory.edited", "advisory", &[])).long(),
+    post("/meldung/{id}/pruefen", CERT, advisories::step).of(Own(Advisory)).note(Done("advisory.submitted", "advisory", &[])),
+    post("/meldung/{id}/freigeben", CERT, advisories::step).of(Own(Advisory)).note(Done("advisory.approved", "advisory", &[])),
+    post("/meldung/{id}/zurueck", CERT, advisories::step).of(Own(Advisory)).note(Done("advisory.returned", "advisory", &[])),
+    post("/meldung/{id}/veroeffentlichen", CERT, advisories::step)
+        .of(Own(Advisory))
+        .note(Done("advisory.published", "advisory", &[]))
+        .step_up(),
+    post("/meldung/{id}/ueberarbeiten", CERT, advisories::step).of(Own(Advisory)).note(Done("advisory.revised", "advisory", &[])),
+    post("/meldung/{id}/zurueckziehen", CERT, advisories::step)
+        .of(Own(Advisory))
+        .note(Done("advisory.withdrawn", "advisory", &[]))
+        .step_up(),
+    post("/meldung/{id}/kenntnis", BODIES, advisories::acknowledge).of(Own(Advisory)).note(Done(
+        "advisory.acknowledged",
+        "advisory",
+        &["antwort", "stelle"],
+    )),
+    // Mail filters open every link: that is nobody's look.
+    get("/w/{token}", Who::Public, acknowledge::show).of(Secret).note(Nothing),
+    post("/w/{token}", Who::Public, acknowledge::answer).of(Secret).note(Done("advisory.acknowledged", "advisory", &["antwort"])),
+    get("/abos", CASES, subscriptions::list).of(Scoped).note(Seen("contacts.seen", "contacts")),
+    post("/abos", CASES, subscriptions::add).of(Scoped).note(Done("subscription.added", "subscription", &["stelle", "schwere", "art"])),
+    post("/abo/{id}/beenden", CASES, subscriptions::toggle).of(Own(Subscription)).note(Done("subscription.changed", "subscription", &[])),
+    get("/kennzahlen", FIGURES, kpis::list).of(Scoped).note(Nothing),
+    // Also with `.csv` behind the name, which is a download (`kpis::detail` says so).
+    get("/kennzahl/{name}", FIGURES, kpis::detail).of(Any(Kpi)).note(Nothing),
+    get("/quellen", SOURCES, sources::list).of(Scoped).note(Nothing),
+    get("/quelle/{id}", SOURCES, source::detail).of(Own(Source)).note(Nothing),
+    post("/quelle/{id}", SOURCES_EDIT, source::edit).of(Own(Source)).note(Done("source.changed", "source", &["erwartet", "zone", "jahr"])),
+    get("/protokoll", AUDIT, protocol::list).of(Nobodys).note(Seen("audit.seen", "audit")),
+    get("/protokoll.csv", AUDIT, protocol::download).of(Nobodys).note(Taken("audit.downloaded", "audit")),
+    // The components that all pages are made of, with invented values.
+    get("/bausteine", Who::SignedIn, gallery::show).of(Nobodys).note(Nothing),
+    get("/bausteine/raster", Who::SignedIn, raster::show).of(Nobodys).note(Nothing),
+    get("/bausteine/raster/zeilen", Who::SignedIn, raster::rows).of(Nobodys).note(Nothing),
+    get("/bausteine/raster/{n}", Who::SignedIn, raster::row).of(Any(Other)).note(Nothing),
     // Asks for its own token.
-    get("/metrics", Who::Public, metrics::show),
-    get("/bausteine/raster", CERT, raster::show),
-    get("/bausteine/raster/zeilen", CERT, raster::rows),
-    get("/bausteine/raster/{n}", CERT, raster::row),
-    // Only a program with a mail sink has these.
-    get("/postfach", Who::SignedIn, mailbox::list),
-    get("/postfach/{id}", Who::SignedIn, mailbox::detail),
+    get("/metrics", Who::Public, metrics::show).of(Nobodys).note(Nothing),
+    // Only a program with a mail sink has these: the demo's mails, for everybody in it.
+    get("/postfach", Who::SignedIn, mailbox::list).of(Nobodys).note(Nothing),
+    get("/postfach/{id}", Who::SignedIn, mailbox::detail).of(Any(Mail)).note(Nothing),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_says_what_it_needs() {
+        for route in ROUTES {
+            let name = format!("{:?} {}", route.verb, route.path);
+            assert_ne!(route.tenant, Tenant::Undeclared, "{name}: whose is what it shows? `.of(…)` in routes.rs says it");
+            assert_ne!(route.note, Note::Undeclared, "{name}: what of it must stand in the audit log? `.note(…)` in routes.rs says it");
+            let names_one = matches!(route.tenant, Own(_) | Any(_) | Secret);
+            assert_eq!(route.path.contains('{'), names_one, "{name}: a path that names something says what");
+            // What changes something is written down, whoever wrote the page.
+            let harmless = ["/darstellung", "/sprache"].contains(&route.path);
+            assert!(route.verb == Verb::Get || matches!(route.note, Done(..) | Itself) || harmless, "{name}: a change without a row");
+            assert!(route.verb == Verb::Post || !matches!(route.note, Done(..)), "{name}: no link changes anything");
+        }
+    }
+
+    #[test]
+    fn no_route_stands_twice() {
+        for (n, route) in ROUTES.iter().enumerate() {
+            assert!(!ROUTES.iter().skip(n + 1).any(|other| other.verb == route.verb && other.path == route.path), "{}", route.path);
+        }
+    }
+}

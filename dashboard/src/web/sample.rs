@@ -13,6 +13,7 @@ use ingest::pseudonym::{Pseudonyms, Wanted};
 use ingest::time::{Clock, Timestamp};
 
 use super::{App, Door, Settings};
+use crate::audit_queue::AuditQueue;
 use crate::config;
 use crate::node::database;
 use crate::serve::publisher;
@@ -34,9 +35,12 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
     let pseudonyms = Pseudonyms::open(&dir.join("keys")).unwrap();
     let wanted = Wanted { enabled: Some(true), ..Wanted::default() };
     pseudonyms.begin(wanted, &[ingest::events::CLASS], &[], Seq(1), now).unwrap();
+    let clock = Clock::manual(now);
+    let audit = AuditQueue::start(db.clone(), clock.clone()).unwrap();
     let app = App {
         db,
-        clock: Clock::manual(now),
+        clock,
+        audit,
         sites: Arc::new(RwLock::new(Arc::new(SiteTable::default()))),
         events: None,
         flows: None,
@@ -51,7 +55,7 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
         publisher: Arc::new(publisher(&config::defaults())),
         csaf_dir: dir.join("advisories"),
         settings: Arc::new(settings),
-        door: Arc::new(Door::default()),
+        door: Arc::new(Door::new(crate::proof::vault::Vault::default())),
         live: Arc::default(),
     };
     (app, ids.0, ids.1)

@@ -131,9 +131,12 @@ impl Listener {
         let (app, token) = (self.app.clone(), self.token.clone());
         let found = tokio::task::spawn_blocking(move || {
             let now = app.clock.now();
-            app.db.read(|c| session::session_find(c, &token, app.settings.session, now)).map_err(|error: DbError| error)
+            app.db.read(|c| {
+                let Some(found) = session::session_find(c, &token, app.settings.session, now)? else { return Ok(None) };
+                Ok::<_, DbError>(Some(access::viewer(&found.user, &access::bodies(c, &found.user, now)?)))
+            })
         });
-        let viewer = access::viewer(&found.await.ok()?.ok()??.user);
+        let viewer = found.await.ok()?.ok()??;
         let may = self.topics.iter().all(|topic| access::judge(topic.who(), Some(viewer.role)) == Verdict::Enter);
         may.then_some(viewer.scope)
     }

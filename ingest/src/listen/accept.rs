@@ -10,8 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::IncomingStream;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -65,12 +63,19 @@ pub fn descriptors_raise() -> std::io::Result<u64> {
 pub(super) struct Room {
     places: Arc<Semaphore>,
     per_peer_max: usize,
+    /// Who may have more: proxies, behind which are many.
+    exempt: Vec<Prefix>,
     peers: Mutex<HashMap<IpAddr, usize>>,
 }
 
 impl Room {
     pub(super) fn new(connections_max: usize, per_peer_max: usize) -> Arc<Self> {
-        Arc::new(Self { places: Arc::new(Semaphore::new(connections_max)), per_peer_max, peers: Mutex::default() })
+        Self::with_exempt(connections_max, per_peer_max, &[])
+    }
+
+    pub(super) fn with_exempt(connections_max: usize, per_peer_max: usize, exempt: &[Prefix]) -> Arc<Self> {
+        let places = Arc::new(Semaphore::new(connections_max));
+        Arc::new(Self { places, per_peer_max, exempt: exempt.to_vec(), peers: Mutex::default() })
     }
 
     fn enter(self: &Arc<Self>) -> Option<Place> {
@@ -92,7 +97,7 @@ impl Place {
     fn taken_by(&mut self, peer: IpAddr) -> bool {
         let holder = holder(peer);
         // Whoever is on this machine needs no connection to do harm, and tests and local relays come from here.
-        if peer.is_loopback() {
+        if peer.is_loopback() || self.room.exempt.iter().any(|proxy| proxy.contains(peer)) {
             return true;
         }
         let mut peers = self.room.peers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -149,6 +154,11 @@ pub(super) struct Accepting {
 impl Accepting {
     pub(super) fn new(listener: TcpListener, which: Listener, room: Arc<Room>, entry: Entry, counters: Arc<Counters>) -> Self {
         Self { listener, room, entry, door: Arc::new(Refusals::new(Some((which, counters)))), opening: JoinSet::new() }
+    }
+
+    /// For the pages, whose connections are no intake and are not counted as such.
+    pub(super) fn uncounted(listener: TcpListener, room: Arc<Room>) -> Self {
+        Self { listener, room, entry: Entry::default(), door: Arc::new(Refusals::new(None)), opening: JoinSet::new() }
     }
 
     /// The next connection that may send. Waits until there is one: an error of one connection, or of the moment, is
@@ -412,49 +422,9 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// The same for axum, which has no bound on connections and no idle time-out of its own. For whoever else serves HTTP
-/// in this process too: a flood there must not take the descriptors that the intake needs.
-pub struct Bounded {
-    accepting: Accepting,
-    idle: Duration,
-}
-
-impl Bounded {
-    /// For pages: nobody's connections are counted, and one address may have all of them, since it is mostly a proxy's.
-    pub fn new(listener: TcpListener, connections_max: usize, idle: Duration) -> Self {
-        let (room, door) = (Room::new(connections_max, connections_max), Arc::new(Refusals::new(None)));
-        Self { accepting: Accepting { listener, room, entry: Entry::default(), door, opening: JoinSet::new() }, idle }
-    }
-}
-
-impl axum::serve::Listener for Bounded {
-    type Io = IdleStream;
-    type Addr = Arc<Sender>;
-
-    async fn accept(&mut self) -> (IdleStream, Arc<Sender>) {
-        let connection = self.accepting.accept().await;
-        let sender = Arc::clone(&connection.sender);
-        (IdleStream::new(connection, self.idle), sender)
-    }
-
-    fn local_addr(&self) -> std::io::Result<Arc<Sender>> {
-        self.accepting.listener.local_addr().map(|at| Arc::new(Sender::of(at.ip())))
-    }
-}
-
-/// A sender's address.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer(pub IpAddr);
-
-impl Connected<IncomingStream<'_, Bounded>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Bounded>) -> Self {
-        Self(stream.remote_addr().peer)
-    }
-}
-
 /// A connection whose reads fail when nothing comes for too long, and nothing that it is sent is taken either: who only
 /// listens to a stream of events says nothing for hours.
-pub struct IdleStream {
+pub(super) struct IdleStream {
     connection: Connection,
     idle: Duration,
     alarm: Pin<Box<Sleep>>,
@@ -487,7 +457,7 @@ impl AsyncRead for IdleStream {
 impl AsyncWrite for IdleStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.connection).poll_write(context, bytes));
-        // Counted from when reading waits again, and the next read is asked for right behind this.
+        // Counted from when reading waits again: the alarm that runs wakes the reader, who then sets it anew.
         self.waiting = false;
         Poll::Ready(written)
     }
@@ -523,6 +493,14 @@ mod tests {
         let _local: Vec<_> = (0..6).map(|_| take("127.0.0.1").unwrap()).collect();
         assert!(take("127.0.0.1").is_none(), "all ten are taken");
         drop((_v6, _local, _second, _again));
+        let behind = Room::with_exempt(10, 1, &["192.0.2.7/32".parse().unwrap()]);
+        let place = |peer: &str| {
+            let mut place = behind.enter()?;
+            place.taken_by(peer.parse().unwrap()).then_some(place)
+        };
+        let _three = [place("192.0.2.7"), place("192.0.2.7"), place("192.0.2.7")].map(|place| place.expect("a proxy may have many"));
+        let _one = place("192.0.2.8").unwrap();
+        assert!(place("192.0.2.8").is_none());
         assert_eq!(room.peers.lock().unwrap().len(), 0, "who has left is forgotten");
     }
 }

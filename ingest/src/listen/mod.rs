@@ -11,6 +11,7 @@ pub mod fuzzing;
 mod gelf;
 mod http;
 mod keep;
+mod pages;
 mod proxy;
 mod quota;
 mod relp;
@@ -30,8 +31,9 @@ use tokio::task::JoinSet;
 /// What ends the listeners; given on, so that callers need no dependency of their own for it.
 pub use tokio_util::sync::CancellationToken;
 
-pub use accept::{Bounded, IdleStream, Peer, descriptors_raise};
+pub use accept::descriptors_raise;
 pub use counters::{CounterRow, Counters, Dropped, Listener, PEERS_MAX, PeerCounts, PerListener, ReceiveBuffer, Rejected};
+pub use pages::{PageLimits, Pages, Peer};
 pub use quota::{Priority, QuotaConfig, SiteQuota};
 pub use tls::{TlsError, TlsFiles, certificate_end};
 

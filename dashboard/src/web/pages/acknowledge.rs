@@ -54,8 +54,13 @@ pub(in crate::web) fn answer(ask: &mut Ask) -> Reply {
     let Some(answer) = Answer::parse(ask.form("antwort")) else {
         return Err(PageError::Refused("Diese Antwort kennen wir nicht. Gehen Sie zurück und wählen Sie eine der Schaltflächen.".into()));
     };
+    // In the log stands which warning and who, never the link's secret.
+    let view = ask.app.db.read(|c| ack_open(c, &token))?.ok_or(PageError::NotFound)?;
+    ask.about(view.advisory.id);
+    ask.acts_as(format!("contact:{}", view.contact));
+    ask.remark("body", view.body_name);
     let (now, key) = (ask.now, token.clone());
-    match ask.app.db.write(move |tx| ack_record(tx, &key, answer, "", now))? {
+    match ask.write(move |tx| ack_record(tx, &key, answer, "", now))? {
         AckOutcome::Recorded | AckOutcome::Known => ask.redirect(&format!("/w/{}", show::query_encode(&token)), "answered"),
         AckOutcome::TooMany => Err(PageError::Refused("Ihre Antwort wurde schon oft geändert. Bitte rufen Sie uns an.".into())),
         AckOutcome::Unknown => Err(PageError::NotFound),

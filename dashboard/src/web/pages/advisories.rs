@@ -18,9 +18,9 @@ use askama::Template;
 use detect::role::Role;
 use ingest::db::DbError;
 use ingest::history::history_of;
+use ingest::rusqlite::Transaction;
 use ingest::scope::Scope;
 
-use crate::access::TlpRank;
 use crate::show::{self, Markup, Tone, filters, link};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
@@ -82,7 +82,7 @@ fn row(ask: &Ask, advisory: &Advisory, acks: String) -> Row {
 
 /// Whether the label allows this viewer the advisory; the store has decided about the body already.
 fn visible(ask: &Ask, advisory: &Advisory) -> bool {
-    ask.viewer.as_ref().is_some_and(|viewer| TlpRank::of(tlp_word(advisory.content.tlp)) <= viewer.tlp_max)
+    ask.viewer.as_ref().is_some_and(|viewer| viewer.may_read(advisory.content.tlp.label()))
 }
 
 fn internal(ask: &Ask) -> bool {
@@ -312,7 +312,8 @@ pub(in crate::web) fn new_do(ask: &mut Ask) -> Reply {
         return edit_page(ask, "/meldung/neu".into(), 0, &content, draft, problems);
     }
     let (actor, now) = (actor(ask)?, ask.now);
-    let made = ask.app.db.write(move |tx| advisory_draft(tx, content, &actor, now)).map_err(refused)?;
+    let draft = move |tx: &Transaction<'_>| advisory_draft(tx, content, &actor, now);
+    let made = ask.write_about(draft, |made| Some(made.id.to_string())).map_err(refused)?;
     ask.redirect(&format!("/meldung/{}", made.id), "saved")
 }
 
@@ -346,14 +347,13 @@ pub(in crate::web) fn edit_do(ask: &mut Ask) -> Reply {
         return edit_page(ask, format!("/meldung/{}/bearbeiten", advisory.id), version, &content, draft, problems);
     }
     let (actor, now, id) = (actor(ask)?, ask.now, advisory.id);
-    ask.app.db.write(move |tx| advisory_edit(tx, id, version, content, &actor, now)).map_err(refused)?;
+    ask.write(move |tx| advisory_edit(tx, id, version, content, &actor, now)).map_err(refused)?;
     ask.redirect(&format!("/meldung/{id}"), "saved")
 }
 
 struct Board {
     acked: usize,
     total: usize,
-    share: String,
     rows: Vec<BoardLine>,
 }
 
@@ -529,12 +529,7 @@ fn board_of(rows: &[BoardRow], ask: &Ask) -> Board {
         };
         BoardLine { body: row.body_name.clone(), state, time }
     };
-    Board {
-        acked,
-        total: rows.len(),
-        share: format!("{:.1}", acked as f64 / (rows.len().max(1) as f64) * 100.0),
-        rows: rows.iter().map(line).collect(),
-    }
+    Board { acked, total: rows.len(), rows: rows.iter().map(line).collect() }
 }
 
 /// What the stage refuses, as a page says it.
@@ -572,8 +567,6 @@ pub(in crate::web) fn step(ask: &mut Ask) -> Reply {
         _ => "saved",
     };
     let file = ask
-        .app
-        .db
         .write(move |tx| {
             let order = Order { actor: &actor, publisher: &publisher, deliver: Deliver::Mail, note: &note };
             match word.as_str() {
@@ -609,11 +602,13 @@ pub(in crate::web) fn csaf(ask: &mut Ask) -> Reply {
 pub(in crate::web) fn acknowledge(ask: &mut Ask) -> Reply {
     let advisory = find(ask)?;
     let viewer = ask.viewer()?.clone();
-    let (Some(body), Some(answer)) = (viewer.body, ack::Answer::parse(ask.form("antwort"))) else {
+    // Who acts for several bodies says for which; the scope has the last word.
+    let body = ask.form("stelle").parse().ok().or(viewer.body);
+    let (Some(body), Some(answer)) = (body, ack::Answer::parse(ask.form("antwort"))) else {
         return Err(PageError::Refused("Diese Antwort kennen wir nicht. Gehen Sie zurück und wählen Sie eine der Schaltflächen.".into()));
     };
     let (scope, user, now, id) = (viewer.scope, viewer.user.to_string(), ask.now, advisory.id);
-    let outcome = ask.app.db.write(move |tx| ack_record_body(tx, &scope, id, body, &user, answer, "", now))?;
+    let outcome = ask.write(move |tx| ack_record_body(tx, &scope, id, body, &user, answer, "", now))?;
     match outcome {
         AckOutcome::Recorded | AckOutcome::Known => ask.redirect(&format!("/meldung/{id}"), "answered"),
         AckOutcome::TooMany => Err(PageError::Refused("Ihre Antwort wurde schon oft geändert. Bitte rufen Sie uns an.".into())),

@@ -107,6 +107,6 @@ pub(in crate::web) fn acknowledge(ask: &mut Ask) -> Reply {
     let id: AlertId = ask.param("id").parse().map_err(|_| PageError::NotFound)?;
     let viewer = ask.viewer()?;
     let (actor, role, now) = (viewer.user.to_string(), viewer.role, ask.now);
-    ask.app.db.write(move |tx| alert_ack(tx, id, &actor, role, now)).map_err(refused)?;
+    ask.write(move |tx| alert_ack(tx, id, &actor, role, now)).map_err(refused)?;
     ask.redirect("/alarme", "acked")
 }

@@ -40,6 +40,14 @@ pub(in crate::web) fn respond(ask: &Ask, error: PageError) -> Response {
             refused = why;
             (StatusCode::CONFLICT, "Das ging nicht", refused.as_str())
         }
+        PageError::Unnoted => {
+            tracing::error!(path = %ask.path, "page withheld: the audit log takes nothing");
+            (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Das geht gerade nicht",
+                "Was hier geschieht, muss protokolliert werden, und das Protokoll nimmt gerade nichts an. Bitte versuchen Sie es gleich noch einmal, und sagen Sie der Verwaltung Bescheid, wenn es so bleibt.",
+            )
+        }
         PageError::Db(_) | PageError::Render(_) | PageError::Store(_) => {
             // The chain of causes names tables and files, never what a log line held.
             tracing::error!(path = %ask.path, error = %chain(&error), "page failed");

@@ -9,7 +9,7 @@ use ingest::record::Record;
 use super::evidence::term;
 use super::range::{Broken, Range};
 use super::value::{Value, Values, with};
-use crate::chart::{self, Bar, Caption, Series};
+use crate::chart::{self, Brush, Caption, Ink, OverTime, Series, TimeBar, Unit};
 use crate::show::{self, Markup, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
@@ -105,13 +105,17 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
             let top = store.top(&TopRequest { range: wanted, by, measure: ranking, limit: TOP_ROWS }).map_err(PageError::store)?;
             let buckets = store.histogram(&wanted, BARS).map_err(PageError::store)?;
             let records = store.list(&wanted, RECORD_ROWS).map_err(PageError::store)?;
+            ask.remark("query", ask.app.pseudonyms.masked(&query).as_ref().unwrap_or(&query).to_string());
+            ask.remark("from", range.from.rfc3339());
+            ask.remark("to", range.to.rfc3339());
+            ask.remark("hits", top.flows);
             page.summary = format!("{} Flüsse · {} · {} Pakete", show::num(top.flows), show::bytes(top.bytes), show::num(top.packets));
             let total = match ranking {
                 Measure::Bytes => top.bytes,
                 Measure::Packets => top.packets,
                 Measure::Flows => top.flows,
             };
-            let bars: Vec<Bar> = buckets
+            let bars: Vec<TimeBar> = buckets
                 .iter()
                 .zip(buckets.iter().skip(1).map(|next| next.at).chain([range.to]))
                 .map(|(bucket, end)| {
@@ -124,15 +128,26 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
                         "/fluesse",
                         &[("q", text), ("feld", field), ("mass", measure), ("von", &bucket.at.rfc3339()), ("bis", &end.rfc3339())],
                     );
-                    Bar { label: show::axis(bucket.at, range.length()), values: vec![value as f64], href }
+                    TimeBar { at: bucket.at, values: vec![value as f64], href }
                 })
                 .collect();
-            let caption =
-                Caption {
-                    id: "fluss-zeit", title: "Datenverkehr über die Zeit", desc: "Balken je gleich langem Abschnitt des Zeitraums."
-                };
-            let written = |value: f64| if ranking == Measure::Bytes { show::bytes(value as u64) } else { show::decimal(value, 0) };
-            page.chart = chart::stacked_in(caption, &[Series { class: "f-act", name: measure_label }], &bars, &written);
+            let unit = match ranking {
+                Measure::Bytes => Unit::Bytes,
+                Measure::Packets => Unit::Count("Pakete"),
+                Measure::Flows => Unit::Count("Flüsse"),
+            };
+            page.chart = chart::over_time(OverTime {
+                caption: Caption {
+                    id: "fluss-zeit",
+                    title: "Datenverkehr über die Zeit",
+                    desc: "Balken je gleich langem Abschnitt des Zeitraums.",
+                },
+                unit,
+                series: &[Series { ink: Ink::Act, name: unit.name() }],
+                bars: &bars,
+                until: range.to,
+                brush: Some(Brush { path: "/fluesse", pairs: &[("q", text), ("feld", field), ("mass", measure)] }),
+            });
             let amount = |row: &ingest::flows::TopRow| match ranking {
                 Measure::Bytes => row.bytes,
                 Measure::Packets => row.packets,

@@ -15,9 +15,9 @@ use detect::role::{Action, allowed};
 use detect::rule::Level;
 use ingest::body;
 use ingest::db::DbError;
+use ingest::rusqlite::Transaction;
 use ingest::time::Timestamp;
 
-use crate::access::TlpRank;
 use crate::show::{self, Markup, Tone, filters, link};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
@@ -69,7 +69,7 @@ fn place(incident: &Incident) -> String {
 
 /// Whether the label allows this viewer the case at all.
 pub(super) fn visible(ask: &Ask, incident: &Incident) -> bool {
-    ask.viewer.as_ref().is_some_and(|viewer| TlpRank::of(incident.tlp.as_str()) <= viewer.tlp_max)
+    ask.viewer.as_ref().is_some_and(|viewer| viewer.may_read(incident.tlp.as_str()))
 }
 
 #[derive(Template)]
@@ -433,7 +433,7 @@ fn change(ask: &Ask, change: Change, notice: &str) -> Reply {
     let version = ask.form("version").parse().unwrap_or(view.incident.version);
     let viewer = ask.viewer()?;
     let (actor, role, now) = (viewer.user.to_string(), viewer.role, ask.now);
-    ask.app.db.write(move |tx| incident_change(tx, id, version, &change, &actor, role, now)).map_err(refused)?;
+    ask.write(move |tx| incident_change(tx, id, version, &change, &actor, role, now)).map_err(refused)?;
     ask.redirect(&format!("/vorfall/{}", view.incident.number), notice)
 }
 
@@ -480,14 +480,12 @@ pub(in crate::web) fn send(ask: &mut Ask) -> Reply {
     let (actor, role, now) = (viewer.user.to_string(), viewer.role, ask.now);
     let number = view.incident.number.clone();
     let mails = super::mails::recommendation(ask, &view)?;
-    ask.app
-        .db
-        .write(move |tx| {
-            let sent = recommendation_send(tx, one.id, version, &actor, role, now)?;
-            mails.put(tx, &sent, now)?;
-            Ok::<_, CaseError>(())
-        })
-        .map_err(refused)?;
+    let send = move |tx: &Transaction<'_>| {
+        let sent = recommendation_send(tx, one.id, version, &actor, role, now)?;
+        mails.put(tx, &sent, now)?;
+        Ok::<_, CaseError>(())
+    };
+    ask.write(send).map_err(refused)?;
     ask.redirect(&format!("/vorfall/{number}"), "sent")
 }
 
@@ -514,6 +512,6 @@ pub(in crate::web) fn answer(ask: &mut Ask) -> Reply {
     let viewer = ask.viewer()?;
     let (actor, role, now, scope) = (viewer.user.to_string(), viewer.role, ask.now, viewer.scope.clone());
     let answer = Answer { step, word };
-    ask.app.db.write(move |tx| recommendation_answer(tx, &scope, one.id, &answer, &actor, role, now)).map_err(refused)?;
+    ask.write(move |tx| recommendation_answer(tx, &scope, one.id, &answer, &actor, role, now)).map_err(refused)?;
     ask.redirect(&format!("/vorfall/{}", view.incident.number), "answered")
 }

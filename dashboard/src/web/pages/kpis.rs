@@ -13,7 +13,7 @@ use ingest::time::Timestamp;
 
 use self::rows::Case;
 use crate::access;
-use crate::chart::{self, Caption, Column, Step};
+use crate::chart::{self, Caption, Column, Curve, Step};
 use crate::show::{self, Markup, filters, link};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
@@ -169,7 +169,10 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
             let value = figures.shown(before, def.key).map_or_else(|| written::WITHHELD.into(), written::value);
             facts.push(("Davor", format!("{value} ({})", before.label)));
         }
-        let trend: Vec<f64> = quarters.iter().filter_map(|quarter| figures.shown(quarter, def.key)?.figure.value()).collect();
+        let past = |quarter: &Period| (written::quarter(quarter), figures.shown(quarter, def.key).and_then(|value| value.figure.value()));
+        let trend: Vec<_> = quarters.iter().map(past).collect();
+        let spark = format!("funke-{}", def.key);
+        let caption = Caption { id: &spark, title: def.name, desc: "Verlauf über die Quartale." };
         tiles.push(Tile {
             title: def.name,
             href: choice.link(&format!("/kennzahl/{}", def.key), &choice.period),
@@ -178,7 +181,10 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
             value: now.map_or_else(|| "–".into(), written::value),
             facts,
             // Two points make no trend.
-            spark: if trend.len() > 2 { chart::sparkline(&trend) } else { Markup::default() },
+            spark: match trend.iter().filter(|point| point.1.is_some()).count() {
+                0..=2 => Markup::default(),
+                _ => chart::sparkline(caption, unit(def), &trend),
+            },
         });
         drawings.push(columns(&choice, &figures, &quarters, def));
         drawings.extend(now.and_then(|value| curve(value, choice.cases)));
@@ -227,18 +233,25 @@ fn columns(choice: &Choice, figures: &Figures, quarters: &[Period], def: &adviso
     };
     let id = format!("verlauf-{}", def.key);
     let title = format!("{} je Quartal", def.name);
-    let desc = format!("Säulen über {} Quartale, gestrichelt das Ziel.", quarters.len());
-    let unit = if def.unit == Unit::Hours { "h" } else { "%" };
+    let desc = format!("Säulen über {} Quartale.", quarters.len());
+    let target = format!("Ziel {}", written::target(def));
     let columns: Vec<Column> = quarters.iter().map(column).collect();
     let gap = match (columns.iter().any(|column| column.value.is_none()), choice.cases) {
         (false, _) => "",
-        (true, true) => " Lücke: kein Wert, weil es keine Fälle gab oder noch keiner beendet ist.",
-        (true, false) => " Lücke: kein Wert, oder er bleibt verborgen.",
+        (true, true) => "Lücke: kein Wert, weil es keine Fälle gab oder noch keiner beendet ist.",
+        (true, false) => "Lücke: kein Wert, oder er bleibt verborgen.",
     };
     Drawing {
-        chart: chart::columns(Caption { id: &id, title: &title, desc: &desc }, def.name, unit, &columns, def.target),
+        chart: chart::columns(Caption { id: &id, title: &title, desc: &desc }, def.name, unit(def), &columns, Some((def.target, &target))),
         title,
-        note: format!("Gestrichelt: Ziel {}.{gap}", written::target(def)),
+        note: gap.into(),
+    }
+}
+
+fn unit(def: &advisory::kpi::KpiDef) -> chart::Unit<'static> {
+    match def.unit {
+        Unit::Hours => chart::Unit::Hours,
+        Unit::Percent => chart::Unit::Percent,
     }
 }
 
@@ -253,11 +266,23 @@ fn curve(value: &KpiValue, cases: bool) -> Option<Drawing> {
     let caption = Caption {
         id: "kaplan-meier",
         title: "Anteil noch nicht eingedämmter Vorfälle",
-        desc: "Stufenkurve nach Kaplan-Meier über die Stunden seit der Eröffnung, als Fläche das 95-Prozent-Band.",
+        desc: "Stufenkurve nach Kaplan-Meier über die Stunden seit der Eröffnung.",
     };
+    // Who may not see cases sees neither their times nor how few are left.
+    let seen = || value.rows.iter().filter(|_| cases).filter_map(|row| Some((row.value?, row.to.is_some())));
+    let times: Vec<f64> = seen().map(|(time, _)| time).collect();
+    let censored: Vec<f64> = seen().filter(|(_, ended)| !ended).map(|(time, _)| time).collect();
     Some(Drawing {
         title: "Wie lange Vorfälle offen bleiben".into(),
-        chart: chart::kaplan_meier(caption, "h", &steps, until),
+        chart: chart::kaplan_meier(Curve {
+            caption,
+            unit: chart::Unit::Hours,
+            steps: &steps,
+            n: curve.n,
+            times: &times,
+            censored: &censored,
+            until,
+        }),
         note: format!(
             "Anteil der Vorfälle, die so viele Stunden nach der Eröffnung noch nicht eingedämmt waren. {}",
             written::survival(value)
@@ -309,8 +334,10 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
     let distribution = shown.map(|value| rows::distribution(value, choice.cases)).unwrap_or_default();
     let ordered = rows::newest_first(shown.filter(|_| choice.cases));
     if csv {
+        ask.remark("period", choice.period.key.clone());
+        ask.note_taken("kpi.downloaded", format!("kpi:{}", def.key))?;
         let text = match choice.cases {
-            true => rows::csv(&rows::cases(ask, def, &ordered)?),
+            true => rows::csv_cases(&rows::cases(ask, def, &ordered)?),
             false => rows::csv_distribution(&distribution),
         };
         return ask.download(&format!("{}-{}.csv", def.key, choice.period.key), "text/csv; charset=utf-8", text.into_bytes());

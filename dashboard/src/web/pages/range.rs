@@ -53,10 +53,6 @@ impl Range {
         }
     }
 
-    pub(super) fn length(&self) -> i64 {
-        self.to.since(self.from)
-    }
-
     /// A link to `path` with this range and these pairs.
     pub(super) fn link(&self, path: &str, pairs: &[(&str, &str)]) -> String {
         let own = self.words.iter().map(|(key, value)| (*key, value.as_str()));

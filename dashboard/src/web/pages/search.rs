@@ -2,8 +2,6 @@
 
 use askama::Template;
 use detect::role::{Action, allowed};
-use ingest::audit::{NewAudit, audit_add};
-use ingest::db::DbError;
 use ingest::event::{Defect, Event};
 use ingest::events::{Cursor, SearchRequest, SearchResult};
 use ingest::fields::{self, FieldId};
@@ -14,7 +12,7 @@ use ingest::query::Query;
 use super::evidence::term;
 use super::range::{Broken, Range};
 use super::value::{Value, Values, with};
-use crate::chart::{self, Bar, Caption, Series};
+use crate::chart::{self, Brush, Caption, Ink, OverTime, Series, TimeBar, Unit};
 use crate::show::{self, Markup, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
@@ -125,9 +123,12 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
         (Err(error), _) => page.error = Some(Broken::new(text, &error)),
         (Ok(_), None) => page.summary = "Der Ereignisspeicher läuft in diesem Programm nicht.".into(),
         (Ok(query), Some(store)) => {
-            let request = request(ask, query, &range)?;
+            let request = request(ask, query, &range);
             let before = request.before;
             let found = store.search(&request).map_err(PageError::store)?;
+            if before.is_none() {
+                remark_search(ask, &request.query, &range, found.total);
+            }
             page.summary = summary(&found);
             page.chart = histogram(&found, &range, text);
             page.chips = chips(text, &range);
@@ -147,26 +148,27 @@ pub(in crate::web) fn rows(ask: &mut Ask) -> Reply {
     let range = Range::of(ask, "24h");
     let mut rows = Rows::default();
     if let (Ok(query), Some(store)) = (Query::parse(text), &ask.app.events) {
+        let request = request(ask, query, &range);
         // What the whole range holds has been said by the page.
-        let request = SearchRequest { summary: false, ..request(ask, query, &range)? };
+        let request = SearchRequest { summary: request.before.is_none(), ..request };
         let found = store.search(&request).map_err(PageError::store)?;
+        if request.before.is_none() {
+            remark_search(ask, &request.query, &range, found.total);
+        }
         rows = rows_of(ask, &found, &range, text);
         rows.total = ask.query("summe").parse().unwrap_or(0);
     }
     ask.page(&SearchRows { rows })
 }
 
-/// A page of what `text` asks for; who asks by a real value is noted.
-fn request(ask: &Ask, query: Query, range: &Range) -> Result<SearchRequest, PageError> {
+/// A page of what `query` asks for.
+fn request(ask: &Ask, query: Query, range: &Range) -> SearchRequest {
     let before: Option<Cursor> = ask.query("vor").parse().ok();
     let mut request = SearchRequest::new(query, ask.scope(), ask.app.sites());
     (request.from, request.to) = (Some(range.from), Some(range.to));
     (request.limit, request.before, request.buckets) = (PAGE_ROWS, before, BARS);
     request.real_values = ask.viewer.as_ref().is_some_and(|viewer| allowed(Action::SearchRealValues, viewer.role));
-    if request.real_values && before.is_none() {
-        note_search(ask, &request.query)?;
-    }
-    Ok(request)
+    request
 }
 
 fn rows_of(ask: &Ask, found: &SearchResult, range: &Range, text: &str) -> Rows {
@@ -198,13 +200,12 @@ pub(in crate::web) fn event(ask: &mut Ask) -> Reply {
     })
 }
 
-/// Notes who asked for somebody by a real value; in the log stand the pseudonyms that he asked for by it.
-fn note_search(ask: &Ask, query: &Query) -> Result<(), PageError> {
-    let Some(masked) = ask.app.pseudonyms.masked(query) else { return Ok(()) };
-    let (actor, now) = (ask.viewer()?.user.to_string(), ask.now);
-    let detail = serde_json::json!({ "query": masked.to_string() });
-    let new = NewAudit { actor, kind: "pseudonym.searched", object: "search".into(), detail };
-    ask.app.db.write(move |tx| audit_add(tx, now, &new).map(drop)).map_err(|error: DbError| error.into())
+/// For the audit log: what was asked, with pseudonyms for the persons that it names, for which time, and how much it found.
+fn remark_search(ask: &Ask, query: &Query, range: &Range, hits: u64) {
+    ask.remark("query", ask.app.pseudonyms.masked(query).as_ref().unwrap_or(query).to_string());
+    ask.remark("from", range.from.rfc3339());
+    ask.remark("to", range.to.rfc3339());
+    ask.remark("hits", hits);
 }
 
 fn summary(found: &SearchResult) -> String {
@@ -226,7 +227,7 @@ fn summary(found: &SearchResult) -> String {
 
 fn histogram(found: &SearchResult, range: &Range, text: &str) -> Markup {
     let histogram = &found.histogram;
-    let bars: Vec<Bar> = histogram
+    let bars: Vec<TimeBar> = histogram
         .counts
         .iter()
         .zip(0i64..)
@@ -234,16 +235,19 @@ fn histogram(found: &SearchResult, range: &Range, text: &str) -> Markup {
             let at = histogram.start.plus(n.saturating_mul(histogram.width_millis));
             let to = at.plus(histogram.width_millis);
             let href = show::link("/suche", &[("q", text), ("von", &at.rfc3339()), ("bis", &to.rfc3339())]);
-            Bar { label: show::axis(at, range.length()), values: vec![*count as f64], href }
+            TimeBar { at, values: vec![*count as f64], href }
         })
         .collect();
     let desc =
         format!("Balken je {} von {} bis {}.", show::duration(histogram.width_millis), show::stamp(range.from), show::stamp(range.to));
-    chart::stacked(
-        Caption { id: "treffer", title: "Ereignisse über die Zeit", desc: &desc },
-        &[Series { class: "f-act", name: "Ereignisse" }],
-        &bars,
-    )
+    chart::over_time(OverTime {
+        caption: Caption { id: "treffer", title: "Ereignisse über die Zeit", desc: &desc },
+        unit: Unit::Count("Ereignisse"),
+        series: &[Series { ink: Ink::Act, name: "Ereignisse" }],
+        until: bars.last().map_or(range.to, |bar| bar.at.plus(histogram.width_millis)),
+        bars: &bars,
+        brush: Some(Brush { path: "/suche", pairs: &[("q", text)] }),
+    })
 }
 
 /// The conditions of a plain AND query, each with the link that takes it away. A query with parentheses or OR has

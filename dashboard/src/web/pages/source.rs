@@ -8,8 +8,9 @@ use ingest::db::DbError;
 use ingest::source::{HOURS, ReadingRule, Readings, Source, SourceId, Year, reading_put, source_expect, source_find, source_hours};
 use ingest::time::Timestamp;
 
-use super::sources::{body_names, format, kind, sources_scope, state};
-use crate::chart::{self, Bar, Caption, Series};
+use super::sources::{body_names, format, kind, state};
+use crate::access::sources_scope;
+use crate::chart::{self, Caption, Cell, Ink, OverTime, Series, TimeBar, Unit};
 use crate::show::{self, Markup, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
@@ -91,7 +92,7 @@ pub(in crate::web) fn edit(ask: &mut Ask) -> Reply {
     let peer = source.peer.parse().map_err(|_| PageError::NotFound)?;
     let rule = ReadingRule { site: Some(source.site), peer: Some(peer), host: source.host.clone(), zone, year, since: now };
     let path = format!("/quelle/{}", source.id);
-    let readings = ask.app.db.write(move |tx| {
+    let readings = ask.write(move |tx| {
         source_expect(tx, &source, &sites, expected, &actor, now)?;
         reading_put(tx, &rule, &actor, now)?;
         Readings::load(tx)
@@ -102,7 +103,7 @@ pub(in crate::web) fn edit(ask: &mut Ask) -> Reply {
 
 fn find(ask: &Ask) -> Result<Source, PageError> {
     let id: SourceId = ask.param("id").parse().map_err(|_| PageError::NotFound)?;
-    let (wide, sites) = (sources_scope(ask), ask.app.sites());
+    let (wide, sites) = (sources_scope(ask.viewer()?), ask.app.sites());
     ask.app.db.read(|c| source_find(c, &wide, &sites, id, ask.now))?.ok_or(PageError::NotFound)
 }
 
@@ -142,10 +143,18 @@ fn page(ask: &Ask, source: &Source, problem: String) -> Reply {
             Caption {
                 id: "pausen",
                 title: "Übliche Pause je Stunde der Woche",
-                desc: "Je dunkler, desto länger schweigt die Quelle um diese Stunde.",
+                desc: "Je kräftiger, desto länger schweigt die Quelle um diese Stunde.",
             },
+            "Uhrzeit",
             &DAYS,
-            &source.gaps.table().into_iter().map(|gap| gap.map(|gap| (tone(gap), show::duration(gap)))).collect::<Vec<_>>(),
+            &source
+                .gaps
+                .table()
+                .into_iter()
+                .map(|gap| gap.map(|gap| Cell { value: gap as f64, text: show::duration(gap) }))
+                .collect::<Vec<_>>(),
+            GAP_TONES.map(|gap| gap as f64),
+            ["unter 1 min", "unter 10 min", "unter 1 h", "unter 6 h", "länger"],
         ),
         gap_text: gap_text(source, now),
         defects: defects
@@ -232,22 +241,22 @@ fn gap_text(source: &Source, now: Timestamp) -> String {
     }
 }
 
-fn tone(gap: i64) -> usize {
-    [Timestamp::MINUTE, 10 * Timestamp::MINUTE, Timestamp::HOUR, 6 * Timestamp::HOUR].iter().filter(|limit| gap >= **limit).count()
-}
+/// Where a longer gap gets a stronger tone.
+const GAP_TONES: [i64; 4] = [Timestamp::MINUTE, 10 * Timestamp::MINUTE, Timestamp::HOUR, 6 * Timestamp::HOUR];
 
 fn hours_chart(hours: &[(Timestamp, i64)]) -> Markup {
-    let bars: Vec<Bar> = hours
-        .iter()
-        .map(|(at, frames)| Bar {
-            label: format!("{} {}", show::date(*at).get(..6).unwrap_or_default(), show::clock(*at)),
-            values: vec![*frames as f64],
-            href: String::new(),
-        })
-        .collect();
+    let bars: Vec<TimeBar> =
+        hours.iter().map(|(at, frames)| TimeBar { at: *at, values: vec![*frames as f64], href: String::new() }).collect();
     let total: i64 = hours.iter().map(|(_, frames)| frames).sum();
     let desc = format!("Pakete je Stunde in den letzten {} Stunden, zusammen {}.", HOURS, show::num(total));
-    chart::stacked(Caption { id: "stunden", title: "Pakete je Stunde", desc: &desc }, &[Series { class: "f-act", name: "Pakete" }], &bars)
+    chart::over_time(OverTime {
+        caption: Caption { id: "stunden", title: "Pakete je Stunde", desc: &desc },
+        unit: Unit::Count("Pakete"),
+        series: &[Series { ink: Ink::Act, name: "Pakete" }],
+        until: bars.last().map_or(Timestamp(0), |bar| bar.at.plus(Timestamp::HOUR)),
+        bars: &bars,
+        brush: None,
+    })
 }
 
 #[cfg(test)]

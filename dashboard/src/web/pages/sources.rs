@@ -5,7 +5,6 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
 use askama::Template;
-use detect::role::Role;
 use ingest::body::{self, BodyId, SiteTable};
 use ingest::db::DbError;
 use ingest::listen::Listener;
@@ -13,6 +12,7 @@ use ingest::scope::Scope;
 use ingest::source::{Source, source_last_seen, source_list};
 use ingest::time::Timestamp;
 
+use crate::access::sources_scope;
 use crate::show::{self, Markup, Tone, filters, link};
 use crate::vitals::{self, Tally};
 use crate::web::frame::{Frame, Place};
@@ -120,12 +120,6 @@ pub(super) fn last_seen(ask: &Ask) -> Option<Timestamp> {
 
 fn count(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-/// Whose sources somebody sees here: the administrator looks after all of them, though no case of any body is his.
-pub(super) fn sources_scope(ask: &Ask) -> Scope {
-    let admin = ask.viewer.as_ref().is_some_and(|viewer| viewer.role == Role::Admin);
-    if admin { Scope::All } else { ask.scope() }
 }
 
 pub(super) fn state(source: &Source, now: Timestamp) -> Markup {
@@ -255,7 +249,7 @@ impl<'a> Filter<'a> {
 }
 
 pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
-    let (wide, sites, bodies) = (sources_scope(ask), ask.app.sites(), body_names(ask)?);
+    let (wide, sites, bodies) = (sources_scope(ask.viewer()?), ask.app.sites(), body_names(ask)?);
     let filter = Filter::of(ask);
     let sources = ask.app.db.read(|c| source_list(c, &wide, &sites, ask.now))?;
     let body_of = |source: &Source| sites.body(source.site).and_then(|body| bodies.get(&body).cloned()).unwrap_or_default();

@@ -16,7 +16,7 @@ use ingest::scope::Scope;
 use ingest::time::Timestamp;
 
 use super::incidents::{Row, visible};
-use crate::chart::{self, Bar, Caption, Series};
+use crate::chart::{self, Caption, Ink, OverTime, Series, TimeBar, Unit};
 use crate::show::{self, Markup, Tone, filters};
 use crate::web::ask::see_other;
 use crate::web::frame::{Frame, Place};
@@ -28,7 +28,8 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
         Role::Analyst | Role::Lead => overview(ask),
         Role::Municipality | Role::Provider => portal(ask),
         // Their work is one page: nobody needs a page before it.
-        Role::Steering | Role::Auditor => Ok(see_other("/kennzahlen")),
+        Role::Steering => Ok(see_other("/kennzahlen")),
+        Role::Auditor => Ok(see_other("/protokoll")),
         Role::Admin => Ok(see_other("/quellen")),
     }
 }
@@ -51,7 +52,6 @@ struct Lage {
     open: String,
     map: Markup,
     chart: Markup,
-    legend: Vec<Markup>,
 }
 
 #[derive(Template)]
@@ -64,7 +64,6 @@ struct OverviewPage {
     open: String,
     map: Markup,
     chart: Markup,
-    legend: Vec<Markup>,
 }
 
 #[derive(Template)]
@@ -75,18 +74,17 @@ struct OverviewLive {
     open: String,
     map: Markup,
     chart: Markup,
-    legend: Vec<Markup>,
 }
 
 fn overview(ask: &Ask) -> Reply {
-    let Lage { tiles, rows, open, map, chart, legend } = lage(ask)?;
+    let Lage { tiles, rows, open, map, chart } = lage(ask)?;
     let frame = ask.frame("Lage", Place::Overview);
-    ask.page(&OverviewPage { frame, today: show::date_long(ask.now), tiles, rows, open, map, chart, legend })
+    ask.page(&OverviewPage { frame, today: show::date_long(ask.now), tiles, rows, open, map, chart })
 }
 
 pub(in crate::web) fn live(ask: &mut Ask) -> Reply {
-    let Lage { tiles, rows, open, map, chart, legend } = lage(ask)?;
-    ask.page(&OverviewLive { tiles, rows, open, map, chart, legend })
+    let Lage { tiles, rows, open, map, chart } = lage(ask)?;
+    ask.page(&OverviewLive { tiles, rows, open, map, chart })
 }
 
 /// Open cases on the Lage; the list has all.
@@ -124,10 +122,11 @@ fn lage(ask: &Ask) -> Result<Lage, PageError> {
     let mut urgent_first: Vec<&Incident> = open.iter().collect();
     urgent_first.sort_by_key(|incident| (std::cmp::Reverse(incident.severity), std::cmp::Reverse(incident.last_activity)));
     let hours = per_hour(&alerts.iter().map(|alert| (alert.detected_at, alert.level)).collect::<Vec<_>>(), now);
-    let trend: Vec<f64> = hours.iter().map(|hour| hour.1.iter().sum()).collect();
-    let series = SERIES.map(|level| Series { class: words::level_class(level), name: words::level(level) });
-    let bars: Vec<Bar> =
-        hours.into_iter().map(|(at, values)| Bar { label: show::clock(at), values: values.to_vec(), href: String::new() }).collect();
+    let trend: Vec<_> = hours.iter().map(|(at, values)| (show::clock(*at), Some(values.iter().sum()))).collect();
+    let series = SERIES.map(|level| Series { ink: Ink::level(level), name: words::level(level) });
+    let bars: Vec<TimeBar> = hours.into_iter().map(|(at, values)| TimeBar { at, values: values.to_vec(), href: String::new() }).collect();
+    let until = bars.last().map_or(now, |bar| bar.at.plus(Timestamp::HOUR));
+    let spark = Caption { id: "alarme-verlauf", title: "Neue Alarme je Stunde", desc: "Die letzten 24 Stunden." };
     let tiles = vec![
         Tile {
             title: "Neue Alarme",
@@ -139,7 +138,7 @@ fn lage(ask: &Ask) -> Result<Lage, PageError> {
                 None => "Alle Alarme sind bestätigt.".into(),
             },
             badge: None,
-            spark: Some(chart::sparkline(&trend)),
+            spark: Some(chart::sparkline(spark, Unit::Count("Alarme"), &trend)),
         },
         recommendation_tile(&waits),
         Tile {
@@ -161,17 +160,16 @@ fn lage(ask: &Ask) -> Result<Lage, PageError> {
     let map_caption = Caption {
         id: "kreise",
         title: "Vorfälle je Kreis",
-        desc: "Kacheln der 22 Kreise, je dunkler, desto mehr Vorfälle in den letzten 30 Tagen.",
+        desc: "Kacheln der 22 Kreise, je kräftiger, desto mehr Vorfälle in den letzten 30 Tagen.",
     };
     Ok(Lage {
         tiles,
         rows: urgent_first.iter().take(OPEN_ROWS).map(|incident| Row::new(incident, &names, now, incident.last_activity)).collect(),
         open: show::num(cases.open),
-        map: chart::tile_map(map_caption, "Vorfälle", |key| {
-            Some(per_kreis.get(key).map_or((0.0, "0".into()), |count| (*count as f64, show::num(*count))))
+        map: chart::tile_map(map_caption, Unit::Count("Vorfälle"), |key| {
+            Some((per_kreis.get(key).map_or(0.0, |count| *count as f64), String::new()))
         }),
-        chart: chart::stacked(caption, &series, &bars),
-        legend: [Level::Critical, Level::High, Level::Medium, Level::Low].map(words::level_badge).into(),
+        chart: chart::over_time(OverTime { caption, unit: Unit::Count("Alarme"), series: &series, bars: &bars, until, brush: None }),
     })
 }
 

@@ -107,7 +107,7 @@ pub(in crate::web) fn add(ask: &mut Ask) -> Reply {
     if !scope.body_allowed(Some(body)) || ask.app.db.read(|c| body::body_get(c, body))?.is_none() {
         return Err(PageError::NotFound);
     }
-    match ask.app.db.write(move |tx| subscription_add(tx, &scope, &one, now))? {
+    match ask.write(move |tx| subscription_add(tx, &scope, &one, now))? {
         Some(_) => ask.redirect("/abos", "subscribed"),
         None => Err(PageError::Refused(
             "Diese Stelle hat schon so viele Abos, wie möglich sind. Halten Sie eines an oder ändern Sie es.".into(),
@@ -131,6 +131,6 @@ pub(in crate::web) fn toggle(ask: &mut Ask) -> Reply {
     let mut one = found.filter(|one| one.id != SubscriptionId::default()).ok_or(PageError::NotFound)?;
     one.enabled = !one.enabled;
     let (now, notice) = (ask.now, if one.enabled { "subscribed" } else { "unsubscribed" });
-    ask.app.db.write(move |tx| subscription_change(tx, &scope, &one, now))?;
+    ask.write(move |tx| subscription_change(tx, &scope, &one, now))?;
     ask.redirect("/abos", notice)
 }

@@ -9,8 +9,9 @@ use super::range::Range;
 use crate::show;
 use crate::web::Ask;
 use crate::web::frame::may;
+use crate::words::{self, de};
 
-/// A value with its menu, as `ui_menu.html` shows it.
+/// A value with its menu, as `ui::value` shows it.
 pub(in crate::web) struct Value {
     pub(in crate::web) text: String,
     /// (what it does, where that leads)
@@ -25,6 +26,10 @@ impl Value {
         Self { copy: show::safe(&text), text, links: vec![] }
     }
 }
+
+/// What can be done with a value, in the order in which it is offered.
+pub(super) const WAYS: [&str; 4] =
+    [de("Nur dieser Wert"), de("Ohne diesen Wert"), de("Alle Ereignisse mit diesem Wert"), de("Datenflüsse dieser Adresse")];
 
 /// What the menus of one page start from: its query and its time.
 pub(super) struct Values<'a> {
@@ -48,16 +53,17 @@ impl<'a> Values<'a> {
         let one = term(field, value);
         let own = |query: &str| self.range.link(self.path, &[&[("q", query)], self.more.as_slice()].concat());
         let mut links = vec![];
+        let [only, without, all, flows] = WAYS.map(words::t);
         if self.may_search {
-            links.push(("Nur dieser Wert", own(&with(self.query, &one))));
-            links.push(("Ohne diesen Wert", own(&with(self.query, &format!("NOT {one}")))));
+            links.push((only, own(&with(self.query, &one))));
+            links.push((without, own(&with(self.query, &format!("NOT {one}")))));
         }
         if self.may_search && (!self.query.is_empty() || self.path != "/suche") {
-            links.push(("Alle Ereignisse mit diesem Wert", self.range.link("/suche", &[("q", &pivot(field, value))])));
+            links.push((all, self.range.link("/suche", &[("q", &pivot(field, value))])));
         }
         if self.may_flows && self.path != "/fluesse" && value.parse::<IpAddr>().is_ok() {
             let either = format!("{} OR {}", term("source.ip", value), term("destination.ip", value));
-            links.push(("Datenflüsse dieser Adresse", self.range.link("/fluesse", &[("q", &either)])));
+            links.push((flows, self.range.link("/fluesse", &[("q", &either)])));
         }
         Value { links, ..Value::plain(value.to_owned()) }
     }

@@ -11,7 +11,7 @@ use ingest::body;
 use ingest::db::DbError;
 
 use super::written;
-use crate::access::TlpRank;
+use crate::csv;
 use crate::show;
 use crate::web::{Ask, PageError};
 
@@ -84,15 +84,15 @@ fn ids<T: std::str::FromStr>(rows: &[&KpiRow]) -> Vec<T> {
 }
 
 fn incidents(ask: &Ask, rows: &[&KpiRow]) -> Result<HashMap<String, Label>, PageError> {
-    let (scope, tlp_max) = (ask.scope(), ask.viewer()?.tlp_max);
+    let (scope, viewer) = (ask.scope(), ask.viewer()?);
     let labels = ask.app.db.read(|c| incident_labels(c, &scope, &ids::<IncidentId>(rows)))?;
-    let visible = labels.into_iter().filter(|(_, label)| TlpRank::of(label.tlp.as_str()) <= tlp_max);
+    let visible = labels.into_iter().filter(|(_, label)| viewer.may_read(label.tlp.as_str()));
     Ok(visible.map(|(id, label)| (id.to_string(), (format!("/vorfall/{}", label.number), label.number, label.title))).collect())
 }
 
 /// Alerts have no page of their own: the case that they stand in is linked.
 fn alerts(ask: &Ask, rows: &[&KpiRow]) -> Result<HashMap<String, Label>, PageError> {
-    let (scope, tlp_max) = (ask.scope(), ask.viewer()?.tlp_max);
+    let (scope, viewer) = (ask.scope(), ask.viewer()?);
     let (alerts, cases) = ask.app.db.read(|c| {
         let alerts = alert_labels(c, &scope, &ids::<AlertId>(rows))?;
         let cases: Vec<IncidentId> = alerts.values().filter_map(|alert| alert.incident).collect();
@@ -100,7 +100,7 @@ fn alerts(ask: &Ask, rows: &[&KpiRow]) -> Result<HashMap<String, Label>, PageErr
     })?;
     let label = |(id, alert): (AlertId, detect::alert::AlertLabel)| {
         let case = alert.incident.and_then(|incident| cases.get(&incident));
-        let hidden = case.is_some_and(|case| TlpRank::of(case.tlp.as_str()) > tlp_max);
+        let hidden = case.is_some_and(|case| !viewer.may_read(case.tlp.as_str()));
         let number = case.map(|case| case.number.clone()).unwrap_or_else(|| "ohne Vorfall".into());
         let href = if case.is_some() { format!("/vorfall/{number}") } else { String::new() };
         (!hidden).then(|| (id.to_string(), (href, number, alert.title)))
@@ -109,7 +109,7 @@ fn alerts(ask: &Ask, rows: &[&KpiRow]) -> Result<HashMap<String, Label>, PageErr
 }
 
 fn advisories(ask: &Ask, rows: &[&KpiRow]) -> Result<HashMap<String, Label>, PageError> {
-    let scope = ask.scope();
+    let (scope, viewer) = (ask.scope(), ask.viewer()?);
     let mut wanted: Vec<AdvisoryId> = ids(rows);
     wanted.sort_unstable();
     wanted.dedup();
@@ -121,7 +121,8 @@ fn advisories(ask: &Ask, rows: &[&KpiRow]) -> Result<HashMap<String, Label>, Pag
         Ok::<_, DbError>(found)
     })?;
     let label = |one: Advisory| (format!("/meldung/{}", one.id), one.number_label().to_owned(), one.content.title.clone());
-    Ok(found.into_iter().map(|one| (one.id.to_string(), label(one))).collect())
+    let visible = found.into_iter().filter(|one| viewer.may_read(one.content.tlp.label()));
+    Ok(visible.map(|one| (one.id.to_string(), label(one))).collect())
 }
 
 /// One class of a distribution.
@@ -219,37 +220,24 @@ fn note_classes(rows: &[KpiRow]) -> Classes {
 }
 
 /// The cases as a spreadsheet in German settings reads them: semicolons, comma decimals, a mark for UTF-8.
-pub(super) fn csv(cases: &[Case]) -> String {
+pub(super) fn csv_cases(cases: &[Case]) -> String {
     let head = ["Fall", "Betreff", "Stelle", "Von", "Bis", "Wert", "Zählt für das Ziel", "Anmerkung"];
-    let mut out = String::from("\u{feff}");
-    line(&mut out, &head);
+    let mut out = String::from(csv::MARK);
+    csv::line(&mut out, &head);
     for case in cases {
         let rated = if case.rated { "ja" } else { "nein" };
-        line(&mut out, &[&case.name, &case.title, &case.body, &case.from, &case.to, &case.number, rated, case.note]);
+        csv::line(&mut out, &[&case.name, &case.title, &case.body, &case.from, &case.to, &case.number, rated, case.note]);
     }
     out
 }
 
 pub(super) fn csv_distribution(classes: &[ClassCount]) -> String {
-    let mut out = String::from("\u{feff}");
-    line(&mut out, &["Klasse", "Anzahl"]);
+    let mut out = String::from(csv::MARK);
+    csv::line(&mut out, &["Klasse", "Anzahl"]);
     for class in classes {
-        line(&mut out, &[&class.label, &class.total().to_string()]);
+        csv::line(&mut out, &[&class.label, &class.total().to_string()]);
     }
     out
-}
-
-fn line(out: &mut String, cells: &[&str]) {
-    let cells: Vec<String> = cells.iter().map(|text| cell(text)).collect();
-    out.push_str(&cells.join(";"));
-    out.push_str("\r\n");
-}
-
-/// One cell. What a spreadsheet would take for a formula gets an apostrophe in front: titles come from outside.
-fn cell(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let text = format!("{}{text}", if formula { "'" } else { "" });
-    if text.contains([';', '"', '\n', '\r', ',']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 #[cfg(test)]
@@ -330,21 +318,5 @@ mod tests {
         };
         assert_eq!(labels(true), ["4 zutreffend", "3 Fehlalarm", "2 gutartig"]);
         assert_eq!(labels(false), ["4 zutreffend", "5 Fehlalarm oder gutartig"]);
-    }
-
-    #[test]
-    fn no_cell_is_a_formula() {
-        for (text, expected) in [
-            ("Portscan", "Portscan"),
-            ("=HYPERLINK(\"http://x\")", "\"'=HYPERLINK(\"\"http://x\"\")\""),
-            ("+49", "'+49"),
-            ("-1", "'-1"),
-            ("@SUM", "'@SUM"),
-            ("\tx", "'\tx"),
-            ("a;b\n\"c\"", "\"a;b\n\"\"c\"\"\""),
-            ("1,50", "\"1,50\""),
-        ] {
-            assert_eq!(cell(text), expected);
-        }
     }
 }
