@@ -324,11 +324,34 @@ async fn every_route_as_everybody_with_own_and_foreign() {
     expect![[r#"
         GET /login: 200 303 303 303 303 303 303 303
         POST /login: 422 422 422 422 422 429 429 429
+        GET /login/schritt: 303 303 303 303 303 303 303 303
+        POST /login/nachweis: 303 303 303 303 303 303 303 303
+        POST /login/einrichten: 303 303 303 303 303 303 303 303
+        POST /login/kennwort: 303 303 303 303 303 303 303 303
+        POST /login/passkey: 422 422 422 422 422 422 422 422
+        POST /login/passkey/optionen: 404 404 404 404 404 404 404 404
+        GET /konto: 303 200 200 200 200 200 200 200
+        POST /konto/kennwort: 303 422 422 422 422 422 422 422
+        GET /konto/app: 303 303 303 303 303 303 303 303
+        POST /konto/app: 303 303 303 303 303 303 303 303
+        POST /konto/app/bestaetigen: 303 422 422 422 422 422 422 422
+        POST /konto/app/entfernen: 303 303 303 303 303 303 303 303
+        POST /konto/codes: 303 422 422 422 422 422 422 422
+        POST /konto/passkey/neu: 303 404 404 404 404 404 404 404
+        POST /konto/passkey: 303 404 404 404 404 404 404 404
+        POST /konto/passkey/{id}/nennen (own): 303 404 404 404 404 404 404 404
+        POST /konto/passkey/{id}/nennen (foreign): 303 404 404 404 404 404 404 404
+        POST /konto/passkey/{id}/entfernen (own): 303 404 404 404 404 404 404 404
+        POST /konto/passkey/{id}/entfernen (foreign): 303 404 404 404 404 404 404 404
+        POST /konto/sitzung/{id}/beenden (own): 303 404 404 404 404 404 404 404
+        POST /konto/sitzung/{id}/beenden (foreign): 303 404 404 404 404 404 404 404
+        POST /konto/sitzungen/beenden: 303 303 303 303 303 303 303 303
         POST /logout: 303 303 303 303 303 303 303 303
         POST /darstellung: 303 303 303 303 303 303 303 303
         POST /sprache: 303 303 303 303 303 303 303 303
         GET /: 303 200 200 200 200 303 303 303
         GET /lage/live: 303 200 200 403 403 403 403 403
+        GET /strom: 303 409 409 409 409 403 403 403
         GET /vorfaelle: 303 200 200 200 200 403 403 403
         GET /vorfall/{number} (own): 303 200 200 200 200 403 403 403
         GET /vorfall/{number} (foreign): 303 200 200 404 404 403 403 403
@@ -345,6 +368,8 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         GET /alarme: 303 200 200 403 403 403 403 403
         POST /alarm/{id}/bestaetigen: 303 404 404 403 403 403 403 403
         GET /suche: 303 200 200 403 403 403 403 403
+        GET /suche/zeilen: 303 200 200 403 403 403 403 403
+        GET /ereignis/{number}: 303 404 404 403 403 403 403 403
         GET /fluesse: 303 200 200 403 403 403 403 403
         GET /aufdeckung: 303 200 200 403 403 403 403 403
         POST /aufdeckung: 303 422 422 403 403 403 403 403
@@ -393,6 +418,9 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         GET /protokoll: 303 403 403 403 403 403 200 403
         GET /protokoll.csv: 303 403 403 403 403 403 200 403
         GET /bausteine: 303 200 200 200 200 200 200 200
+        GET /bausteine/raster: 303 200 200 200 200 200 200 200
+        GET /bausteine/raster/zeilen: 303 200 200 200 200 200 200 200
+        GET /bausteine/raster/{n}: 303 200 200 200 200 200 200 200
         GET /metrics: 401 401 401 401 401 401 401 401
         GET /postfach: 303 404 404 404 404 404 404 404
         GET /postfach/{id}: 303 404 404 404 404 404 404 404

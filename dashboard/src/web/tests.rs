@@ -348,10 +348,10 @@ fn the_matrix_of_routes_and_roles() {
         Get /protokoll: - - - - - - auditor -
         Get /protokoll.csv: - - - - - - auditor -
         Get /bausteine: - analyst lead municipality provider steering auditor admin
+        Get /bausteine/raster: - analyst lead municipality provider steering auditor admin
+        Get /bausteine/raster/zeilen: - analyst lead municipality provider steering auditor admin
+        Get /bausteine/raster/{n}: - analyst lead municipality provider steering auditor admin
         Get /metrics: everybody analyst lead municipality provider steering auditor admin
-        Get /bausteine/raster: - analyst lead - - - - -
-        Get /bausteine/raster/zeilen: - analyst lead - - - - -
-        Get /bausteine/raster/{n}: - analyst lead - - - - -
         Get /postfach: - analyst lead municipality provider steering auditor admin
         Get /postfach/{id}: - analyst lead municipality provider steering auditor admin
     "#]]
