@@ -19,8 +19,10 @@ use tokio_util::sync::CancellationToken;
 use crate::audit_check::AuditCheck;
 use crate::audit_queue::AuditQueue;
 use crate::config::Config;
+use crate::invitation;
 use crate::live::{self, Hub};
 use crate::node::{Node, keys_dir};
+use crate::oidc::{self, Oidc};
 use crate::proof::passkey::Relying;
 use crate::proof::vault::Vault;
 use crate::vitals::{Pulse, Vitals};
@@ -96,6 +98,8 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         session: config.web.session,
         second_factor: config.web.second_factor.clone(),
         relying: Relying::of(&base_url),
+        oidc: provider(config),
+        first_link_file: Some(invitation::first_file(&node.dir)),
         ..settings
     };
     let audit = AuditQueue::start(node.db.clone(), node.clock.clone()).context("Protokoll beginnen")?;
@@ -237,6 +241,7 @@ pub fn serve(dir: &Path, config: &Config, clock: &ingest::time::Clock) -> Result
     let result = runtime.block_on(async {
         let server = start(&node, config, settings).await?;
         tracing::info!(pages = %server.web, intake = ?server.intake, "serving");
+        first_account(&node, config)?;
         ended().await?;
         tracing::info!("stopping");
         server.stop().await;
@@ -257,6 +262,44 @@ fn hosts(config: &Config) -> Vec<String> {
         hosts.extend(["localhost", "127.0.0.1", "[::1]"].map(str::to_owned));
     }
     hosts
+}
+
+/// Where nobody has an account yet: makes the link for the first one, and says where it lies. The link itself goes to the
+/// person who started the server at a terminal, and into a file that only this program's user reads; the log is read by more.
+fn first_account(node: &Node, config: &Config) -> Result<()> {
+    use std::io::IsTerminal as _;
+    let base_url = &config.web.base_url;
+    if let Some(url) =
+        invitation::first_link(&node.db, &node.dir, base_url, node.clock.now()).context("Link für das erste Konto anlegen")?
+    {
+        let file = invitation::first_file(&node.dir);
+        tracing::warn!(file = %file.display(), hours = 24, "there is no account yet: open the link in this file to make the first administrator");
+        if std::io::stderr().is_terminal() {
+            say(&format!("Noch gibt es kein Konto. Das erste legen Sie hier an (24 Stunden lang, einmal):\n  {url}"));
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stderr, reason = "the one-time link is for the person at the terminal, not for the log")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+/// The outside provider, where the configuration names one. It is asked when somebody first comes that way, so that its
+/// failing keeps no server from starting.
+fn provider(config: &Config) -> Option<Arc<Oidc>> {
+    let settings = &config.oidc;
+    if settings.issuer.is_empty() {
+        return None;
+    }
+    if settings.groups.is_empty() {
+        tracing::warn!("oidc.groups is empty: nobody who signs in there gets a role");
+    }
+    if settings.only && settings.emergency.is_empty() {
+        tracing::warn!("oidc.only without oidc.emergency_accounts: when the provider fails, nobody can sign in");
+    }
+    Some(Arc::new(Oidc::new(settings.clone(), &config.web.base_url, oidc::TIMEOUT)))
 }
 
 /// The runtime of all servers.

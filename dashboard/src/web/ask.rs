@@ -16,6 +16,7 @@ use super::App;
 use super::frame::{Frame, Place};
 use super::routes::Route;
 use crate::access::Viewer;
+use crate::api_token::ApiToken;
 use crate::session::{Found, Token};
 use crate::show;
 use crate::words::Language;
@@ -48,6 +49,8 @@ pub struct Ask {
     pub(super) token: Option<Token>,
     /// The session behind the token.
     pub(super) session: Option<Found>,
+    /// A program's token instead of a session.
+    pub(super) bearer: Option<ApiToken>,
     /// The script asks for a part of the page.
     pub fragment: bool,
     /// A person asked, not the script by itself.
@@ -112,6 +115,7 @@ impl Ask {
             viewer: None,
             token: None,
             session: None,
+            bearer: None,
             fragment,
             click,
             route: None,

@@ -23,6 +23,7 @@ pub enum Place {
     Subscriptions,
     Kpis,
     Sources,
+    Accounts,
     Protocol,
     Mailbox,
     Elsewhere,
@@ -101,6 +102,7 @@ const NAVIGATION: &[(&str, Place, &str, &str)] = &[
     (de("Warndienst"), Place::Subscriptions, "/abos", de("Empfänger und Abos")),
     (de("Steuerung"), Place::Kpis, "/kennzahlen", de("Kennzahlen")),
     (de("Steuerung"), Place::Sources, "/quellen", de("Quellen und Standorte")),
+    (de("Steuerung"), Place::Accounts, "/konten", de("Konten und Mandate")),
     (de("Prüfung"), Place::Protocol, "/protokoll", de("Protokoll")),
     (de("Vorführung"), Place::Mailbox, "/postfach", de("Postfach")),
 ];
@@ -135,6 +137,15 @@ pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
     ("passkey-removed", "good", de("Der Passkey ist entfernt. Löschen Sie ihn auch auf Ihrem Gerät.")),
     ("session-ended", "good", de("Die Sitzung ist beendet.")),
     ("sessions-ended", "good", de("Alle anderen Sitzungen sind beendet.")),
+    ("account-saved", "good", de("Gespeichert. Haben sich Rolle oder Stelle geändert, ist das Konto überall abgemeldet.")),
+    ("account-disabled", "good", de("Gesperrt. Das Konto ist überall abgemeldet, seine Zugriffsschlüssel gelten nicht mehr.")),
+    ("account-enabled", "good", de("Die Sperre ist aufgehoben.")),
+    ("account-signed-out", "good", de("Das Konto ist überall abgemeldet.")),
+    ("token-revoked", "good", de("Widerrufen. Mit diesem Schlüssel kommt niemand mehr herein.")),
+    ("mandate-granted", "good", de("Das Mandat ist eingetragen.")),
+    ("mandate-ended", "good", de("Das Mandat ist beendet.")),
+    ("provider-added", "good", de("Der Dienstleister ist eingetragen.")),
+    ("password-set", "good", de("Das Kennwort ist gesetzt. Melden Sie sich jetzt damit an.")),
     ("signed-out", "good", de("Sie sind abgemeldet.")),
 ];
 

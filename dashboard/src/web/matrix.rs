@@ -349,6 +349,29 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         POST /logout: 303 303 303 303 303 303 303 303
         POST /darstellung: 303 303 303 303 303 303 303 303
         POST /sprache: 303 303 303 303 303 303 303 303
+        GET /login/oidc: 404 404 404 404 404 404 404 404
+        GET /login/oidc/zurueck: 404 404 404 404 404 404 404 404
+        GET /login/oidc/abmelden: 404 404 404 404 404 404 404 404
+        GET /einladung/{token}: 404 404 404 404 404 404 404 404
+        POST /einladung/{token}: 404 404 404 404 404 404 404 404
+        GET /konto/zugriff: 303 200 200 200 200 200 200 200
+        POST /konto/zugriff: 303 422 422 422 422 422 422 422
+        POST /konto/zugriff/{id}/widerrufen: 303 404 404 404 404 404 404 404
+        GET /api/v1/me: 303 200 200 200 200 200 200 200
+        GET /konten: 303 403 403 403 403 403 403 200
+        GET /konten/neu: 303 403 403 403 403 403 403 200
+        POST /konten/neu: 303 403 403 403 403 403 403 422
+        GET /konten/mandate: 303 403 403 403 403 403 403 200
+        POST /konten/mandate: 303 403 403 403 403 403 403 422
+        POST /konten/mandate/{id}/beenden: 303 403 403 403 403 403 403 404
+        POST /konten/dienstleister: 303 403 403 403 403 403 403 422
+        GET /konten/{id}: 303 403 403 403 403 403 403 404
+        POST /konten/{id}: 303 403 403 403 403 403 403 404
+        POST /konten/{id}/sperren: 303 403 403 403 403 403 403 404
+        POST /konten/{id}/freigeben: 303 403 403 403 403 403 403 404
+        POST /konten/{id}/zuruecksetzen: 303 403 403 403 403 403 403 404
+        POST /konten/{id}/abmelden: 303 403 403 403 403 403 403 404
+        POST /konten/{id}/zugriff/{token}/widerrufen: 303 403 403 403 403 403 403 404
         GET /: 303 200 200 200 200 303 303 303
         GET /lage/live: 303 200 200 403 403 403 403 403
         GET /strom: 303 409 409 409 409 403 403 403

@@ -4,11 +4,14 @@
 
 mod ask;
 pub(crate) mod assets;
+mod bearer;
 mod door;
 pub(crate) mod frame;
 mod gate;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod identity_tests;
 #[cfg(test)]
 mod login_tests;
 #[cfg(test)]
@@ -57,7 +60,7 @@ use tokio::time::timeout;
 pub use ask::{Ask, PageError, Pairs, Reply};
 pub(crate) use gate::host_of;
 pub use note::Note;
-pub use routes::{Object, ROUTES, Route, Tenant, Verb};
+pub use routes::{Machine, Object, ROUTES, Route, Tenant, Verb};
 pub use theme::{Theme, ThemeError};
 
 use crate::access::{self, Verdict, Who};
@@ -66,6 +69,7 @@ use crate::demo::sink::Sink;
 use crate::hasher::Hasher;
 use crate::live::Hub;
 use crate::login;
+use crate::oidc::Oidc;
 use crate::proof::passkey::{Ceremonies, Relying};
 use crate::proof::vault::Vault;
 use crate::session::{self, Token};
@@ -137,6 +141,10 @@ pub struct Settings {
     pub demo: bool,
     /// Shown at the door in the demo: (role, login, password).
     pub demo_logins: Vec<(String, String, String)>,
+    /// The outside provider, where one is configured.
+    pub oidc: Option<Arc<Oidc>>,
+    /// Where the first administrator's link lies; it goes when the link is used.
+    pub first_link_file: Option<PathBuf>,
     /// The demo: where its mails go, to be read on a page.
     pub sink: Option<Sink>,
 }
@@ -296,7 +304,8 @@ async fn run(
             if let Some(route) = route {
                 reply = note::after(&ask, route, reply);
             }
-            reply.unwrap_or_else(|error| pages::error::respond(&ask, error))
+            let program = ask.bearer.is_some();
+            reply.unwrap_or_else(|error| if program { bearer::told(&ask, error) } else { pages::error::respond(&ask, error) })
         })
     };
     match timeout(PAGE_TIME, tokio::task::spawn_blocking(work)).await {
@@ -312,6 +321,9 @@ async fn run(
 
 /// Who is it, may he, is it his own form: then the page.
 fn admit(ask: &mut Ask, route: Option<&'static Route>) -> Reply {
+    if let Some(secret) = bearer::given(&ask.headers) {
+        return bearer::admit(ask, route, &secret);
+    }
     if let Some(token) = ask.cookie(ask.cookie_name()).and_then(Token::parse) {
         let now = ask.now;
         let limits = ask.app.settings.session;

@@ -4,16 +4,24 @@
 use super::ask::{Ask, Reply};
 use super::note::Note;
 use super::pages::{
-    account, acknowledge, advisories, alerts, flows, gallery, incidents, kpis, mailbox, metrics, protocol, raster, reveals, rules, search,
-    source, sources, start, subscriptions,
+    account, account_edit, accounts, acknowledge, advisories, alerts, api, flows, gallery, incidents, invitation, kpis, mailbox, mandates,
+    metrics, oidc, protocol, raster, reveals, rules, search, source, sources, start, subscriptions, tokens,
 };
 use super::{door, steps, stream};
-use crate::access::{AUDIT, BODIES, CASES, CERT, FIGURES, LEAD, SOURCES, SOURCES_EDIT, Who};
+use crate::access::{ADMIN, AUDIT, BODIES, CASES, CERT, FIGURES, LEAD, SOURCES, SOURCES_EDIT, Who};
+use crate::api_token::Area;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     Get,
     Post,
+}
+
+/// Which programs a route lets in, beside people: those whose token has the area, or any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    Any,
+    In(Area),
 }
 
 /// Which check of the tenant a page makes. The test asks each route for an own and for a foreign object.
@@ -57,6 +65,8 @@ pub struct Route {
     pub verb: Verb,
     pub path: &'static str,
     pub who: Who,
+    /// Without it a token opens nothing here.
+    pub machine: Option<Machine>,
     pub tenant: Tenant,
     /// What of it stands in the audit log.
     pub note: Note,
@@ -87,6 +97,10 @@ impl Route {
         Self { quiet: true, ..self }
     }
 
+    const fn machine(self, machine: Machine) -> Self {
+        Self { machine: Some(machine), ..self }
+    }
+
     const fn long(self) -> Self {
         Self { form_bytes_max: FORM_BYTES_LONG, ..self }
     }
@@ -106,6 +120,7 @@ const fn route(verb: Verb, path: &'static str, who: Who, page: fn(&mut Ask) -> R
         who,
         tenant: Tenant::Undeclared,
         note: Note::Undeclared,
+        machine: None,
         fresh: false,
         quiet: false,
         form_bytes_max: FORM_BYTES_MAX,
@@ -157,6 +172,34 @@ pub const ROUTES: &[Route] = &[
     post("/darstellung", Who::SignedIn, door::appearance).of(Nobodys).note(Nothing),
     // A matter of taste, kept in the browser: also at the door.
     post("/sprache", Who::Public, door::appearance).of(Nobodys).note(Nothing),
+    // The outside provider. GET, because a form may not lead to another host (CSP); what comes back proves itself, and who
+    // is let in has his row from the session's opening.
+    get("/login/oidc", Who::Public, oidc::start).of(Nobodys).note(Nothing),
+    get("/login/oidc/zurueck", Who::Public, oidc::back).of(Nobodys).note(Itself),
+    get("/login/oidc/abmelden", Who::Public, oidc::logout).of(Nobodys).note(Nothing),
+    // Links that carry their own secret. Mail filters open them: only the form uses one up.
+    get("/einladung/{token}", Who::Public, invitation::show).of(Secret).note(Nothing),
+    post("/einladung/{token}", Who::Public, invitation::redeem).of(Secret).note(Itself),
+    // Accounts, tokens and mandates write their rows in the transactions of their nouns, also for the command line.
+    get("/konto/zugriff", Who::SignedIn, tokens::show).of(Nobodys).note(Nothing),
+    post("/konto/zugriff", Who::SignedIn, tokens::add).of(Nobodys).note(Itself).step_up(),
+    post("/konto/zugriff/{id}/widerrufen", Who::SignedIn, tokens::revoke).of(Any(Other)).note(Itself),
+    get("/api/v1/me", Who::SignedIn, api::me).of(Nobodys).note(Nothing).machine(Machine::Any),
+    get("/konten", ADMIN, accounts::list).of(Nobodys).note(Seen("account.listed", "accounts")),
+    get("/konten/neu", ADMIN, accounts::new_show).of(Nobodys).note(Nothing),
+    post("/konten/neu", ADMIN, accounts::new_do).of(Nobodys).note(Itself).step_up(),
+    get("/konten/mandate", ADMIN, mandates::show).of(Nobodys).note(Nothing),
+    post("/konten/mandate", ADMIN, mandates::add).of(Nobodys).note(Itself).step_up(),
+    // What takes rights away wants no second proof: it may have to be quick.
+    post("/konten/mandate/{id}/beenden", ADMIN, mandates::end).of(Any(Other)).note(Itself),
+    post("/konten/dienstleister", ADMIN, mandates::provider_add).of(Nobodys).note(Itself).step_up(),
+    get("/konten/{id}", ADMIN, account_edit::show).of(Any(Other)).note(Seen("account.seen", "user")),
+    post("/konten/{id}", ADMIN, account_edit::change).of(Any(Other)).note(Itself).step_up(),
+    post("/konten/{id}/sperren", ADMIN, account_edit::disable).of(Any(Other)).note(Itself),
+    post("/konten/{id}/freigeben", ADMIN, account_edit::enable).of(Any(Other)).note(Itself).step_up(),
+    post("/konten/{id}/zuruecksetzen", ADMIN, account_edit::reset).of(Any(Other)).note(Itself).step_up(),
+    post("/konten/{id}/abmelden", ADMIN, account_edit::sessions_end).of(Any(Other)).note(Itself),
+    post("/konten/{id}/zugriff/{token}/widerrufen", ADMIN, account_edit::token_revoke).of(Any(Other)).note(Itself),
     get("/", Who::SignedIn, start::show).of(Scoped).note(Nothing),
     get("/lage/live", CERT, start::live).of(Scoped).note(Nothing).quiet(),
     // Each topic has its own roles: `live::Topic`.
@@ -199,7 +242,10 @@ pub const ROUTES: &[Route] = &[
     get("/meldung/neu", CERT, advisories::new_show).of(Nobodys).note(Nothing),
     post("/meldung/neu", CERT, advisories::new_do).of(Nobodys).note(Done("advisory.drafted", "advisory", &[])).long(),
     get("/meldung/{id}", CASES, advisories::detail).of(Own(Advisory)).note(Seen("advisory.seen", "advisory")),
-    get("/meldung/{id}/csaf", CASES, advisories::csaf).of(Own(Advisory)).note(Taken("advisory.downloaded", "advisory")),
+    get("/meldung/{id}/csaf", CASES, advisories::csaf)
+        .of(Own(Advisory))
+        .note(Taken("advisory.downloaded", "advisory"))
+        .machine(Machine::In(Area::Advisories)),
     get("/meldung/{id}/bearbeiten", CERT, advisories::edit_show).of(Own(Advisory)).note(Nothing),
     post("/meldung/{id}/bearbeiten", CERT, advisories::edit_do).of(Own(Advisory)).note(Done("advisory.edited", "advisory", &[])).long(),
     post("/meldung/{id}/pruefen", CERT, advisories::step).of(Own(Advisory)).note(Done("advisory.submitted", "advisory", &[])),
@@ -227,7 +273,7 @@ pub const ROUTES: &[Route] = &[
     post("/abo/{id}/beenden", CASES, subscriptions::toggle).of(Own(Subscription)).note(Done("subscription.changed", "subscription", &[])),
     get("/kennzahlen", FIGURES, kpis::list).of(Scoped).note(Nothing),
     // Also with `.csv` behind the name, which is a download (`kpis::detail` says so).
-    get("/kennzahl/{name}", FIGURES, kpis::detail).of(Any(Kpi)).note(Nothing),
+    get("/kennzahl/{name}", FIGURES, kpis::detail).of(Any(Kpi)).note(Nothing).machine(Machine::In(Area::Kpis)),
     get("/quellen", SOURCES, sources::list).of(Scoped).note(Nothing),
     get("/quelle/{id}", SOURCES, source::detail).of(Own(Source)).note(Nothing),
     post("/quelle/{id}", SOURCES_EDIT, source::edit).of(Own(Source)).note(Done("source.changed", "source", &["erwartet", "zone", "jahr"])),
