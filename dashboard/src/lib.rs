@@ -15,6 +15,7 @@ pub mod demo;
 pub mod hasher;
 pub mod identity;
 pub mod invitation;
+pub mod live;
 pub mod login;
 pub mod mandate;
 pub mod metrics;

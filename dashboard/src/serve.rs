@@ -21,6 +21,7 @@ use crate::audit_check::AuditCheck;
 use crate::audit_queue::AuditQueue;
 use crate::config::Config;
 use crate::invitation;
+use crate::live::{self, Hub};
 use crate::node::{Node, keys_dir};
 use crate::oidc::{self, Oidc};
 use crate::proof::passkey::Relying;
@@ -115,6 +116,8 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
             }
         })
     };
+    let hub = Arc::new(Hub::until(shutdown.clone()));
+    tasks.spawn(live::watch(hub.clone(), node.db.clone()));
     let app = App {
         db: node.db.clone(),
         clock: node.clock.clone(),
@@ -134,6 +137,7 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         settings: Arc::new(settings),
         door: Arc::new(Door::new(vault)),
         audit,
+        live: hub,
     };
     let pages = Pages::new(pages, PageLimits::default(), &config.web.trusted_proxies);
     tasks.spawn(pages.run(web::router(app), shutdown.clone()));

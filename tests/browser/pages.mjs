@@ -74,7 +74,7 @@ async function walk({ role, login, password }, view) {
   const queue = [...links];
   while (queue.length > 0 && visited.size < 40) {
     const path = queue.shift();
-    const kind = path.replace(/[?#].*$/, "").replace(/[0-9A-Z]{26}|TC-[0-9-]+|WID-[A-Z0-9-]+/g, "*");
+    const kind = path.replace(/[?#].*$/, "").replace(/(ereignis|raster)\/\d+/, "$1/*").replace(/[0-9A-Z]{26}|TC-[0-9-]+|WID-[A-Z0-9-]+/g, "*");
     if (visited.has(kind) || path.startsWith("/logout") || path.startsWith("/assets")) continue;
     visited.add(kind);
     // A download is no page: it is asked for as a browser would, and only must not fail.

@@ -43,6 +43,8 @@ pub struct Frame {
     /// `light`, `dark` or empty for the system's choice.
     pub theme: &'static str,
     pub now: String,
+    /// What the page is as new as, for the stream of changes.
+    pub since: String,
     pub csrf: String,
     pub signed_in: bool,
     pub user: String,
@@ -165,6 +167,7 @@ impl Frame {
                 _ => "",
             },
             now: ask.now.rfc3339(),
+            since: if role.is_some() { ask.app.live.now() } else { String::new() },
             csrf: ask.csrf(),
             signed_in: role.is_some(),
             initials: initials(&user),
@@ -213,7 +216,8 @@ fn renamed(role: Option<Role>, group: &'static str, place: Place, label: &'stati
     }
 }
 
-fn may(role: Option<Role>, path: &str) -> bool {
+/// Whether a role may open a page.
+pub(super) fn may(role: Option<Role>, path: &str) -> bool {
     let route = super::ROUTES.iter().find(|route| route.verb == super::Verb::Get && route.path == path);
     role.is_some() && route.is_some_and(|route| access::judge(route.who, role) == Verdict::Enter)
 }

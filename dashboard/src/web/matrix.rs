@@ -69,8 +69,8 @@ impl Objects {
             Object::Rule => "fehlt".into(),
             Object::Passkey if foreign => self.passkey.clone(),
             Object::Session if foreign => self.session.clone(),
-            // A demo's mail and an alert: there are none here, so whoever is let in hears just that.
-            Object::Alert | Object::Mail | Object::Passkey | Object::Session | Object::Other => MISSING.into(),
+            // A demo's mail, an alert, a line: there are none here, so whoever is let in hears just that.
+            Object::Alert | Object::Event | Object::Mail | Object::Passkey | Object::Session | Object::Other => MISSING.into(),
         }
     }
 }
@@ -374,6 +374,7 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         POST /konten/{id}/zugriff/{token}/widerrufen: 303 403 403 403 403 403 403 404
         GET /: 303 200 200 200 200 303 303 303
         GET /lage/live: 303 200 200 403 403 403 403 403
+        GET /strom: 303 409 409 409 409 403 403 403
         GET /vorfaelle: 303 200 200 200 200 403 403 403
         GET /vorfall/{number} (own): 303 200 200 200 200 403 403 403
         GET /vorfall/{number} (foreign): 303 200 200 404 404 403 403 403
@@ -390,6 +391,8 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         GET /alarme: 303 200 200 403 403 403 403 403
         POST /alarm/{id}/bestaetigen: 303 404 404 403 403 403 403 403
         GET /suche: 303 200 200 403 403 403 403 403
+        GET /suche/zeilen: 303 200 200 403 403 403 403 403
+        GET /ereignis/{number}: 303 404 404 403 403 403 403 403
         GET /fluesse: 303 200 200 403 403 403 403 403
         GET /aufdeckung: 303 200 200 403 403 403 403 403
         POST /aufdeckung: 303 422 422 403 403 403 403 403
@@ -438,6 +441,9 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         GET /protokoll: 303 403 403 403 403 403 200 403
         GET /protokoll.csv: 303 403 403 403 403 403 200 403
         GET /bausteine: 303 200 200 200 200 200 200 200
+        GET /bausteine/raster: 303 200 200 200 200 200 200 200
+        GET /bausteine/raster/zeilen: 303 200 200 200 200 200 200 200
+        GET /bausteine/raster/{n}: 303 200 200 200 200 200 200 200
         GET /metrics: 401 401 401 401 401 401 401 401
         GET /postfach: 303 404 404 404 404 404 404 404
         GET /postfach/{id}: 303 404 404 404 404 404 404 404

@@ -24,6 +24,7 @@ mod routes;
 mod sample;
 mod steps;
 mod stepup;
+mod stream;
 #[cfg(test)]
 pub(crate) mod tests;
 mod theme;
@@ -66,6 +67,7 @@ use crate::access::{self, Verdict, Who};
 use crate::audit_queue::AuditQueue;
 use crate::demo::sink::Sink;
 use crate::hasher::Hasher;
+use crate::live::Hub;
 use crate::login;
 use crate::oidc::Oidc;
 use crate::proof::passkey::{Ceremonies, Relying};
@@ -103,6 +105,8 @@ pub struct App {
     pub csaf_dir: PathBuf,
     pub settings: Arc<Settings>,
     pub door: Arc<Door>,
+    /// Tells open pages what has just changed.
+    pub live: Arc<Hub>,
     /// Where looks are noted.
     pub audit: AuditQueue,
 }
@@ -326,8 +330,8 @@ fn admit(ask: &mut Ask, route: Option<&'static Route>) -> Reply {
         if let Some(found) = ask.app.db.read(|c| session::session_find(c, &token, limits, now))? {
             let bodies = ask.app.db.read(|c| access::bodies(c, &found.user, now))?;
             ask.viewer = Some(access::viewer(&found.user, &bodies));
-            // The live refresh is no click: it must not keep a session alive.
-            if found.stale && !ask.fragment {
+            // The live refresh is no click, and neither is an open stream: they must not keep a session alive.
+            if found.stale && ask.click && !route.is_some_and(|route| route.quiet) {
                 let token = token.clone();
                 ask.app.db.write(move |tx| session::session_seen(tx, &token, now))?;
             }
@@ -342,7 +346,13 @@ fn admit(ask: &mut Ask, route: Option<&'static Route>) -> Reply {
     match access::judge(route.who, ask.viewer.as_ref().map(|viewer| viewer.role)) {
         Verdict::Enter => {}
         Verdict::SignIn if ask.fragment => return Err(PageError::Gone),
-        Verdict::SignIn => return Ok(door::to_login(ask)),
+        Verdict::SignIn => {
+            // A form cannot be asked for again: back to the page that it stood on, where the script has kept what was typed.
+            if route.verb == Verb::Post {
+                (ask.path, ask.query) = (ask.page_before(), Pairs::default());
+            }
+            return Ok(door::to_login(ask));
+        }
         Verdict::Forbidden => return Err(PageError::Forbidden),
     }
     if route.verb == Verb::Post {

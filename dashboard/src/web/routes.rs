@@ -5,9 +5,9 @@ use super::ask::{Ask, Reply};
 use super::note::Note;
 use super::pages::{
     account, account_edit, accounts, acknowledge, advisories, alerts, api, flows, gallery, incidents, invitation, kpis, mailbox, mandates,
-    metrics, oidc, protocol, reveals, rules, search, source, sources, start, subscriptions, tokens,
+    metrics, oidc, protocol, raster, reveals, rules, search, source, sources, start, subscriptions, tokens,
 };
-use super::{door, steps};
+use super::{door, steps, stream};
 use crate::access::{ADMIN, AUDIT, BODIES, CASES, CERT, FIGURES, LEAD, SOURCES, SOURCES_EDIT, Who};
 use crate::api_token::Area;
 
@@ -46,6 +46,7 @@ pub enum Tenant {
 pub enum Object {
     Incident,
     Alert,
+    Event,
     Advisory,
     Subscription,
     Source,
@@ -71,6 +72,8 @@ pub struct Route {
     pub note: Note,
     /// Wants a proof of who one is that is not older than `session::FRESH_MILLIS` (`stepup`).
     pub fresh: bool,
+    /// Asked by the script by itself: no click, so it keeps no session alive.
+    pub(super) quiet: bool,
     /// The longest form that it takes.
     pub form_bytes_max: usize,
     pub(super) page: fn(&mut Ask) -> Reply,
@@ -88,6 +91,10 @@ impl Route {
 
     const fn note(self, note: Note) -> Self {
         Self { note, ..self }
+    }
+
+    const fn quiet(self) -> Self {
+        Self { quiet: true, ..self }
     }
 
     const fn machine(self, machine: Machine) -> Self {
@@ -115,6 +122,7 @@ const fn route(verb: Verb, path: &'static str, who: Who, page: fn(&mut Ask) -> R
         note: Note::Undeclared,
         machine: None,
         fresh: false,
+        quiet: false,
         form_bytes_max: FORM_BYTES_MAX,
         page,
     }
@@ -135,7 +143,7 @@ pub(super) const fn planted(path: &'static str, who: Who, tenant: Tenant, page: 
 }
 
 use Note::{Asked, Done, Itself, Nothing, Seen, Taken};
-use Object::{Advisory, Alert, Incident, Kpi, Mail, Other, Passkey, Reveal, Rule, Session, Source, Subscription};
+use Object::{Advisory, Alert, Event, Incident, Kpi, Mail, Other, Passkey, Reveal, Rule, Session, Source, Subscription};
 use Tenant::{Any, Nobodys, Own, Scoped, Secret};
 
 pub const ROUTES: &[Route] = &[
@@ -193,7 +201,9 @@ pub const ROUTES: &[Route] = &[
     post("/konten/{id}/abmelden", ADMIN, account_edit::sessions_end).of(Any(Other)).note(Itself),
     post("/konten/{id}/zugriff/{token}/widerrufen", ADMIN, account_edit::token_revoke).of(Any(Other)).note(Itself),
     get("/", Who::SignedIn, start::show).of(Scoped).note(Nothing),
-    get("/lage/live", CERT, start::live).of(Scoped).note(Nothing),
+    get("/lage/live", CERT, start::live).of(Scoped).note(Nothing).quiet(),
+    // Each topic has its own roles: `live::Topic`.
+    get("/strom", CASES, stream::open).of(Scoped).note(Nothing).quiet(),
     get("/vorfaelle", CASES, incidents::list).of(Scoped).note(Nothing),
     get("/vorfall/{number}", CASES, incidents::detail).of(Own(Incident)).note(Seen("incident.seen", "incident")),
     post("/vorfall/{number}/uebernehmen", CERT, incidents::assign).of(Own(Incident)).note(Done("incident.assigned", "incident", &[])),
@@ -216,6 +226,10 @@ pub const ROUTES: &[Route] = &[
     get("/alarme", CERT, alerts::list).of(Scoped).note(Nothing),
     post("/alarm/{id}/bestaetigen", CERT, alerts::acknowledge).of(Any(Alert)).note(Done("alert.acknowledged", "alert", &[])),
     get("/suche", CERT, search::show).of(Scoped).note(Asked("search.asked", "search")),
+    // The next lines for the grid. Those behind a cursor belong to the search that is noted already; who asks here for the
+    // first ones has searched, and that is noted as on the page.
+    get("/suche/zeilen", CERT, search::rows).of(Scoped).note(Asked("search.asked", "search")),
+    get("/ereignis/{number}", CERT, search::event).of(Any(Event)).note(Seen("event.seen", "event")),
     get("/fluesse", CERT, flows::show).of(Scoped).note(Asked("flows.asked", "flows")),
     get("/aufdeckung", CERT, reveals::list).of(Scoped).note(Nothing),
     // Asking, deciding and looking write their rows in the transactions of `reveal`.
@@ -267,6 +281,9 @@ pub const ROUTES: &[Route] = &[
     get("/protokoll.csv", AUDIT, protocol::download).of(Nobodys).note(Taken("audit.downloaded", "audit")),
     // The components that all pages are made of, with invented values.
     get("/bausteine", Who::SignedIn, gallery::show).of(Nobodys).note(Nothing),
+    get("/bausteine/raster", Who::SignedIn, raster::show).of(Nobodys).note(Nothing),
+    get("/bausteine/raster/zeilen", Who::SignedIn, raster::rows).of(Nobodys).note(Nothing),
+    get("/bausteine/raster/{n}", Who::SignedIn, raster::row).of(Any(Other)).note(Nothing),
     // Asks for its own token.
     get("/metrics", Who::Public, metrics::show).of(Nobodys).note(Nothing),
     // Only a program with a mail sink has these: the demo's mails, for everybody in it.

@@ -158,6 +158,26 @@ async fn the_language_is_a_switch_that_everybody_has() {
 }
 
 #[tokio::test]
+async fn a_form_whose_session_has_ended_leads_back_to_its_page() {
+    let front = Front::new();
+    let mut table = String::new();
+    for referer in ["http://wartburg.test/vorfall/TC-1?x=1", "https://evil.test/vorfall", "http://wartburg.test.evil.test/x", "//x", ""] {
+        let request = Request::post("/vorfall/TC-1/notiz").header(header::HOST, "wartburg.test").header(header::REFERER, referer);
+        let answer =
+            front.send(request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(Body::empty()).unwrap()).await;
+        table.push_str(&format!("{referer:?} {} {}\n", answer.status.as_u16(), answer.header("location")));
+    }
+    expect![[r#"
+        "http://wartburg.test/vorfall/TC-1?x=1" 303 /login?weiter=%2Fvorfall%2FTC-1%3Fx%3D1
+        "https://evil.test/vorfall" 303 /login
+        "http://wartburg.test.evil.test/x" 303 /login
+        "//x" 303 /login
+        "" 303 /login
+    "#]]
+    .assert_eq(&table);
+}
+
+#[tokio::test]
 async fn a_secure_front_sets_a_host_cookie() {
     let front = Front::with(Settings { secure: true, ..Settings::default() });
     let right = front.post("/login", "", &[("konto", "analyst"), ("kennwort", PASSWORD)]).await;
@@ -312,6 +332,7 @@ fn the_matrix_of_routes_and_roles() {
         Post /konten/{id}/zugriff/{token}/widerrufen: - - - - - - - admin
         Get /: - analyst lead municipality provider steering auditor admin
         Get /lage/live: - analyst lead - - - - -
+        Get /strom: - analyst lead municipality provider - - -
         Get /vorfaelle: - analyst lead municipality provider - - -
         Get /vorfall/{number}: - analyst lead municipality provider - - -
         Post /vorfall/{number}/uebernehmen: - analyst lead - - - - -
@@ -322,6 +343,8 @@ fn the_matrix_of_routes_and_roles() {
         Get /alarme: - analyst lead - - - - -
         Post /alarm/{id}/bestaetigen: - analyst lead - - - - -
         Get /suche: - analyst lead - - - - -
+        Get /suche/zeilen: - analyst lead - - - - -
+        Get /ereignis/{number}: - analyst lead - - - - -
         Get /fluesse: - analyst lead - - - - -
         Get /aufdeckung: - analyst lead - - - - -
         Post /aufdeckung: - analyst lead - - - - -
@@ -356,6 +379,9 @@ fn the_matrix_of_routes_and_roles() {
         Get /protokoll: - - - - - - auditor -
         Get /protokoll.csv: - - - - - - auditor -
         Get /bausteine: - analyst lead municipality provider steering auditor admin
+        Get /bausteine/raster: - analyst lead municipality provider steering auditor admin
+        Get /bausteine/raster/zeilen: - analyst lead municipality provider steering auditor admin
+        Get /bausteine/raster/{n}: - analyst lead municipality provider steering auditor admin
         Get /metrics: everybody analyst lead municipality provider steering auditor admin
         Get /postfach: - analyst lead municipality provider steering auditor admin
         Get /postfach/{id}: - analyst lead municipality provider steering auditor admin
@@ -455,6 +481,8 @@ async fn hostile_strings_stay_text_on_every_page() {
             "/vorfaelle".into(),
             format!("/vorfaelle?wort={query}"),
             format!("/suche?q={query}&zeit={query}&vor={query}"),
+            format!("/suche/zeilen?q={query}&zeit={query}&vor={query}"),
+            format!("/bausteine/raster/zeilen?finden={query}&ab={query}&n={query}"),
             format!("/fluesse?q={query}&feld={query}"),
             format!("/aufdeckung?wert={query}&nr={query}"),
             format!("/alarme?stand={query}&vor={query}"),

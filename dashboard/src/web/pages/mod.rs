@@ -21,6 +21,7 @@ pub(super) mod metrics;
 pub(super) mod oidc;
 pub(super) mod protocol;
 mod range;
+pub(super) mod raster;
 pub(super) mod reveals;
 pub(super) mod rules;
 pub(super) mod search;
@@ -29,6 +30,7 @@ pub(super) mod sources;
 pub(super) mod start;
 pub(super) mod subscriptions;
 pub(super) mod tokens;
+mod value;
 
 use detect::incident::{IncidentFilter, State, incident_list};
 
