@@ -2,6 +2,8 @@
 
 use askama::Template;
 use detect::role::{Action, allowed};
+use ingest::audit::{NewAudit, audit_add};
+use ingest::db::DbError;
 use ingest::event::{Defect, Event};
 use ingest::events::{Cursor, SearchRequest, SearchResult};
 use ingest::fields::{self, FieldId};
@@ -124,6 +126,7 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
         (Ok(_), None) => page.summary = "Der Ereignisspeicher läuft in diesem Programm nicht.".into(),
         (Ok(query), Some(store)) => {
             let request = request(ask, query, &range);
+            note_real_values(ask, &request.query)?;
             let before = request.before;
             let found = store.search(&request).map_err(PageError::store)?;
             if before.is_none() {
@@ -149,6 +152,7 @@ pub(in crate::web) fn rows(ask: &mut Ask) -> Reply {
     let mut rows = Rows::default();
     if let (Ok(query), Some(store)) = (Query::parse(text), &ask.app.events) {
         let request = request(ask, query, &range);
+        note_real_values(ask, &request.query)?;
         // What the whole range holds has been said by the page.
         let request = SearchRequest { summary: request.before.is_none(), ..request };
         let found = store.search(&request).map_err(PageError::store)?;
@@ -198,6 +202,16 @@ pub(in crate::web) fn event(ask: &mut Ask) -> Reply {
         time: format!("{} · {}", show::precise(event.timestamp), sites.name(event.site)),
         fields: hit_fields(Some(ask), event, sites.name(event.site), &values),
     })
+}
+
+/// Who asks for somebody by a real value is noted before he sees a line, and for each page of lines: no cursor that
+/// somebody made up leads past it. In the log stand the pseudonyms that he asked for by it.
+fn note_real_values(ask: &Ask, query: &Query) -> Result<(), PageError> {
+    let Some(masked) = ask.app.pseudonyms.masked(query) else { return Ok(()) };
+    let (actor, now) = (ask.viewer()?.user.to_string(), ask.now);
+    let detail = serde_json::json!({ "query": masked.to_string() });
+    let new = NewAudit { actor, kind: "pseudonym.searched", object: "search".into(), detail };
+    ask.app.db.write(move |tx| audit_add(tx, now, &new).map(drop)).map_err(|error: DbError| error.into())
 }
 
 /// For the audit log: what was asked, with pseudonyms for the persons that it names, for which time, and how much it found.
