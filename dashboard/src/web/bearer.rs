@@ -67,6 +67,12 @@ pub(super) fn admit(ask: &mut Ask, route: Option<&'static Route>, secret: &str) 
     Ok(response)
 }
 
+/// A program that brought nothing to know it by: it would only follow a redirect to a page for people.
+pub(super) fn missing() -> Response {
+    let text = "Hier braucht es einen Zugriffsschlüssel: Authorization: Bearer wbt_… (anlegen unter Mein Konto, Zugriff).";
+    refused(StatusCode::UNAUTHORIZED, "no_token", text)
+}
+
 /// What went wrong, for a program: the page's status without its HTML.
 pub(super) fn told(ask: &Ask, error: PageError) -> Response {
     let status = pages::error::respond(ask, error).status();

@@ -238,6 +238,8 @@ async fn walk(front: &Front, routes: &'static [Route], objects: &Objects) -> (St
                 let name = format!("{method} {path} as {}", person.0.map_or("nobody", Role::as_str));
                 let leads_to = |start: &str| status == StatusCode::SEE_OTHER && answer.header("location").starts_with(start);
                 let to_door = leads_to("/login?weiter=") || leads_to("/login") && !leads_to("/login?");
+                // Programs are told, not led.
+                let to_door = to_door || route.path.starts_with("/api/") && status == StatusCode::UNAUTHORIZED;
                 match access::judge(route.who, person.0) {
                     Verdict::SignIn if !to_door => complaints.push(format!("{name}: {status} without signing in")),
                     Verdict::Forbidden if status != StatusCode::FORBIDDEN => complaints.push(format!("{name}: {status} instead of 403")),
@@ -357,7 +359,7 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         GET /konto/zugriff: 303 200 200 200 200 200 200 200
         POST /konto/zugriff: 303 422 422 422 422 422 422 422
         POST /konto/zugriff/{id}/widerrufen: 303 404 404 404 404 404 404 404
-        GET /api/v1/me: 303 200 200 200 200 200 200 200
+        GET /api/v1/me: 401 200 200 200 200 200 200 200
         GET /konten: 303 403 403 403 403 403 403 200
         GET /konten/neu: 303 403 403 403 403 403 403 200
         POST /konten/neu: 303 403 403 403 403 403 403 422

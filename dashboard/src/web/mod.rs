@@ -346,6 +346,7 @@ fn admit(ask: &mut Ask, route: Option<&'static Route>) -> Reply {
     match access::judge(route.who, ask.viewer.as_ref().map(|viewer| viewer.role)) {
         Verdict::Enter => {}
         Verdict::SignIn if ask.fragment => return Err(PageError::Gone),
+        Verdict::SignIn if route.path.starts_with("/api/") => return Ok(bearer::missing()),
         Verdict::SignIn => {
             // A form cannot be asked for again: back to the page that it stood on, where the script has kept what was typed.
             if route.verb == Verb::Post {
