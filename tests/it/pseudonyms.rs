@@ -180,6 +180,7 @@ fn nobody_is_named_in_the_store_and_two_persons_reveal() {
     for kind in ["plan_changed", "searched", "reveal_asked", "reveal_approved", "reveal_shown"] {
         assert!(kinds.contains(&format!("pseudonym.{kind}")), "{kinds:?}");
     }
+    assert_eq!(kinds.iter().filter(|kind| *kind == "user.added").count(), 2, "{kinds:?}");
     let named: i64 = db.query_row("SELECT COUNT(*) FROM audit WHERE detail LIKE '%annegret%'", [], |row| row.get(0)).unwrap();
     assert_eq!(named, 0, "the audit log names nobody");
 }

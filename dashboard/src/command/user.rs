@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use detect::role::Role;
+use ingest::audit::{NewAudit, audit_add};
 use ingest::body::{BodyId, body_list};
 use ingest::db::Db;
 use ingest::time::Clock;
@@ -40,7 +41,12 @@ pub(super) fn user(command: &UserCommand, dir: &Path, config: &Config, clock: &C
             let user = User { id: UserId::new(now), login: name.clone(), name: full_name, role, body, disabled: false };
             crate::proof::password::check(password, &user)?;
             let hash = password_hash(password)?;
-            db.write(move |tx| user_add(tx, &user, &hash, now))?;
+            let detail = serde_json::json!({ "login": user.login, "role": role.as_str(), "body": body.map(|body| body.to_string()) });
+            let row = NewAudit { actor: ACTOR.into(), kind: "user.added", object: format!("user:{}", user.id), detail };
+            db.write(move |tx| {
+                user_add(tx, &user, &hash, now)?;
+                audit_add(tx, now, &row).map(drop).map_err(UserError::from)
+            })?;
             writeln!(out, "Konto {name} ({}) angelegt.", role.as_str())?;
         }
         UserCommand::Invite { login, name, role, body } => {

@@ -49,6 +49,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("account.seen", "hat das Konto {} angesehen"),
     ("user.first_invited", "hat den Link für das erste Konto angelegt"),
     ("user.first_added", "hat das erste Konto der Verwaltung angelegt"),
+    ("user.added", "hat das Konto {} auf der Befehlszeile angelegt"),
     ("user.invited", "hat {} angelegt und eingeladen"),
     ("user.invitation_redeemed", "hat die Einladung angenommen und ein Kennwort gesetzt"),
     ("user.changed", "hat Rechte oder Namen geändert bei {}"),
