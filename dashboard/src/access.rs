@@ -8,6 +8,7 @@ use ingest::rusqlite::Connection;
 use ingest::scope::Scope;
 use ingest::time::Timestamp;
 
+use crate::mandate::mandate_bodies;
 use crate::user::{User, UserId};
 use crate::words::t;
 
@@ -110,12 +111,17 @@ fn scope(whose: Whose, bodies: &[BodyId]) -> Scope {
     }
 }
 
-/// For which bodies an account may act now: the own one, and for a provider those that have given it a mandate.
+/// For which bodies an account may act now: the own one, or for a provider those that have given it a mandate.
 ///
 /// # Errors
 /// The database's own.
-pub fn bodies(_connection: &Connection, user: &User, _now: Timestamp) -> Result<Vec<BodyId>, DbError> {
-    Ok(user.body.into_iter().collect())
+pub fn bodies(connection: &Connection, user: &User, now: Timestamp) -> Result<Vec<BodyId>, DbError> {
+    match user.role {
+        // The column is what an account had before there were mandates, and each of those became one: one that has ended
+        // must not live on there.
+        Role::Provider => mandate_bodies(connection, user.id, now),
+        _ => Ok(user.body.into_iter().collect()),
+    }
 }
 
 /// The one place that decides what an account may see, from its role and the bodies that it may act for (`bodies`).
@@ -170,6 +176,8 @@ pub const LEAD: Who = Who::Only(&[Role::Lead]);
 pub const CASES: Who = Who::Only(&[Role::Analyst, Role::Lead, Role::Municipality, Role::Provider]);
 /// Those who answer for a body.
 pub const BODIES: Who = Who::Only(&[Role::Municipality, Role::Provider]);
+/// Accounts, mandates: who may do what, but no case.
+pub const ADMIN: Who = Who::Only(&[Role::Admin]);
 /// Figures: of all bodies for those whose work they are, of the own one for a body (`figures_scope`).
 pub const FIGURES: Who = Who::Only(&[Role::Analyst, Role::Lead, Role::Municipality, Role::Steering, Role::Auditor]);
 pub const SOURCES: Who = Who::Only(&[Role::Analyst, Role::Lead, Role::Municipality, Role::Provider, Role::Admin]);

@@ -384,6 +384,25 @@ pub enum UserCommand {
         #[arg(long, value_name = "NAME")]
         full_name: Option<String>,
     },
+    /// Legt ein Konto ohne Kennwort an und gibt den Link aus, mit dem die Person eines setzt (48 Stunden, einmal)
+    Invite {
+        /// Anmeldename
+        login: String,
+        /// Name der Person
+        #[arg(long, value_name = "NAME")]
+        name: String,
+        /// analyst, lead, municipality, provider, steering, auditor, admin
+        #[arg(long)]
+        role: String,
+        /// Stelle, für Konten von Kommunen; für Dienstleister das erste Mandat
+        #[arg(long, value_name = "NAME")]
+        body: Option<String>,
+    },
+    /// Verwirft das Kennwort eines Kontos, meldet es überall ab und gibt einen neuen Link aus
+    Reset {
+        /// Anmeldename
+        login: String,
+    },
 }
 
 #[cfg(test)]

@@ -15,6 +15,10 @@ use ingest::pseudonym::{Addresses as HiddenAddresses, Wanted};
 use ingest::time::Timestamp;
 use toml::de::{DeTable, DeValue};
 
+use crate::oidc;
+use crate::oidc::groups::GroupRow;
+use crate::secret::Secret;
+
 /// One thing that is wrong, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(pub String);
@@ -29,6 +33,8 @@ pub struct Config {
     pub disk: Thresholds,
     pub web: Web,
     pub mail: Mail,
+    /// The outside provider for log-ins; without an issuer there is none.
+    pub oidc: oidc::Settings,
     /// Publisher of the CSAF documents.
     pub csaf_namespace: String,
     pub contact: String,
@@ -141,6 +147,8 @@ enum Kind {
     Choice(&'static [&'static str]),
     Zone,
     Url,
+    /// https, or http on this machine.
+    SafeUrl,
     Prefixes,
     Texts,
     /// Names of roles.
@@ -303,6 +311,65 @@ const KEYS: &[Key] = &[
         "",
         "\"/usr/share/wartburg/kern\"",
         "Ordner mit dem Original-Theme von KERN (dist des Pakets @kern-ux/native); geht auch mit --theme-dir",
+    ),
+    key(
+        "oidc.issuer",
+        Kind::SafeUrl,
+        "",
+        "\"https://anmeldung.thueringen.example/realms/verwaltung\"",
+        "Anmeldedienst (OpenID Connect), wie er sich selbst nennt; ohne Angabe gibt es keinen. Rückkehradresse dort: web.base_url + /login/oidc/zurueck",
+    ),
+    key("oidc.client_id", Kind::Text, "\"wartburg\"", "\"wartburg\"", "Name von Wartburg beim Anmeldedienst"),
+    key(
+        "oidc.client_secret_file",
+        Kind::Secret,
+        "",
+        "\"/etc/wartburg/oidc.secret\"",
+        "Datei mit dem Geheimnis dazu; ohne sie nur mit PKCE",
+    ),
+    key(
+        "oidc.scopes",
+        Kind::Texts,
+        "[\"openid\", \"profile\"]",
+        "[\"openid\", \"profile\", \"groups\"]",
+        "was beim Anmeldedienst erbeten wird; \"openid\" gehört dazu",
+    ),
+    key(
+        "oidc.groups_claim",
+        Kind::Text,
+        "\"groups\"",
+        "\"realm_access.roles\"",
+        "wo im ID-Token die Gruppen stehen; ein Punkt führt in ein Objekt hinein",
+    ),
+    key("oidc.label", Kind::Text, "\"Landeskonto\"", "\"Landeskonto\"", "Name des Anmeldedienstes auf der Schaltfläche: „Mit … anmelden“"),
+    key("oidc.only", Kind::Choice(&["ja", "nein"]), "\"nein\"", "\"ja\"", "\"ja\": Kennwörter gelten nur noch für die Notfallkonten"),
+    key(
+        "oidc.emergency_accounts",
+        Kind::Texts,
+        "[]",
+        "[\"notfall\"]",
+        "Anmeldenamen der Notfallkonten, die trotz only = \"ja\" ein Kennwort benutzen dürfen",
+    ),
+    key(
+        "oidc.groups[].group",
+        Kind::Text,
+        "",
+        "\"wartburg-isb-*\"",
+        "Gruppe beim Anmeldedienst; die erste Zeile, die passt, gilt. Ein * steht für Namen oder AGS einer Stelle",
+    ),
+    key(
+        "oidc.groups[].role",
+        Kind::Choice(&["analyst", "lead", "municipality", "provider", "steering", "auditor", "admin"]),
+        "",
+        "\"municipality\"",
+        "Rolle, die sie gibt",
+    ),
+    key(
+        "oidc.groups[].body",
+        Kind::Text,
+        "",
+        "\"*\"",
+        "für \"municipality\" die Stelle (Name oder AGS), für \"provider\" der Dienstleister; \"*\": was in der Gruppe für * steht",
     ),
     key("mail.host", Kind::Text, "\"\"", "\"mail.thueringen.example\"", "SMTP-Server; leer: Mails bleiben im Ausgang"),
     key("mail.port", Kind::Integer(1, 65_535), "25", "587", "Port des SMTP-Servers"),
@@ -505,9 +572,18 @@ impl Reader<'_> {
                 DeValue::Table(inner) if KEYS.iter().any(|key| key.path.starts_with(&format!("{path}."))) => self.table(&path, inner),
                 DeValue::Array(items) if KEYS.iter().any(|key| key.path.starts_with(&format!("{path}[]."))) => {
                     for item in items {
-                        self.config.sites.push(SiteConfig::default());
+                        let groups = path == "oidc.groups";
+                        if groups {
+                            self.config.oidc.groups.push(GroupRow::default());
+                        } else {
+                            self.config.sites.push(SiteConfig::default());
+                        }
                         if let DeValue::Table(inner) = item.get_ref() {
                             self.table(&format!("{path}[]"), inner);
+                        }
+                        if groups {
+                            self.group_checked(line);
+                            continue;
                         }
                         if self.config.sites.last().is_some_and(|site| site.name.is_empty()) {
                             self.fail(line, "sites[].name", "fehlt", "\"rathaus-soemmerda\"");
@@ -516,6 +592,25 @@ impl Reader<'_> {
                 }
                 value => self.value(&path, line, value),
             }
+        }
+    }
+
+    /// A row that could give nobody anything, or more than it says, is a mistake.
+    fn group_checked(&mut self, line: usize) {
+        let Some(row) = self.config.oidc.groups.last().cloned() else { return };
+        if row.group.is_empty() {
+            return self.fail(line, "oidc.groups[].group", "fehlt", "\"wartburg-analyse\"");
+        }
+        if row.group.matches('*').count() > 1 {
+            return self.fail(line, "oidc.groups[].group", "hat mehr als ein *", "\"wartburg-isb-*\"");
+        }
+        let Some(role) = row.role else { return self.fail(line, "oidc.groups[].role", "fehlt", "\"analyst\"") };
+        match (role, row.body.as_deref()) {
+            (Role::Municipality | Role::Provider, None) => self.fail(line, "oidc.groups[].body", "fehlt für diese Rolle", "\"16068051\""),
+            (_, Some("*")) if !row.group.contains('*') => {
+                self.fail(line, "oidc.groups[].body", "„*“, aber in der Gruppe steht keines", "\"16068051\"");
+            }
+            _ => {}
         }
     }
 
@@ -586,6 +681,25 @@ impl Reader<'_> {
             }
             ("web.session_idle_minutes", Checked::Integer(minutes)) => config.web.session.idle_millis = minutes * Timestamp::MINUTE,
             ("web.session_hours", Checked::Integer(hours)) => config.web.session.age_millis = hours * Timestamp::HOUR,
+            ("oidc.issuer", Checked::Text(issuer)) => config.oidc.issuer = issuer,
+            ("oidc.client_id", Checked::Text(id)) => config.oidc.client_id = id,
+            ("oidc.client_secret_file", Checked::Text(secret)) => config.oidc.client_secret = Some(Secret::given(&secret)),
+            ("oidc.scopes", Checked::Texts(scopes)) => config.oidc.scopes = scopes,
+            ("oidc.groups_claim", Checked::Text(claim)) => config.oidc.groups_claim = claim,
+            ("oidc.label", Checked::Text(label)) => config.oidc.label = label,
+            ("oidc.only", Checked::Text(choice)) => config.oidc.only = choice == "ja",
+            ("oidc.emergency_accounts", Checked::Texts(logins)) => {
+                config.oidc.emergency = logins.iter().map(|login| crate::user::login_normal(login)).collect();
+            }
+            ("oidc.groups[].group" | "oidc.groups[].role" | "oidc.groups[].body", Checked::Text(text)) => {
+                if let Some(row) = config.oidc.groups.last_mut() {
+                    match path {
+                        "oidc.groups[].group" => row.group = text,
+                        "oidc.groups[].role" => row.role = Role::parse(&text),
+                        _ => row.body = Some(text),
+                    }
+                }
+            }
             ("mail.host", Checked::Text(host)) => config.mail.host = host,
             ("mail.port", Checked::Integer(port)) => config.mail.port = u16::try_from(port).unwrap_or_default(),
             ("mail.tls", Checked::Text(tls)) => config.mail.tls = tls,
@@ -684,6 +798,12 @@ fn check(key: &Key, value: &DeValue<'_>) -> Result<Checked, String> {
                 return Err("ist keine Adresse mit https://".to_owned());
             }
             Ok(Checked::Text(url))
+        }
+        Kind::SafeUrl => {
+            let url = text()?;
+            oidc::secure(&url)
+                .map(|_| Checked::Text(url))
+                .ok_or_else(|| "ist keine Adresse mit https:// (http nur auf diesem Rechner)".to_owned())
         }
         Kind::Choice(choices) => {
             let choice = text()?;
@@ -842,6 +962,74 @@ mod tests {
         let config = parse("", "[pseudonymise]\nenabled = \"ja\"\naddresses = \"all\"\n").unwrap();
         let wanted = Wanted { enabled: Some(true), addresses: Some(HiddenAddresses::All), ..Wanted::default() };
         assert_eq!(config.pseudonymise, wanted);
+    }
+
+    #[test]
+    fn a_provider_and_its_groups() {
+        let config = parse(
+            "",
+            "[oidc]
+issuer = \"https://idp.example/realms/x\"
+only = \"ja\"
+emergency_accounts = [\" Notfall\"]
+[[oidc.groups]]
+group = \"cert\"
+role = \"analyst\"
+[[oidc.groups]]
+group = \"isb-*\"
+role = \"municipality\"
+body = \"*\"",
+        )
+        .unwrap();
+        assert_eq!(config.oidc.scopes, ["openid", "profile"]);
+        assert_eq!(config.oidc.emergency, ["notfall"]);
+        let rows: Vec<_> = config.oidc.groups.iter().map(|row| (row.group.as_str(), row.role, row.body.as_deref())).collect();
+        assert_eq!(rows, [("cert", Some(Role::Analyst), None), ("isb-*", Some(Role::Municipality), Some("*"))]);
+        assert_eq!(defaults().oidc.issuer, "");
+        check(
+            "[oidc]\nissuer = \"http://idp.example\"",
+            expect![[r#"
+            w.toml, Zeile 2: oidc.issuer: „http://idp.example“ ist keine Adresse mit https:// (http nur auf diesem Rechner). Zum Beispiel: "https://anmeldung.thueringen.example/realms/verwaltung"
+        "#]],
+        );
+        check(
+            "[[oidc.groups]]\nrole = \"analyst\"",
+            expect![[r#"
+            w.toml, Zeile 1: oidc.groups[].group: fehlt. Zum Beispiel: "wartburg-analyse"
+        "#]],
+        );
+        check(
+            "[[oidc.groups]]\ngroup = \"a\"\nrole = \"chef\"",
+            expect![[r#"
+            w.toml, Zeile 3: oidc.groups[].role: „chef“ ist keines von: analyst, lead, municipality, provider, steering, auditor, admin. Zum Beispiel: "municipality"
+            w.toml, Zeile 1: oidc.groups[].role: fehlt. Zum Beispiel: "analyst"
+        "#]],
+        );
+        check(
+            "[[oidc.groups]]\ngroup = \"a\"\nrole = \"municipality\"",
+            expect![[r#"
+            w.toml, Zeile 1: oidc.groups[].body: fehlt für diese Rolle. Zum Beispiel: "16068051"
+        "#]],
+        );
+        check(
+            "[[oidc.groups]]\ngroup = \"a\"\nrole = \"municipality\"\nbody = \"*\"",
+            expect![[r#"
+            w.toml, Zeile 1: oidc.groups[].body: „*“, aber in der Gruppe steht keines. Zum Beispiel: "16068051"
+        "#]],
+        );
+        check(
+            "[[oidc.groups]]\ngroup = \"a*b*\"\nrole = \"analyst\"",
+            expect![[r#"
+            w.toml, Zeile 1: oidc.groups[].group: hat mehr als ein *. Zum Beispiel: "wartburg-isb-*"
+        "#]],
+        );
+        check(
+            "[[oidc.groups]]\ngruppe = \"a\"",
+            expect![[r#"
+            w.toml, Zeile 2: unbekannter Schlüssel „oidc.groups[].gruppe“. Gemeint ist vielleicht „oidc.groups[].group“.
+            w.toml, Zeile 1: oidc.groups[].group: fehlt. Zum Beispiel: "wartburg-analyse"
+        "#]],
+        );
     }
 
     #[test]

@@ -58,6 +58,11 @@ const MIGRATIONS: &[Migrations] = &[
     crate::login::MIGRATIONS,
     crate::proof::MIGRATIONS,
     crate::reveal::MIGRATIONS,
+    crate::account::MIGRATIONS,
+    crate::identity::MIGRATIONS,
+    crate::invitation::MIGRATIONS,
+    crate::api_token::MIGRATIONS,
+    crate::mandate::MIGRATIONS,
 ];
 
 /// Under which name the NetFlow templates are kept.

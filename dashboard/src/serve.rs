@@ -13,13 +13,17 @@ use detect::watch::Watch;
 use ingest::audit::{RootKey, root_sign};
 use ingest::listen::{self, Addresses, Counters, ListenConfig, PageLimits, Pages};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit_check::AuditCheck;
 use crate::audit_queue::AuditQueue;
 use crate::config::Config;
+use crate::invitation;
+use crate::live::{self, Hub};
 use crate::node::{Node, keys_dir};
+use crate::oidc::{self, Oidc};
 use crate::proof::passkey::Relying;
 use crate::proof::vault::Vault;
 use crate::vitals::{Pulse, Vitals};
@@ -95,6 +99,8 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         session: config.web.session,
         second_factor: config.web.second_factor.clone(),
         relying: Relying::of(&base_url),
+        oidc: provider(config),
+        first_link_file: Some(invitation::first_file(&node.dir)),
         ..settings
     };
     let audit = AuditQueue::start(node.db.clone(), node.clock.clone()).context("Protokoll beginnen")?;
@@ -110,6 +116,8 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
             }
         })
     };
+    let hub = Arc::new(Hub::until(shutdown.clone()));
+    tasks.spawn(live::watch(hub.clone(), node.db.clone()));
     let app = App {
         db: node.db.clone(),
         clock: node.clock.clone(),
@@ -129,6 +137,7 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         settings: Arc::new(settings),
         door: Arc::new(Door::new(vault)),
         audit,
+        live: hub,
     };
     let pages = Pages::new(pages, PageLimits::default(), &config.web.trusted_proxies);
     tasks.spawn(pages.run(web::router(app), shutdown.clone()));
@@ -231,9 +240,15 @@ pub fn serve(dir: &Path, config: &Config, clock: &ingest::time::Clock) -> Result
     let node = Node::open(dir, config, clock)?;
     let settings = Settings { secure: config.web.base_url.starts_with("https://"), hosts: hosts(config), ..Settings::default() };
     let result = runtime.block_on(async {
+        // Before it says that it serves: from then on it may be asked to end.
+        let end = End::listen()?;
         let server = start(&node, config, settings).await?;
+        if let Err(error) = first_account(&node, config) {
+            // The intake does not depend on it, and `wartburg user add` makes an account as well.
+            tracing::error!(error = format!("{error:#}"), "no link for the first account");
+        }
         tracing::info!(pages = %server.web, intake = ?server.intake, "serving");
-        ended().await?;
+        end.wait().await;
         tracing::info!("stopping");
         server.stop().await;
         Ok(())
@@ -255,6 +270,44 @@ fn hosts(config: &Config) -> Vec<String> {
     hosts
 }
 
+/// Where nobody has an account yet: makes the link for the first one, and says where it lies. The link itself goes to the
+/// person who started the server at a terminal, and into a file that only this program's user reads; the log is read by more.
+fn first_account(node: &Node, config: &Config) -> Result<()> {
+    use std::io::IsTerminal as _;
+    let base_url = &config.web.base_url;
+    if let Some(url) =
+        invitation::first_link(&node.db, &node.dir, base_url, node.clock.now()).context("Link für das erste Konto anlegen")?
+    {
+        let file = invitation::first_file(&node.dir);
+        tracing::warn!(file = %file.display(), hours = 24, "there is no account yet: open the link in this file to make the first administrator");
+        if std::io::stderr().is_terminal() {
+            say(&format!("Noch gibt es kein Konto. Das erste legen Sie hier an (24 Stunden lang, einmal):\n  {url}"));
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stderr, reason = "the one-time link is for the person at the terminal, not for the log")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+/// The outside provider, where the configuration names one. It is asked when somebody first comes that way, so that its
+/// failing keeps no server from starting.
+fn provider(config: &Config) -> Option<Arc<Oidc>> {
+    let settings = &config.oidc;
+    if settings.issuer.is_empty() {
+        return None;
+    }
+    if settings.groups.is_empty() {
+        tracing::warn!("oidc.groups is empty: nobody who signs in there gets a role");
+    }
+    if settings.only && settings.emergency.is_empty() {
+        tracing::warn!("oidc.only without oidc.emergency_accounts: when the provider fails, nobody can sign in");
+    }
+    Some(Arc::new(Oidc::new(settings.clone(), &config.web.base_url, oidc::TIMEOUT)))
+}
+
 /// The runtime of all servers.
 ///
 /// # Errors
@@ -263,18 +316,28 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("Laufzeit starten")
 }
 
-/// Waits for SIGINT (Strg+C) or SIGTERM.
-///
-/// # Errors
-/// Where the system refuses the handlers.
-pub async fn ended() -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// The wish that the program ends: SIGINT (Strg+C) or SIGTERM. One that comes before `wait` is kept.
+#[derive(Debug)]
+pub struct End {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl End {
+    /// From here on the signals end nothing by themselves.
+    ///
+    /// # Errors
+    /// Where the system refuses the handlers.
+    pub fn listen() -> Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
-    Ok(())
+
+    pub async fn wait(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 fn theme(dir: &Path) -> Result<web::Theme> {

@@ -56,6 +56,8 @@ const SEEN_STEP_MILLIS: i64 = Timestamp::MINUTE;
 const PER_USER_MAX: i64 = 10;
 /// For so long a proof of who one is counts as fresh: a form's work, not a lunch break.
 pub const FRESH_MILLIS: i64 = 10 * Timestamp::MINUTE;
+/// What time servers set a clock back by.
+const SKEW_MILLIS: i64 = Timestamp::MINUTE;
 
 /// By what somebody came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,9 +194,10 @@ pub struct Found {
 }
 
 impl Found {
-    /// Whether its owner has just proved who he is.
+    /// Whether its owner has just proved who he is. A proof of the future is none: a clock that was set back must not
+    /// keep one fresh for days.
     pub fn fresh(&self, now: Timestamp) -> bool {
-        now.since(self.proved_at) < FRESH_MILLIS
+        (-SKEW_MILLIS..FRESH_MILLIS).contains(&now.since(self.proved_at))
     }
 }
 
@@ -398,6 +401,8 @@ mod tests {
         let copy = token.clone();
         db.write(move |tx| session_proved(tx, &copy, Timestamp(FRESH_MILLIS))).unwrap();
         assert!(fresh(Timestamp(2 * FRESH_MILLIS - 1)));
+        assert!(fresh(Timestamp(FRESH_MILLIS - SKEW_MILLIS)), "a clock that was set right");
+        assert!(!fresh(Timestamp(FRESH_MILLIS - SKEW_MILLIS - 1)), "a clock that was set back");
     }
 
     #[test]

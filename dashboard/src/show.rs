@@ -299,6 +299,21 @@ pub fn day_start(at: Timestamp) -> Timestamp {
     ZONE.from_local_datetime(&day).earliest().map_or(at, |start| Timestamp::from_utc(start.to_utc()))
 }
 
+/// What a form's date field says (`2026-11-21`): when that local day begins, and when the next one does.
+pub fn day_parse(text: &str) -> Option<(Timestamp, Timestamp)> {
+    let day = chrono::NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d").ok()?;
+    let begins = |day: chrono::NaiveDate| {
+        let start = ZONE.from_local_datetime(&day.and_time(chrono::NaiveTime::MIN)).earliest()?;
+        Some(Timestamp::from_utc(start.to_utc()))
+    };
+    Some((begins(day)?, begins(day.succ_opt()?)?))
+}
+
+/// What a form's date field holds for the local day of `at`.
+pub fn day_input(at: Timestamp) -> String {
+    berlin(at).format("%Y-%m-%d").to_string()
+}
+
 /// What a form's `datetime-local` field holds: `2026-11-21T14:02`, local time.
 pub fn local_input(at: Timestamp) -> String {
     berlin(at).format("%Y-%m-%dT%H:%M").to_string()
@@ -500,6 +515,11 @@ mod tests {
         }
         assert_eq!(local_parse(&local_input(now)), Some(now.plus(-9_000)));
         assert_eq!(day_start(now).rfc3339(), "2026-11-20T23:00:00.000Z");
+        // The day on which summer time ends has 25 hours.
+        let (from, to) = day_parse("2026-10-25").unwrap();
+        assert_eq!((from.rfc3339().as_str(), to.since(from)), ("2026-10-24T22:00:00.000Z", 25 * Timestamp::HOUR));
+        assert!(day_parse("25.10.2026").is_none() && day_parse("").is_none() && day_parse("2026-02-30").is_none());
+        assert_eq!(day_input(from), "2026-10-25");
         // The hour that the clocks skip in spring still is some moment or none, never a panic.
         assert_eq!(local_parse("2026-03-29T02:30"), None);
     }

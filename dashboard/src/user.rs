@@ -66,6 +66,9 @@ pub enum UserError {
     Db(#[from] DbError),
 }
 
+/// Stands where a hash would: the account has no password (yet). It fits none, being no hash.
+pub const NO_PASSWORD: &str = "!";
+
 /// BSI and NIST: length beats rules about characters.
 pub const PASSWORD_CHARS_MIN: usize = 10;
 /// argon2 reads all of it: more is no secret but work for us.
@@ -97,10 +100,12 @@ pub fn password_hash(password: &str) -> Result<String, UserError> {
 pub fn password_verify(password: &str, stored: Option<&str>) -> bool {
     // Hash of random bytes that nobody kept, with the parameters above.
     const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$tX8G1p3qvlZxqKf3Jt9m2y0l0bq0dGvQwQmJbqzGvGE";
-    let Ok(hash) = PasswordHash::new(stored.unwrap_or(NOBODY)) else { return false };
+    // An account without a password must cost as much as one with: else the time tells which sign in elsewhere.
+    let known = stored.and_then(|stored| PasswordHash::new(stored).ok());
+    let Some(hash) = known.clone().or_else(|| PasswordHash::new(NOBODY).ok()) else { return false };
     let long = password.len() > PASSWORD_BYTES_MAX;
     let fits = Argon2::default().verify_password(if long { b"" } else { password.as_bytes() }, &hash).is_ok();
-    fits && stored.is_some() && !long
+    fits && known.is_some() && !long
 }
 
 /// Adds an account; `hash` is `password_hash`'s.
@@ -112,7 +117,8 @@ pub fn user_add(tx: &Transaction<'_>, user: &User, hash: &str, now: Timestamp) -
     if user.login.is_empty() || user.login != login_normal(&user.login) || user.login.chars().any(odd) {
         return Err(UserError::Login(user.login.chars().take(LOGIN_CHARS_MAX).collect()));
     }
-    if user.body.is_none() && matches!(user.role, Role::Municipality | Role::Provider) {
+    // A provider's account may have an organisation instead, which it joins next (`mandate::provider_join`).
+    if user.body.is_none() && user.role == Role::Municipality {
         return Err(UserError::NoBody(user.role));
     }
     tx.execute(
@@ -120,6 +126,7 @@ pub fn user_add(tx: &Transaction<'_>, user: &User, hash: &str, now: Timestamp) -
         params![user.id, user.login, user.name, user.role.as_str(), user.body, hash, i64::from(user.disabled), now.0],
     )
     .map_err(DbError::from)?;
+    crate::mandate::provider_adopt(tx, user, now)?;
     Ok(())
 }
 

@@ -520,6 +520,21 @@ pub fn alert_counts(connection: &Connection, scope: &Scope) -> Result<AlertCount
     Ok(counts)
 }
 
+/// Changes whenever an alert comes, is merged or is worked on, as long as it is open; cheap enough to be asked every second.
+///
+/// # Errors
+/// The database's own.
+pub fn alert_mark(connection: &Connection) -> Result<String, DbError> {
+    let sql = "SELECT COUNT(*), COALESCE(MAX(id), ''), COALESCE(SUM(records), 0), COALESCE(MAX(seq_last), 0),
+                      COALESCE(SUM(CASE WHEN state = 'new' THEN 1 ELSE 0 END), 0)
+               FROM alert WHERE state IN ('new', 'acknowledged')";
+    let mark = connection.prepare_cached(sql)?.query_row([], |row| {
+        let numbers: [i64; 4] = [row.get(0)?, row.get(2)?, row.get(3)?, row.get(4)?];
+        Ok(format!("{} {numbers:?}", row.get::<_, String>(1)?))
+    })?;
+    Ok(mark)
+}
+
 /// What lists of other things say of an alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlertLabel {

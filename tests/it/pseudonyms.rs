@@ -155,6 +155,8 @@ fn nobody_is_named_in_the_store_and_two_persons_reveal() {
     let base = format!("http://{}", server.pages);
     let (analyst, lead) = (Person::enter(&base, "analyse"), Person::enter(&base, "leitung"));
     let page = analyst.get(&format!("/suche?q=user.name%3A{NAME}&von=2026-11-20T00%3A00%3A00Z&bis=2026-11-21T00%3A00%3A00Z"));
+    let event_page = Regex::new("href=\"(/ereignis/[^\"]+)\"").unwrap().captures(&page).unwrap()[1].replace("&#38;", "&");
+    let page = analyst.get(&event_page);
     assert!(page.contains("Aufdecken beantragen") && page.contains(&token), "the hits show tokens, and where to ask");
     let seq = event["event.sequence"].to_string();
     let wanted = format!("{token}\n{address} {seq}");
@@ -178,6 +180,7 @@ fn nobody_is_named_in_the_store_and_two_persons_reveal() {
     for kind in ["plan_changed", "searched", "reveal_asked", "reveal_approved", "reveal_shown"] {
         assert!(kinds.contains(&format!("pseudonym.{kind}")), "{kinds:?}");
     }
+    assert_eq!(kinds.iter().filter(|kind| *kind == "user.added").count(), 2, "{kinds:?}");
     let named: i64 = db.query_row("SELECT COUNT(*) FROM audit WHERE detail LIKE '%annegret%'", [], |row| row.get(0)).unwrap();
     assert_eq!(named, 0, "the audit log names nobody");
 }

@@ -85,6 +85,8 @@ pub fn run(args: &DemoArgs, data: Option<&Path>, clock: &Clock) -> Result<ExitCo
     }
     let settings = Settings { demo: true, sink: Some(sink), demo_logins: logins(), ..Settings::default() };
     let code = runtime.block_on(async {
+        // Played once, it ends by itself, and by a signal at once.
+        let end = if args.once { None } else { Some(serve::End::listen()?) };
         let server = serve::start(&node, &config, settings).await?;
         greet(&server, &dir, watch);
         let (Some(syslog), Some(netflow)) = (server.intake[Listener::SyslogUdp], server.intake[Listener::NetflowUdp]) else {
@@ -105,7 +107,13 @@ pub fn run(args: &DemoArgs, data: Option<&Path>, clock: &Clock) -> Result<ExitCo
                 traffic::play(&bodies, targets, &clock, seed, &stop, told).await;
             })
         };
-        let code = if args.once { once(&node, &attacks).await } else { serve::ended().await.map(|()| ExitCode::SUCCESS) };
+        let code = match end {
+            None => once(&node, &attacks).await,
+            Some(end) => {
+                end.wait().await;
+                Ok(ExitCode::SUCCESS)
+            }
+        };
         stop.cancel();
         let _ = play.await;
         server.stop().await;

@@ -75,7 +75,7 @@ impl Standing {
 /// The database's own.
 pub fn standing(connection: &Connection, user: UserId) -> Result<Standing, DbError> {
     let mut statement = connection.prepare_cached(
-        "SELECT (SELECT COUNT(*) FROM user_account WHERE id = ?1 AND password <> ''),
+        "SELECT (SELECT COUNT(*) FROM user_account WHERE id = ?1 AND password NOT IN ('', '!')),
                 (SELECT COUNT(*) FROM password_due WHERE user_id = ?1),
                 (SELECT COUNT(*) FROM totp WHERE user_id = ?1 AND confirmed_at IS NOT NULL),
                 (SELECT COUNT(*) FROM passkey WHERE user_id = ?1),

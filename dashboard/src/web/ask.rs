@@ -16,6 +16,7 @@ use super::App;
 use super::frame::{Frame, Place};
 use super::routes::Route;
 use crate::access::Viewer;
+use crate::api_token::ApiToken;
 use crate::session::{Found, Token};
 use crate::show;
 use crate::words::Language;
@@ -48,8 +49,12 @@ pub struct Ask {
     pub(super) token: Option<Token>,
     /// The session behind the token.
     pub(super) session: Option<Found>,
-    /// The script's refresh of a part of the page.
+    /// A program's token instead of a session.
+    pub(super) bearer: Option<ApiToken>,
+    /// The script asks for a part of the page.
     pub fragment: bool,
+    /// A person asked, not the script by itself.
+    pub(super) click: bool,
     pub(super) route: Option<&'static Route>,
     /// For the audit log (`note`): what else is to be said, about which object, by whom, and whether it is written.
     pub(super) remarks: RefCell<Map<String, Value>>,
@@ -96,7 +101,8 @@ pub type Reply = Result<Response, PageError>;
 impl Ask {
     pub(super) fn new(app: App, path: String, params: Pairs, query: Pairs, form: Pairs, headers: HeaderMap, peer: Option<IpAddr>) -> Self {
         let now = app.clock.now();
-        let fragment = headers.contains_key("x-fragment");
+        let part = headers.get("x-fragment");
+        let (fragment, click) = (part.is_some(), part.is_none_or(|kind| kind == "swap"));
         Self {
             app,
             path,
@@ -109,7 +115,9 @@ impl Ask {
             viewer: None,
             token: None,
             session: None,
+            bearer: None,
             fragment,
+            click,
             route: None,
             remarks: RefCell::default(),
             about: RefCell::default(),
@@ -184,6 +192,14 @@ impl Ask {
             .filter_map(|pair| pair.trim().split_once('='))
             .find(|(key, _)| *key == name)
             .map(|(_, value)| value)
+    }
+
+    /// The page of ours that the browser says it comes from; home where it says none.
+    pub(super) fn page_before(&self) -> String {
+        let text = |name| self.headers.get(name).and_then(|value| value.to_str().ok());
+        let (Some(referer), Some(host)) = (text(header::REFERER), text(header::HOST)) else { return "/".into() };
+        let rest = referer.split_once("://").and_then(|(_, rest)| rest.strip_prefix(host));
+        local_path(rest.unwrap_or("/")).to_owned()
     }
 
     /// The frame around a page: navigation, bar, who I am.

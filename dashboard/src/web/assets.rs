@@ -24,6 +24,8 @@ const STYLES: &[&str] = &[
     include_str!("../../assets/css/table.css"),
     include_str!("../../assets/css/lists.css"),
     include_str!("../../assets/css/overlay.css"),
+    include_str!("../../assets/css/menu.css"),
+    include_str!("../../assets/css/grid.css"),
     include_str!("../../assets/css/chart.css"),
     include_str!("../../assets/css/door.css"),
     include_str!("../../assets/css/gallery.css"),
@@ -34,7 +36,18 @@ const STYLES: &[&str] = &[
 
 /// The modules by name; `app.js` is the one that pages load, and it imports what the page needs.
 const MODULES: &[(&str, &str)] = &[
-    ("app.js", include_str!("../../assets/app.js")),
+    ("app.js", include_str!("../../assets/js/app.js")),
+    ("words.js", include_str!("../../assets/js/words.js")),
+    ("times.js", include_str!("../../assets/js/times.js")),
+    ("keys.js", include_str!("../../assets/js/keys.js")),
+    ("dialog.js", include_str!("../../assets/js/dialog.js")),
+    ("toast.js", include_str!("../../assets/js/toast.js")),
+    ("fragment.js", include_str!("../../assets/js/fragment.js")),
+    ("forms.js", include_str!("../../assets/js/forms.js")),
+    ("tabs.js", include_str!("../../assets/js/tabs.js")),
+    ("live.js", include_str!("../../assets/js/live.js")),
+    ("menu.js", include_str!("../../assets/js/menu.js")),
+    ("grid.js", include_str!("../../assets/js/grid.js")),
     ("brush.js", include_str!("../../assets/js/brush.js")),
     ("passkey.js", include_str!("../../assets/js/passkey.js")),
 ];
@@ -48,7 +61,7 @@ struct Asset {
 }
 
 static ASSETS: LazyLock<Vec<Asset>> = LazyLock::new(|| {
-    let modules = MODULES.iter().map(|(name, content)| Asset { name, mime: "text/javascript; charset=utf-8", content: (*content).into() });
+    let modules = MODULES.iter().map(|(name, content)| Asset { name, mime: "text/javascript; charset=utf-8", content: lean(content) });
     [
         Asset { name: "wartburg.css", mime: "text/css; charset=utf-8", content: squeezed(&STYLES.concat()) },
         Asset { name: "wartburg.svg", mime: "image/svg+xml", content: ICON.into() },
@@ -103,6 +116,23 @@ fn string_len(text: &str, quote: char) -> usize {
         ends
     });
     end.map_or(text.len(), |(at, _)| at + quote.len_utf8())
+}
+
+/// A module without indentation and without lines that are only a comment: the sources are written to be read, and what is sent is
+/// still what stands in them, line by line. `/*` must not open a comment behind which something else stands in its line.
+fn lean(source: &str) -> String {
+    let (mut out, mut inside) = (String::with_capacity(source.len()), false);
+    for line in source.lines().map(str::trim) {
+        let opens = line.starts_with("/*");
+        inside |= opens;
+        let comment = inside || line.is_empty() || line.starts_with("//");
+        inside &= !line.ends_with("*/");
+        if !comment {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out
 }
 
 /// Changes with any byte of any asset.
@@ -172,6 +202,38 @@ mod tests {
         let all = STYLES.concat();
         assert_eq!(squeezed(&squeezed(&all)), squeezed(&all));
         assert_eq!(all.matches('{').count(), squeezed(&all).matches('{').count(), "no brace stands in a comment or string of ours");
+    }
+
+    #[test]
+    fn what_is_sent_is_what_was_written_without_its_comments() {
+        let source = "// a\nlet x = 1; // b\n\n  /**\n   * c\n   */\n  /* d */\n  f(\"/*\");\n";
+        assert_eq!(lean(source), "let x = 1; // b\nf(\"/*\");\n");
+        for (name, content) in MODULES {
+            for line in content.lines() {
+                // Inside of one, indentation would be text.
+                assert!(line.matches('`').count() % 2 == 0, "{name}: a template of several lines: {line}");
+            }
+        }
+        for (_, content) in MODULES {
+            let behind = content.lines().map(str::trim).find(|line| line.starts_with("/*") && line.contains("*/") && !line.ends_with("*/"));
+            assert_eq!(behind, None, "something stands behind a comment");
+        }
+    }
+
+    #[test]
+    fn modules_hold_no_inline_code_and_say_everything_in_both_languages() {
+        let (_, words) = MODULES.iter().find(|(name, _)| *name == "words.js").unwrap();
+        let said = regex::Regex::new(r#"\bt\(\s*"([^"]+)"|text: "([^"]+)", group: "([^"]+)""#).unwrap();
+        for (name, content) in MODULES {
+            for banned in ["eval(", "new Function", "innerHTML =", "insertAdjacentHTML", "document.write", "setAttribute(\"style\""] {
+                assert!(!content.contains(banned), "{name} has {banned}");
+            }
+            for found in
+                said.captures_iter(content).flat_map(|found| found.iter().skip(1).flatten().map(|one| one.as_str()).collect::<Vec<_>>())
+            {
+                assert!(words.contains(&format!("\"{found}\":")), "{name}: no English for {found}");
+            }
+        }
     }
 
     #[test]

@@ -24,9 +24,33 @@ struct LoginPage<'a> {
     login: &'a str,
     next: &'a str,
     error: Option<String>,
+    oidc: Option<Outside>,
     demo_logins: &'a [(String, String, String)],
     /// The host that passkeys are for; `None` where there are none.
     passkey_host: Option<&'a str>,
+}
+
+/// The outside provider at the door.
+struct Outside {
+    label: String,
+    href: String,
+    /// Passwords are for emergency accounts only.
+    only: bool,
+    /// After signing out: where to end the session there too.
+    logout: bool,
+}
+
+impl Outside {
+    fn of(ask: &Ask, next: &str) -> Option<Self> {
+        let oidc = ask.app.settings.oidc.as_ref()?;
+        let next = if next == "/" { "" } else { next };
+        Some(Self {
+            label: oidc.settings.label.clone(),
+            href: show::link("/login/oidc", &[("weiter", next)]),
+            only: oidc.settings.only,
+            logout: ask.query("ok") == "signed-out" && oidc.logout_url(ask.now).is_some(),
+        })
+    }
 }
 
 pub(super) fn login_show(ask: &mut Ask) -> Reply {
@@ -40,7 +64,8 @@ pub(super) fn login_page(ask: &Ask, status: StatusCode, login: &str, next: &str,
     let frame = ask.frame("Anmelden", Place::Elsewhere);
     let next = if next.is_empty() { "/" } else { local_path(next) };
     let passkey_host = ask.app.settings.relying.as_ref().map(|relying| relying.host.as_str());
-    ask.page_status(status, &LoginPage { frame, login, next, error, demo_logins: &ask.app.settings.demo_logins, passkey_host })
+    let oidc = Outside::of(ask, next);
+    ask.page_status(status, &LoginPage { frame, login, next, error, oidc, demo_logins: &ask.app.settings.demo_logins, passkey_host })
 }
 
 pub(super) fn login_do(ask: &mut Ask) -> Reply {
@@ -58,7 +83,9 @@ pub(super) fn login_do(ask: &mut Ask) -> Reply {
         return login_page(ask, StatusCode::SERVICE_UNAVAILABLE, &login, &next, Some(prove::BUSY.into()));
     };
     let known = found.as_ref().map(|(user, _)| user.id);
-    let Some((user, _)) = found.filter(|(user, _)| fits && !user.disabled) else {
+    // Refused only after the work, with the same words: the door does not tell which accounts are for emergencies.
+    let local = ask.app.settings.oidc.as_ref().is_none_or(|oidc| oidc.password_allowed(&login));
+    let Some((user, _)) = found.filter(|(user, _)| fits && local && !user.disabled) else {
         ask.app.audit.login_failed(ask.now, known.map(|user| user.to_string()).as_deref(), ask.peer);
         let text = "Name oder Kennwort stimmt nicht. Bitte prüfen Sie beides, auch Groß- und Kleinschreibung des Kennworts.";
         return login_page(ask, StatusCode::UNPROCESSABLE_ENTITY, &login, &next, Some(text.into()));
@@ -140,6 +167,7 @@ fn enter(
         let id = session::session_open(tx, &new, &fresh, limits, now)?;
         let detail = json!({ "how": how.as_str(), "address": new.address, "session": id });
         audit_add(tx, now, &NewAudit { actor: user.to_string(), kind: "session.opened", object: format!("user:{user}"), detail })?;
+        crate::account::account_login_noted(tx, user, now)?;
         also(tx)?;
         Ok::<_, PageError>(())
     })?;

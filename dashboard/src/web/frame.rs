@@ -23,6 +23,7 @@ pub enum Place {
     Subscriptions,
     Kpis,
     Sources,
+    Accounts,
     Protocol,
     Mailbox,
     Elsewhere,
@@ -42,6 +43,8 @@ pub struct Frame {
     /// `light`, `dark` or empty for the system's choice.
     pub theme: &'static str,
     pub now: String,
+    /// What the page is as new as, for the stream of changes.
+    pub since: String,
     pub csrf: String,
     pub signed_in: bool,
     pub user: String,
@@ -99,6 +102,7 @@ const NAVIGATION: &[(&str, Place, &str, &str)] = &[
     (de("Warndienst"), Place::Subscriptions, "/abos", de("Empfänger und Abos")),
     (de("Steuerung"), Place::Kpis, "/kennzahlen", de("Kennzahlen")),
     (de("Steuerung"), Place::Sources, "/quellen", de("Quellen und Standorte")),
+    (de("Steuerung"), Place::Accounts, "/konten", de("Konten und Mandate")),
     (de("Prüfung"), Place::Protocol, "/protokoll", de("Protokoll")),
     (de("Vorführung"), Place::Mailbox, "/postfach", de("Postfach")),
 ];
@@ -133,6 +137,15 @@ pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
     ("passkey-removed", "good", de("Der Passkey ist entfernt. Löschen Sie ihn auch auf Ihrem Gerät.")),
     ("session-ended", "good", de("Die Sitzung ist beendet.")),
     ("sessions-ended", "good", de("Alle anderen Sitzungen sind beendet.")),
+    ("account-saved", "good", de("Gespeichert. Haben sich Rolle oder Stelle geändert, ist das Konto überall abgemeldet.")),
+    ("account-disabled", "good", de("Gesperrt. Das Konto ist überall abgemeldet, seine Zugriffsschlüssel gelten nicht mehr.")),
+    ("account-enabled", "good", de("Die Sperre ist aufgehoben.")),
+    ("account-signed-out", "good", de("Das Konto ist überall abgemeldet.")),
+    ("token-revoked", "good", de("Widerrufen. Mit diesem Schlüssel kommt niemand mehr herein.")),
+    ("mandate-granted", "good", de("Das Mandat ist eingetragen.")),
+    ("mandate-ended", "good", de("Das Mandat ist beendet.")),
+    ("provider-added", "good", de("Der Dienstleister ist eingetragen.")),
+    ("password-set", "good", de("Das Kennwort ist gesetzt. Melden Sie sich jetzt damit an.")),
     ("signed-out", "good", de("Sie sind abgemeldet.")),
 ];
 
@@ -154,6 +167,7 @@ impl Frame {
                 _ => "",
             },
             now: ask.now.rfc3339(),
+            since: if role.is_some() { ask.app.live.now() } else { String::new() },
             csrf: ask.csrf(),
             signed_in: role.is_some(),
             initials: initials(&user),
@@ -202,7 +216,8 @@ fn renamed(role: Option<Role>, group: &'static str, place: Place, label: &'stati
     }
 }
 
-fn may(role: Option<Role>, path: &str) -> bool {
+/// Whether a role may open a page.
+pub(super) fn may(role: Option<Role>, path: &str) -> bool {
     let route = super::ROUTES.iter().find(|route| route.verb == super::Verb::Get && route.path == path);
     role.is_some() && route.is_some_and(|route| access::judge(route.who, role) == Verdict::Enter)
 }

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use detect::role::Role;
-use ingest::body::{Contact, ContactId, SiteId, contact_add};
+use ingest::body::SiteId;
 use ingest::db::DbError;
 use ingest::event::Event;
 use ingest::events::{EventConsumer, EventStore};
@@ -395,16 +395,7 @@ async fn front_skeleton(front: &Front, cookie: &str) -> BTreeSet<String> {
 #[tokio::test]
 async fn no_title_leaves_its_line_or_its_cell() {
     let front = Front::new();
-    let (body, contact) = (front.body, ContactId::new(now()));
-    let person = Contact {
-        id: contact,
-        body,
-        name: "ISB Sömmerda".into(),
-        email: "isb@soemmerda.example".into(),
-        role: "isb".into(),
-        confirmed_at: None,
-    };
-    front.app.db.write(move |tx| contact_add(tx, &person)).unwrap();
+    front.contact();
     let texts = texts();
     for joined in texts.chunks(JOINED) {
         let title: String = joined.concat().chars().take(150).collect();

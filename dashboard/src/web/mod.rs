@@ -4,11 +4,14 @@
 
 mod ask;
 pub(crate) mod assets;
+mod bearer;
 mod door;
 pub(crate) mod frame;
 mod gate;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod identity_tests;
 #[cfg(test)]
 mod login_tests;
 #[cfg(test)]
@@ -21,6 +24,7 @@ mod routes;
 mod sample;
 mod steps;
 mod stepup;
+mod stream;
 #[cfg(test)]
 pub(crate) mod tests;
 mod theme;
@@ -56,14 +60,16 @@ use tokio::time::timeout;
 pub use ask::{Ask, PageError, Pairs, Reply};
 pub(crate) use gate::host_of;
 pub use note::Note;
-pub use routes::{Object, ROUTES, Route, Tenant, Verb};
+pub use routes::{Machine, Object, ROUTES, Route, Tenant, Verb};
 pub use theme::{Theme, ThemeError};
 
 use crate::access::{self, Verdict, Who};
 use crate::audit_queue::AuditQueue;
 use crate::demo::sink::Sink;
 use crate::hasher::Hasher;
+use crate::live::Hub;
 use crate::login;
+use crate::oidc::Oidc;
 use crate::proof::passkey::{Ceremonies, Relying};
 use crate::proof::vault::Vault;
 use crate::session::{self, Token};
@@ -99,6 +105,8 @@ pub struct App {
     pub csaf_dir: PathBuf,
     pub settings: Arc<Settings>,
     pub door: Arc<Door>,
+    /// Tells open pages what has just changed.
+    pub live: Arc<Hub>,
     /// Where looks are noted.
     pub audit: AuditQueue,
 }
@@ -133,6 +141,10 @@ pub struct Settings {
     pub demo: bool,
     /// Shown at the door in the demo: (role, login, password).
     pub demo_logins: Vec<(String, String, String)>,
+    /// The outside provider, where one is configured.
+    pub oidc: Option<Arc<Oidc>>,
+    /// Where the first administrator's link lies; it goes when the link is used.
+    pub first_link_file: Option<PathBuf>,
     /// The demo: where its mails go, to be read on a page.
     pub sink: Option<Sink>,
 }
@@ -292,7 +304,8 @@ async fn run(
             if let Some(route) = route {
                 reply = note::after(&ask, route, reply);
             }
-            reply.unwrap_or_else(|error| pages::error::respond(&ask, error))
+            let program = ask.bearer.is_some();
+            reply.unwrap_or_else(|error| if program { bearer::told(&ask, error) } else { pages::error::respond(&ask, error) })
         })
     };
     match timeout(PAGE_TIME, tokio::task::spawn_blocking(work)).await {
@@ -308,14 +321,17 @@ async fn run(
 
 /// Who is it, may he, is it his own form: then the page.
 fn admit(ask: &mut Ask, route: Option<&'static Route>) -> Reply {
+    if let Some(secret) = bearer::given(&ask.headers) {
+        return bearer::admit(ask, route, &secret);
+    }
     if let Some(token) = ask.cookie(ask.cookie_name()).and_then(Token::parse) {
         let now = ask.now;
         let limits = ask.app.settings.session;
         if let Some(found) = ask.app.db.read(|c| session::session_find(c, &token, limits, now))? {
             let bodies = ask.app.db.read(|c| access::bodies(c, &found.user, now))?;
             ask.viewer = Some(access::viewer(&found.user, &bodies));
-            // The live refresh is no click: it must not keep a session alive.
-            if found.stale && !ask.fragment {
+            // The live refresh is no click, and neither is an open stream: they must not keep a session alive.
+            if found.stale && ask.click && !route.is_some_and(|route| route.quiet) {
                 let token = token.clone();
                 ask.app.db.write(move |tx| session::session_seen(tx, &token, now))?;
             }
@@ -330,7 +346,17 @@ fn admit(ask: &mut Ask, route: Option<&'static Route>) -> Reply {
     match access::judge(route.who, ask.viewer.as_ref().map(|viewer| viewer.role)) {
         Verdict::Enter => {}
         Verdict::SignIn if ask.fragment => return Err(PageError::Gone),
-        Verdict::SignIn => return Ok(pages::kept::signed_out(ask).unwrap_or_else(|| door::to_login(ask))),
+        Verdict::SignIn if route.path.starts_with("/api/") => return Ok(bearer::missing()),
+        Verdict::SignIn => {
+            if let Some(response) = pages::kept::signed_out(ask) {
+                return Ok(response);
+            }
+            // A form cannot be asked for again: back to the page that it stood on, where the script has kept what was typed.
+            if route.verb == Verb::Post {
+                (ask.path, ask.query) = (ask.page_before(), Pairs::default());
+            }
+            return Ok(door::to_login(ask));
+        }
         Verdict::Forbidden => return Err(PageError::Forbidden),
     }
     if route.verb == Verb::Post {

@@ -178,7 +178,7 @@ pub(super) fn after(ask: &Ask, route: &Route, reply: Reply) -> Reply {
 }
 
 /// Who was refused what. By the route and not by the path, of which somebody can make up as many as he likes.
-fn refused(ask: &Ask, route: &Route, error: &PageError) -> Result<(), PageError> {
+pub(super) fn refused(ask: &Ask, route: &Route, error: &PageError) -> Result<(), PageError> {
     let why = match error {
         PageError::Forbidden => "role",
         PageError::ForeignForm => "form",

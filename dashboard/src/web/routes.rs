@@ -4,16 +4,24 @@
 use super::ask::{Ask, Reply};
 use super::note::Note;
 use super::pages::{
-    account, acknowledge, advisories, alerts, flows, gallery, incidents, kpis, mailbox, metrics, protocol, reveals, rules, search, source,
-    sources, start, subscriptions,
+    account, account_edit, accounts, acknowledge, advisories, alerts, api, flows, gallery, incidents, invitation, kpis, mailbox, mandates,
+    metrics, oidc, protocol, raster, reveals, rules, search, source, sources, start, subscriptions, tokens,
 };
-use super::{door, steps};
-use crate::access::{AUDIT, BODIES, CASES, CERT, FIGURES, LEAD, SOURCES, SOURCES_EDIT, Who};
+use super::{door, steps, stream};
+use crate::access::{ADMIN, AUDIT, BODIES, CASES, CERT, FIGURES, LEAD, SOURCES, SOURCES_EDIT, Who};
+use crate::api_token::Area;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     Get,
     Post,
+}
+
+/// Which programs a route lets in, beside people: those whose token has the area, or any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Machine {
+    Any,
+    In(Area),
 }
 
 /// Which check of the tenant a page makes. The test asks each route for an own and for a foreign object.
@@ -38,6 +46,7 @@ pub enum Tenant {
 pub enum Object {
     Incident,
     Alert,
+    Event,
     Advisory,
     Subscription,
     Source,
@@ -56,11 +65,15 @@ pub struct Route {
     pub verb: Verb,
     pub path: &'static str,
     pub who: Who,
+    /// Without it a token opens nothing here.
+    pub machine: Option<Machine>,
     pub tenant: Tenant,
     /// What of it stands in the audit log.
     pub note: Note,
     /// Wants a proof of who one is that is not older than `session::FRESH_MILLIS` (`stepup`).
     pub fresh: bool,
+    /// Asked by the script by itself: no click, so it keeps no session alive.
+    pub(super) quiet: bool,
     /// The longest form that it takes.
     pub form_bytes_max: usize,
     pub(super) page: fn(&mut Ask) -> Reply,
@@ -80,6 +93,14 @@ impl Route {
         Self { note, ..self }
     }
 
+    const fn quiet(self) -> Self {
+        Self { quiet: true, ..self }
+    }
+
+    const fn machine(self, machine: Machine) -> Self {
+        Self { machine: Some(machine), ..self }
+    }
+
     const fn long(self) -> Self {
         Self { form_bytes_max: FORM_BYTES_LONG, ..self }
     }
@@ -93,7 +114,18 @@ impl Route {
 }
 
 const fn route(verb: Verb, path: &'static str, who: Who, page: fn(&mut Ask) -> Reply) -> Route {
-    Route { verb, path, who, tenant: Tenant::Undeclared, note: Note::Undeclared, fresh: false, form_bytes_max: FORM_BYTES_MAX, page }
+    Route {
+        verb,
+        path,
+        who,
+        tenant: Tenant::Undeclared,
+        note: Note::Undeclared,
+        machine: None,
+        fresh: false,
+        quiet: false,
+        form_bytes_max: FORM_BYTES_MAX,
+        page,
+    }
 }
 
 const fn get(path: &'static str, who: Who, page: fn(&mut Ask) -> Reply) -> Route {
@@ -111,7 +143,7 @@ pub(super) const fn planted(path: &'static str, who: Who, tenant: Tenant, page: 
 }
 
 use Note::{Asked, Done, Itself, Nothing, Seen, Taken};
-use Object::{Advisory, Alert, Incident, Kpi, Mail, Passkey, Reveal, Rule, Session, Source, Subscription};
+use Object::{Advisory, Alert, Event, Incident, Kpi, Mail, Other, Passkey, Reveal, Rule, Session, Source, Subscription};
 use Tenant::{Any, Nobodys, Own, Scoped, Secret};
 
 pub const ROUTES: &[Route] = &[
@@ -140,8 +172,38 @@ pub const ROUTES: &[Route] = &[
     post("/darstellung", Who::SignedIn, door::appearance).of(Nobodys).note(Nothing),
     // A matter of taste, kept in the browser: also at the door.
     post("/sprache", Who::Public, door::appearance).of(Nobodys).note(Nothing),
+    // The outside provider. GET, because a form may not lead to another host (CSP); what comes back proves itself, and who
+    // is let in has his row from the session's opening.
+    get("/login/oidc", Who::Public, oidc::start).of(Nobodys).note(Nothing),
+    get("/login/oidc/zurueck", Who::Public, oidc::back).of(Nobodys).note(Itself),
+    get("/login/oidc/abmelden", Who::Public, oidc::logout).of(Nobodys).note(Nothing),
+    // Links that carry their own secret. Mail filters open them: only the form uses one up.
+    get("/einladung/{token}", Who::Public, invitation::show).of(Secret).note(Nothing),
+    post("/einladung/{token}", Who::Public, invitation::redeem).of(Secret).note(Itself),
+    // Accounts, tokens and mandates write their rows in the transactions of their nouns, also for the command line.
+    get("/konto/zugriff", Who::SignedIn, tokens::show).of(Nobodys).note(Nothing),
+    post("/konto/zugriff", Who::SignedIn, tokens::add).of(Nobodys).note(Itself).step_up(),
+    post("/konto/zugriff/{id}/widerrufen", Who::SignedIn, tokens::revoke).of(Any(Other)).note(Itself),
+    get("/api/v1/me", Who::SignedIn, api::me).of(Nobodys).note(Nothing).machine(Machine::Any),
+    get("/konten", ADMIN, accounts::list).of(Nobodys).note(Seen("account.listed", "accounts")),
+    get("/konten/neu", ADMIN, accounts::new_show).of(Nobodys).note(Nothing),
+    post("/konten/neu", ADMIN, accounts::new_do).of(Nobodys).note(Itself).step_up(),
+    get("/konten/mandate", ADMIN, mandates::show).of(Nobodys).note(Nothing),
+    post("/konten/mandate", ADMIN, mandates::add).of(Nobodys).note(Itself).step_up(),
+    // What takes rights away wants no second proof: it may have to be quick.
+    post("/konten/mandate/{id}/beenden", ADMIN, mandates::end).of(Any(Other)).note(Itself),
+    post("/konten/dienstleister", ADMIN, mandates::provider_add).of(Nobodys).note(Itself).step_up(),
+    get("/konten/{id}", ADMIN, account_edit::show).of(Any(Other)).note(Seen("account.seen", "user")),
+    post("/konten/{id}", ADMIN, account_edit::change).of(Any(Other)).note(Itself).step_up(),
+    post("/konten/{id}/sperren", ADMIN, account_edit::disable).of(Any(Other)).note(Itself),
+    post("/konten/{id}/freigeben", ADMIN, account_edit::enable).of(Any(Other)).note(Itself).step_up(),
+    post("/konten/{id}/zuruecksetzen", ADMIN, account_edit::reset).of(Any(Other)).note(Itself).step_up(),
+    post("/konten/{id}/abmelden", ADMIN, account_edit::sessions_end).of(Any(Other)).note(Itself),
+    post("/konten/{id}/zugriff/{token}/widerrufen", ADMIN, account_edit::token_revoke).of(Any(Other)).note(Itself),
     get("/", Who::SignedIn, start::show).of(Scoped).note(Nothing),
-    get("/lage/live", CERT, start::live).of(Scoped).note(Nothing),
+    get("/lage/live", CERT, start::live).of(Scoped).note(Nothing).quiet(),
+    // Each topic has its own roles: `live::Topic`.
+    get("/strom", CASES, stream::open).of(Scoped).note(Nothing).quiet(),
     get("/vorfaelle", CASES, incidents::list).of(Scoped).note(Nothing),
     get("/vorfall/{number}", CASES, incidents::detail).of(Own(Incident)).note(Seen("incident.seen", "incident")),
     post("/vorfall/{number}/uebernehmen", CERT, incidents::assign).of(Own(Incident)).note(Done("incident.assigned", "incident", &[])),
@@ -164,6 +226,10 @@ pub const ROUTES: &[Route] = &[
     get("/alarme", CERT, alerts::list).of(Scoped).note(Nothing),
     post("/alarm/{id}/bestaetigen", CERT, alerts::acknowledge).of(Any(Alert)).note(Done("alert.acknowledged", "alert", &[])),
     get("/suche", CERT, search::show).of(Scoped).note(Asked("search.asked", "search")),
+    // The next lines for the grid. Those behind a cursor belong to the search that is noted already; who asks here for the
+    // first ones has searched, and that is noted as on the page.
+    get("/suche/zeilen", CERT, search::rows).of(Scoped).note(Asked("search.asked", "search")),
+    get("/ereignis/{number}", CERT, search::event).of(Any(Event)).note(Seen("event.seen", "event")),
     get("/fluesse", CERT, flows::show).of(Scoped).note(Asked("flows.asked", "flows")),
     get("/aufdeckung", CERT, reveals::list).of(Scoped).note(Nothing),
     // Asking, deciding and looking write their rows in the transactions of `reveal`.
@@ -176,7 +242,10 @@ pub const ROUTES: &[Route] = &[
     get("/meldung/neu", CERT, advisories::new_show).of(Nobodys).note(Nothing),
     post("/meldung/neu", CERT, advisories::new_do).of(Nobodys).note(Done("advisory.drafted", "advisory", &[])).long(),
     get("/meldung/{id}", CASES, advisories::detail).of(Own(Advisory)).note(Seen("advisory.seen", "advisory")),
-    get("/meldung/{id}/csaf", CASES, advisories::csaf).of(Own(Advisory)).note(Taken("advisory.downloaded", "advisory")),
+    get("/meldung/{id}/csaf", CASES, advisories::csaf)
+        .of(Own(Advisory))
+        .note(Taken("advisory.downloaded", "advisory"))
+        .machine(Machine::In(Area::Advisories)),
     get("/meldung/{id}/bearbeiten", CERT, advisories::edit_show).of(Own(Advisory)).note(Nothing),
     post("/meldung/{id}/bearbeiten", CERT, advisories::edit_do).of(Own(Advisory)).note(Done("advisory.edited", "advisory", &[])).long(),
     post("/meldung/{id}/pruefen", CERT, advisories::step).of(Own(Advisory)).note(Done("advisory.submitted", "advisory", &[])),
@@ -204,7 +273,7 @@ pub const ROUTES: &[Route] = &[
     post("/abo/{id}/beenden", CASES, subscriptions::toggle).of(Own(Subscription)).note(Done("subscription.changed", "subscription", &[])),
     get("/kennzahlen", FIGURES, kpis::list).of(Scoped).note(Nothing),
     // Also with `.csv` behind the name, which is a download (`kpis::detail` says so).
-    get("/kennzahl/{name}", FIGURES, kpis::detail).of(Any(Kpi)).note(Nothing),
+    get("/kennzahl/{name}", FIGURES, kpis::detail).of(Any(Kpi)).note(Nothing).machine(Machine::In(Area::Kpis)),
     get("/quellen", SOURCES, sources::list).of(Scoped).note(Nothing),
     get("/quelle/{id}", SOURCES, source::detail).of(Own(Source)).note(Nothing),
     post("/quelle/{id}", SOURCES_EDIT, source::edit).of(Own(Source)).note(Done("source.changed", "source", &["erwartet", "zone", "jahr"])),
@@ -212,6 +281,9 @@ pub const ROUTES: &[Route] = &[
     get("/protokoll.csv", AUDIT, protocol::download).of(Nobodys).note(Taken("audit.downloaded", "audit")),
     // The components that all pages are made of, with invented values.
     get("/bausteine", Who::SignedIn, gallery::show).of(Nobodys).note(Nothing),
+    get("/bausteine/raster", Who::SignedIn, raster::show).of(Nobodys).note(Nothing),
+    get("/bausteine/raster/zeilen", Who::SignedIn, raster::rows).of(Nobodys).note(Nothing),
+    get("/bausteine/raster/{n}", Who::SignedIn, raster::row).of(Any(Other)).note(Nothing),
     // Asks for its own token.
     get("/metrics", Who::Public, metrics::show).of(Nobodys).note(Nothing),
     // Only a program with a mail sink has these: the demo's mails, for everybody in it.

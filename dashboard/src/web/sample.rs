@@ -56,6 +56,7 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
         csaf_dir: dir.join("advisories"),
         settings: Arc::new(settings),
         door: Arc::new(Door::new(crate::proof::vault::Vault::default())),
+        live: Arc::default(),
     };
     (app, ids.0, ids.1)
 }

@@ -5,6 +5,7 @@ use askama::Template;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
+use ingest::db::DbError;
 use serde_json::json;
 
 use super::ask::{local_path, see_other};
@@ -13,6 +14,7 @@ use super::frame::{Frame, Place};
 use super::prove::{self, Brought, Judged, tell};
 use super::stepup::{PasskeyAsk, passkey_ask};
 use super::{Ask, PageError, Reply};
+use crate::identity::identity_only;
 use crate::login::{Half, Step};
 use crate::proof::passkey::{passkey_add, passkey_known};
 use crate::proof::recovery::recovery_make;
@@ -264,7 +266,11 @@ pub(super) fn passkey_do(ask: &mut Ask) -> Reply {
     let target = local_path(ask.form("weiter")).to_owned();
     let proved = prove::passkey(ask, ask.form("passkey"), "door")?;
     let user = match proved {
-        Some(id) => ask.app.db.read(|c| user::user_get(c, id))?.filter(|user| !user.disabled),
+        Some(id) => ask
+            .app
+            .db
+            .read(|c| if identity_only(c, id)? { Ok::<_, DbError>(None) } else { user::user_get(c, id) })?
+            .filter(|user| !user.disabled),
         None => None,
     };
     let Some(user) = user else {

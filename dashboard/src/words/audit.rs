@@ -19,6 +19,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("recommendation.answered", "hat eine Empfehlung beantwortet für {}"),
     ("alert.acknowledged", "hat {} bestätigt"),
     ("search.asked", "hat in den Ereignissen gesucht"),
+    ("event.seen", "hat {} angesehen"),
     ("flows.asked", "hat in den Datenflüssen gesucht"),
     ("pseudonym.searched", "hat mit Klarwerten nach Personen gesucht"),
     ("pseudonym.reveal_asked", "hat beantragt, Pseudonyme aufzudecken"),
@@ -44,6 +45,27 @@ const SENTENCES: &[(&str, &str)] = &[
     ("subscription.changed", "hat ein Abo angehalten oder fortgesetzt"),
     ("source.changed", "hat die Einstellungen einer Quelle geändert"),
     ("kpi.downloaded", "hat Zahlen heruntergeladen: {}"),
+    ("account.listed", "hat die Liste der Konten angesehen"),
+    ("account.seen", "hat das Konto {} angesehen"),
+    ("user.first_invited", "hat den Link für das erste Konto angelegt"),
+    ("user.first_added", "hat das erste Konto der Verwaltung angelegt"),
+    ("user.added", "hat das Konto {} auf der Befehlszeile angelegt"),
+    ("user.invited", "hat {} angelegt und eingeladen"),
+    ("user.invitation_redeemed", "hat die Einladung angenommen und ein Kennwort gesetzt"),
+    ("user.changed", "hat Rechte oder Namen geändert bei {}"),
+    ("user.disabled", "hat {} gesperrt"),
+    ("user.enabled", "hat die Sperre aufgehoben bei {}"),
+    ("user.reset", "hat das Kennwort zurückgesetzt bei {}"),
+    ("user.reset_redeemed", "hat ein neues Kennwort gesetzt"),
+    ("user.sessions_ended", "hat überall abgemeldet: {}"),
+    ("user.joined", "kam zum ersten Mal über den Anmeldedienst"),
+    ("user.regrouped", "hat durch die Gruppen beim Anmeldedienst andere Rechte"),
+    ("user.ungrouped", "hat beim Anmeldedienst keine Gruppe mehr, die hier eine Rolle gibt"),
+    ("api_token.added", "hat einen Zugriffsschlüssel erzeugt"),
+    ("api_token.revoked", "hat einen Zugriffsschlüssel widerrufen"),
+    ("provider.added", "hat einen Dienstleister eingetragen"),
+    ("mandate.granted", "hat ein Mandat eingetragen"),
+    ("mandate.ended", "hat ein Mandat beendet"),
     ("audit.seen", "hat das Protokoll angesehen"),
     ("audit.downloaded", "hat das Protokoll heruntergeladen"),
     ("audit.root_signed", "hat den Stand des Protokolls unterschrieben"),
@@ -55,6 +77,7 @@ pub(crate) const GROUPS: &[(&str, &str)] = &[
     ("login.", "Gescheiterte Anmeldungen"),
     ("access.", "Abgewiesenes"),
     ("search.", "Suchen in Ereignissen"),
+    ("event.", "Angesehene Ereignisse"),
     ("flows.", "Suchen in Datenflüssen"),
     ("pseudonym.", "Pseudonyme und Aufdeckung"),
     ("incident.", "Vorfälle"),
@@ -66,8 +89,11 @@ pub(crate) const GROUPS: &[(&str, &str)] = &[
     ("source.", "Quellen"),
     ("kpi.", "Kennzahlen"),
     ("audit.", "Protokoll"),
-    ("account.", "Konten"),
-    ("token.", "Zugangsschlüssel"),
+    ("account.", "Angesehene Konten"),
+    ("user.", "Konten"),
+    ("api_token.", "Zugriffsschlüssel"),
+    ("provider.", "Dienstleister"),
+    ("mandate.", "Mandate"),
     ("totp.", "Zweiter Faktor"),
     ("passkey.", "Passkeys"),
 ];
@@ -100,6 +126,7 @@ pub(crate) fn object(object: &str, names: &Names) -> String {
         ("advisory", id) => format!("die Meldung {id}"),
         ("user", "unknown") => "ein Konto, das es nicht gibt".into(),
         ("user", id) => format!("„{}“", names.of(id)),
+        ("event", id) => format!("das Ereignis {id}"),
         ("kpi", id) => format!("Kennzahl {id}"),
         ("route", id) => id.to_owned(),
         ("", _) => "nichts".into(),
@@ -121,6 +148,14 @@ pub(crate) fn details(row: &Audit) -> Vec<(String, String)> {
             "more_addresses" => "Weitere Adressen",
             "why" => "Warum",
             "path" => "Pfad",
+            "before" => "Vorher",
+            "after" => "Nachher",
+            "role" => "Rolle",
+            "provider" => "Dienstleister",
+            "grants" => "Rechte",
+            "sessions" => "Sitzungen",
+            "api_token" => "Zugriffsschlüssel",
+            "api_tokens" => "Zugriffsschlüssel",
             "reason" => "Begründung",
             "incident" => "Vorfall",
             "objects" => "Pseudonyme",
@@ -156,6 +191,13 @@ pub(crate) fn details(row: &Audit) -> Vec<(String, String)> {
         Value::Bool(truth) => if *truth { "ja" } else { "nein" }.to_owned(),
         Value::Array(all) => {
             all.iter().map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned)).collect::<Vec<_>>().join(", ")
+        }
+        // What a grant was and is: only what is said.
+        Value::Object(all) => {
+            let said = all.iter().filter(|(_, value)| !value.is_null());
+            said.map(|(name, value)| format!("{}: {}", label(name), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+                .collect::<Vec<_>>()
+                .join(", ")
         }
         other => other.to_string(),
     };

@@ -316,6 +316,23 @@ pub fn incident_counts(connection: &Connection, scope: &Scope) -> Result<Inciden
     Ok(counts)
 }
 
+/// For each body (`None`: of none) a mark that changes whenever one of its open cases does, one is opened or one closed;
+/// cheap enough to be asked every second. For the server itself: what a viewer may hear of it is asked where it is told.
+///
+/// # Errors
+/// The database's own.
+pub fn incident_marks(connection: &Connection) -> Result<Vec<(Option<ingest::body::BodyId>, String)>, DbError> {
+    let mut open = Where::default();
+    open.any_of("state", &State::OPEN.map(State::as_str))?;
+    let sql = format!("SELECT body, COUNT(*), SUM(version), MAX(last_activity), MAX(id) FROM incident WHERE {} GROUP BY body", open.sql());
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(open.into_values(), |row| {
+        let numbers: [i64; 3] = [row.get(1)?, row.get(2)?, row.get(3)?];
+        Ok((row.get(0)?, format!("{} {numbers:?}", row.get::<_, String>(4)?)))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// A case without a look at who asks, and without its counts: for the store's own use only.
 /// Counting here would make a storm of alerts into one case quadratic.
 pub(crate) fn incident_find(connection: &Connection, id: IncidentId) -> Result<Option<Incident>, DbError> {

@@ -121,7 +121,8 @@ proptest! {
         prop_assert!(is_whole(&db, &roots));
         let column = COLUMNS[column];
         if ["n", "at"].contains(&column) {
-            let bit = place.index(62);
+            // A number that another row has is refused by the key itself.
+            let bit = if column == "n" { 4 + place.index(58) } else { place.index(62) };
             let changed = execute(&db, format!("UPDATE audit SET {column} = {column} + {} WHERE n = {row}", 1i64 << bit));
             prop_assert_eq!(changed, 1);
         } else {

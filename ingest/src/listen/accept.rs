@@ -422,7 +422,8 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// A connection whose reads fail when nothing comes for too long.
+/// A connection whose reads fail when nothing comes for too long, and nothing that it is sent is taken either: who only
+/// listens to a stream of events says nothing for hours.
 pub(super) struct IdleStream {
     connection: Connection,
     idle: Duration,
@@ -455,7 +456,10 @@ impl AsyncRead for IdleStream {
 
 impl AsyncWrite for IdleStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.connection).poll_write(context, bytes)
+        let written = ready!(Pin::new(&mut self.connection).poll_write(context, bytes));
+        // Counted from when reading waits again: the alarm that runs wakes the reader, who then sets it anew.
+        self.waiting = false;
+        Poll::Ready(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {

@@ -142,9 +142,15 @@ async fn serve(connection: Connection, router: Router, limits: PageLimits, shutd
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use axum::body::{Body, Bytes, HttpBody};
     use axum::routing::get;
+    use hyper::body::Frame;
     use tokio::io::AsyncReadExt as _;
     use tokio::net::TcpStream;
+    use tokio::sync::mpsc;
 
     use super::*;
 
@@ -155,6 +161,7 @@ mod tests {
         let stop = CancellationToken::new();
         let router = Router::new()
             .route("/", get(async || "da"))
+            .route("/strom", get(async || ticks()))
             .route("/wer", get(async |ConnectInfo(peer): ConnectInfo<Peer>| peer.0.to_string()));
         let server = tokio::spawn(Pages::new(listener, limits, &[]).run(router, stop.clone()));
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -170,6 +177,31 @@ mod tests {
         stop.cancel();
         server.await.unwrap();
         String::from_utf8(said).unwrap()
+    }
+
+    struct Ticks(mpsc::Receiver<Bytes>);
+
+    impl HttpBody for Ticks {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            self.0.poll_recv(context).map(|tick| tick.map(|tick| Ok(Frame::data(tick))))
+        }
+    }
+
+    /// An answer that goes on for two seconds, a word every quarter of one.
+    fn ticks() -> Body {
+        let (sender, ticks) = mpsc::channel(1);
+        tokio::spawn(async move {
+            for n in 0..8 {
+                tokio::time::sleep(Duration::from_millis(250)).await;
+                if sender.send(format!("tick{n};").into()).await.is_err() {
+                    break;
+                }
+            }
+        });
+        Body::new(Ticks(ticks))
     }
 
     fn small() -> PageLimits {
@@ -198,6 +230,13 @@ mod tests {
         assert_eq!(statuses(&said), ["200"], "{said}");
         assert!(!said.to_lowercase().contains("server:"));
         assert_eq!(talk(small(), &[]).await, "");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_goes_on_is_not_cut_while_it_says_something() {
+        let limits = PageLimits { head_time: Duration::from_millis(500), idle: Duration::from_secs(1), ..small() };
+        let said = talk(limits, &["GET /strom HTTP/1.1\r\nhost: x\r\n\r\n"]).await;
+        assert!(said.contains("tick7;") && said.ends_with("0\r\n\r\n"), "{said}");
     }
 
     #[tokio::test]

@@ -15,6 +15,7 @@ const UNLINKED = { niemand: ["/login", "/w/0000"], Verwaltung: ["/vorfaelle"], A
 export function kindOf(path) {
   return path
     .replace(/[?#].*$/, "")
+    .replace(/(ereignis|raster)\/\d+/, "$1/*")
     .replace(/[0-9A-Z]{26}|TC-[0-9-]+|WID-[A-Z0-9-]+/g, "*")
     .replace(/^\/(regel|kennzahl|w)\/[^/.]+/, "/$1/*");
 }

@@ -5,6 +5,8 @@ use ingest::frame::Seq;
 use ingest::time::Timestamp;
 
 use super::incidents::Evidence;
+use super::range::Range;
+use super::value::Values;
 use crate::show::{self, link};
 use crate::web::{Ask, PageError};
 
@@ -45,12 +47,13 @@ const FLOWS_SHOWN: usize = 8;
 
 /// The lines and flows of these sequences that the viewer may see, in order of time, at most `limit`.
 pub(super) fn load(ask: &Ask, seqs: &[Seq], limit: usize) -> Result<Vec<Evidence>, PageError> {
-    let (scope, sites) = (ask.scope(), ask.app.sites());
+    let (scope, sites, range) = (ask.scope(), ask.app.sites(), Range::of(ask, "30d"));
+    let values = Values::new(ask, "/suche", "", &range, vec![]);
     let mut lines: Vec<(Timestamp, Evidence)> = vec![];
     if let Some(store) = &ask.app.events {
         for event in store.by_seq(seqs, &scope, &sites) {
             let site = sites.name(event.site);
-            let fields = super::search::evidence_fields(&event, site);
+            let fields = super::search::evidence_fields(&event, site, &values);
             lines.push((event.timestamp, Evidence { time: show::precise(event.timestamp), text: event.line().to_owned(), fields }));
         }
     }

@@ -8,6 +8,7 @@ use ingest::record::Record;
 
 use super::evidence::term;
 use super::range::{Broken, Range};
+use super::value::{Value, Values, with};
 use crate::chart::{self, Brush, Caption, Ink, OverTime, Series, TimeBar, Unit};
 use crate::show::{self, Markup, filters};
 use crate::web::frame::{Frame, Place};
@@ -33,7 +34,8 @@ const MEASURES: [(&str, &str, Measure); 3] =
     [("bytes", "Bytes", Measure::Bytes), ("pakete", "Paketen", Measure::Packets), ("fluesse", "Flüssen", Measure::Flows)];
 
 struct TopLine {
-    value: String,
+    value: Value,
+    text: String,
     /// Width of the bar, the first row being 100.
     width: String,
     href: String,
@@ -45,9 +47,11 @@ struct TopLine {
 
 struct FlowLine {
     time: String,
-    site: String,
-    from: String,
-    to: String,
+    site: Value,
+    from: Value,
+    from_port: String,
+    to: Value,
+    to_port: String,
     protocol: String,
     bytes: String,
     packets: String,
@@ -149,6 +153,7 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
                 Measure::Packets => row.packets,
                 Measure::Flows => row.flows,
             };
+            let values = Values::new(ask, "/fluesse", text, &range, vec![("feld", field), ("mass", measure)]);
             let most = top.rows.first().map_or(0, amount);
             page.rows = top
                 .rows
@@ -156,7 +161,9 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
                 .map(|row| {
                     let value = amount(row);
                     TopLine {
-                        value: row.key.replace(" > ", " → "),
+                        // A pair is two values; its row narrows to both.
+                        value: if field == "paar" { Value::plain(String::new()) } else { values.of(field, &row.key) },
+                        text: row.key.replace(" > ", " → "),
                         href: range.link("/fluesse", &[("q", &narrowed(text, field, &row.key)), ("feld", field), ("mass", measure)]),
                         width: format!("{:.1}", value as f64 / (most.max(1) as f64) * 100.0),
                         share: format!("{}\u{a0}%", show::decimal(value as f64 / (total.max(1) as f64) * 100.0, 1)),
@@ -166,7 +173,7 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
                     }
                 })
                 .collect();
-            page.records = records.iter().map(|flow| flow_line(flow, sites.name(flow.site))).collect();
+            page.records = records.iter().map(|flow| flow_line(flow, sites.name(flow.site), &values)).collect();
         }
     }
     page.ranges = range.choices;
@@ -179,19 +186,18 @@ fn narrowed(text: &str, field: &str, key: &str) -> String {
         ("paar", Some((source, destination))) => format!("{} AND {}", term("source.ip", source), term("destination.ip", destination)),
         (field, _) => term(field, key),
     };
-    match text {
-        "" => condition,
-        text if text.contains(" OR ") => format!("({text}) AND {condition}"),
-        text => format!("{text} AND {condition}"),
-    }
+    with(text, &condition)
 }
 
-fn flow_line(flow: &ingest::flow::FlowRecord, site: &str) -> FlowLine {
+fn flow_line(flow: &ingest::flow::FlowRecord, site: &str, values: &Values<'_>) -> FlowLine {
+    let port = |port: u16| if port == 0 { String::new() } else { format!(":{port}") };
     FlowLine {
         time: show::precise(flow.start),
-        site: site.to_owned(),
-        from: endpoint(flow.src_ip, flow.src_port),
-        to: endpoint(flow.dst_ip, flow.dst_port),
+        site: values.of("site", site),
+        from: values.of("source.ip", &flow.src_ip.to_string()),
+        from_port: port(flow.src_port),
+        to: values.of("destination.ip", &flow.dst_ip.to_string()),
+        to_port: port(flow.dst_port),
         protocol: protocol_name(flow.protocol).map_or_else(|| flow.protocol.to_string(), str::to_owned),
         bytes: show::bytes(flow.bytes),
         packets: show::num(flow.packets),

@@ -5,6 +5,7 @@ use askama::Template;
 use detect::incident::State;
 use detect::rule::Level;
 
+use super::value::{Value, WAYS};
 use crate::chart;
 use crate::show::{self, Markup, Tone, filters};
 use crate::web::frame::{Frame, Place};
@@ -29,6 +30,7 @@ struct GalleryPage {
     labels: Vec<Markup>,
     states: Vec<Markup>,
     tones: Vec<Markup>,
+    values: [(&'static str, Value); 3],
     strange: &'static [(&'static str, &'static str)],
     charts: Vec<(&'static str, Markup)>,
 }
@@ -61,10 +63,25 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
         labels: ["RED", "AMBER+STRICT", "AMBER", "GREEN", "CLEAR"].map(show::tlp).into(),
         states: [State::New, State::Triaged, State::Contained, State::Closed].map(words::state_badge).into(),
         tones: TONES.iter().map(|(tone, word)| show::badge(*tone, word)).collect(),
+        values: values(),
         strange: STRANGE,
         charts: chart::examples(),
     };
     ask.page(&page)
+}
+
+/// With all that can be done, with some of it, with nothing.
+fn values() -> [(&'static str, Value); 3] {
+    let menu = |text: &str, labels: &[&'static str]| Value {
+        links: labels.iter().map(|label| (*label, "#b-wert".to_owned())).collect(),
+        ..Value::plain(text.to_owned())
+    };
+    let [only, without, all, flows] = WAYS.map(words::t);
+    [
+        ("source.ip", menu("198.51.100.7", &[only, without, all, flows])),
+        ("user.name", menu("anna", &[only, without])),
+        ("event.sequence", menu("4711", &[])),
+    ]
 }
 
 /// (class of the swatch in gallery.css, what the role is for)

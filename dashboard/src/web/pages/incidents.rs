@@ -142,7 +142,7 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
 pub(super) struct Evidence {
     pub(super) time: String,
     pub(super) text: String,
-    pub(super) fields: Vec<(String, String, String)>,
+    pub(super) fields: Vec<(String, &'static str, super::value::Value)>,
 }
 
 struct Entry {

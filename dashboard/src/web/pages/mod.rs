@@ -1,21 +1,28 @@
 //! The pages: each a view model, a template and a function that loads it with the viewer's scope.
 
 pub(super) mod account;
+pub(super) mod account_edit;
+pub(super) mod accounts;
 pub(super) mod acknowledge;
 pub(super) mod advisories;
 pub(super) mod alerts;
+pub(super) mod api;
 pub(super) mod error;
 pub(super) mod evidence;
 pub(super) mod flows;
 pub(super) mod gallery;
 pub(super) mod incidents;
+pub(super) mod invitation;
 pub(super) mod kept;
 pub(super) mod kpis;
 pub(super) mod mailbox;
 mod mails;
+pub(super) mod mandates;
 pub(super) mod metrics;
+pub(super) mod oidc;
 pub(super) mod protocol;
 mod range;
+pub(super) mod raster;
 pub(super) mod reveals;
 pub(super) mod rules;
 pub(super) mod search;
@@ -23,6 +30,8 @@ pub(super) mod source;
 pub(super) mod sources;
 pub(super) mod start;
 pub(super) mod subscriptions;
+pub(super) mod tokens;
+mod value;
 
 use detect::incident::{IncidentFilter, State, incident_list};
 

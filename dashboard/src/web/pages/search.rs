@@ -1,4 +1,4 @@
-//! Suche: a query over the events, its histogram, the most frequent values as filters, the lines with their fields.
+//! Suche: a query over the events, its histogram, the most frequent values as filters, the lines, and one with its fields.
 
 use askama::Template;
 use detect::role::{Action, allowed};
@@ -7,12 +7,13 @@ use ingest::db::DbError;
 use ingest::event::{Defect, Event};
 use ingest::events::{Cursor, SearchRequest, SearchResult};
 use ingest::fields::{self, FieldId};
+use ingest::frame::Seq;
 use ingest::pseudonym::sort;
 use ingest::query::Query;
-use ingest::time::Timestamp;
 
 use super::evidence::term;
 use super::range::{Broken, Range};
+use super::value::{Value, Values, with};
 use crate::chart::{self, Brush, Caption, Ink, OverTime, Series, TimeBar, Unit};
 use crate::show::{self, Markup, filters};
 use crate::web::frame::{Frame, Place};
@@ -41,9 +42,7 @@ struct Facet {
 struct HitField {
     name: String,
     label: &'static str,
-    value: String,
-    only: String,
-    without: String,
+    value: Value,
     /// Where to ask what a pseudonym stands for; empty for every other value.
     reveal: String,
 }
@@ -51,11 +50,39 @@ struct HitField {
 struct Hit {
     seq: u64,
     time: String,
-    site: String,
-    host: String,
+    site: Value,
+    host: Value,
     /// What a firewall's line says, which itself begins with dates and serial numbers; else empty.
     gist: String,
     message: String,
+    /// To the line with all its fields.
+    href: String,
+}
+
+/// A page of lines, and where the grid gets the next one.
+#[derive(Default)]
+struct Rows {
+    hits: Vec<Hit>,
+    source: String,
+    page: usize,
+    total: u64,
+    next: String,
+    /// A later page stays the plain table that somebody leafed to.
+    from_start: bool,
+}
+
+#[derive(Template)]
+#[template(path = "search_rows.html")]
+struct SearchRows {
+    rows: Rows,
+}
+
+#[derive(Template)]
+#[template(path = "event.html")]
+struct EventPage {
+    frame: Frame,
+    back: String,
+    time: String,
     fields: Vec<HitField>,
 }
 
@@ -72,7 +99,7 @@ struct SearchPage<'a> {
     hint: &'static str,
     chart: Markup,
     facets: Vec<Facet>,
-    hits: Vec<Hit>,
+    rows: Rows,
     older: String,
     first: String,
 }
@@ -90,7 +117,7 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
         hint: if ask.app.pseudonyms.any() { PSEUDONYMS_HINT } else { "" },
         chart: Markup::default(),
         facets: vec![],
-        hits: vec![],
+        rows: Rows::default(),
         older: String::new(),
         first: String::new(),
     };
@@ -98,15 +125,9 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
         (Err(error), _) => page.error = Some(Broken::new(text, &error)),
         (Ok(_), None) => page.summary = "Der Ereignisspeicher läuft in diesem Programm nicht.".into(),
         (Ok(query), Some(store)) => {
-            let sites = ask.app.sites();
-            let before: Option<Cursor> = ask.query("vor").parse().ok();
-            let mut request = SearchRequest::new(query, ask.scope(), sites.clone());
-            (request.from, request.to) = (Some(range.from), Some(range.to));
-            (request.limit, request.before, request.buckets) = (PAGE_ROWS, before, BARS);
-            request.real_values = ask.viewer.as_ref().is_some_and(|viewer| allowed(Action::SearchRealValues, viewer.role));
-            if request.real_values && before.is_none() {
-                note_search(ask, &request.query)?;
-            }
+            let request = request(ask, query, &range);
+            note_real_values(ask, &request.query)?;
+            let before = request.before;
             let found = store.search(&request).map_err(PageError::store)?;
             if before.is_none() {
                 remark_search(ask, &request.query, &range, found.total);
@@ -115,7 +136,7 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
             page.chart = histogram(&found, &range, text);
             page.chips = chips(text, &range);
             page.facets = facets(&found, &range, text);
-            page.hits = found.hits.iter().map(|event| hit(ask, event, sites.name(event.site), &range, text)).collect();
+            page.rows = rows_of(ask, &found, &range, text);
             page.older = found.next.map(|next| range.link("/suche", &[("q", text), ("vor", &next.to_string())])).unwrap_or_default();
             page.first = if before.is_some() { range.link("/suche", &[("q", text)]) } else { String::new() };
         }
@@ -124,8 +145,68 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
     ask.page(&page)
 }
 
-/// Notes who asked for somebody by a real value; in the log stand the pseudonyms that he asked for by it.
-fn note_search(ask: &Ask, query: &Query) -> Result<(), PageError> {
+/// The next lines alone, for the grid.
+pub(in crate::web) fn rows(ask: &mut Ask) -> Reply {
+    let text = ask.query("q").trim();
+    let range = Range::of(ask, "24h");
+    let mut rows = Rows::default();
+    if let (Ok(query), Some(store)) = (Query::parse(text), &ask.app.events) {
+        let request = request(ask, query, &range);
+        note_real_values(ask, &request.query)?;
+        // What the whole range holds has been said by the page.
+        let request = SearchRequest { summary: request.before.is_none(), ..request };
+        let found = store.search(&request).map_err(PageError::store)?;
+        if request.before.is_none() {
+            remark_search(ask, &request.query, &range, found.total);
+        }
+        rows = rows_of(ask, &found, &range, text);
+        rows.total = ask.query("summe").parse().unwrap_or(0);
+    }
+    ask.page(&SearchRows { rows })
+}
+
+/// A page of what `query` asks for.
+fn request(ask: &Ask, query: Query, range: &Range) -> SearchRequest {
+    let before: Option<Cursor> = ask.query("vor").parse().ok();
+    let mut request = SearchRequest::new(query, ask.scope(), ask.app.sites());
+    (request.from, request.to) = (Some(range.from), Some(range.to));
+    (request.limit, request.before, request.buckets) = (PAGE_ROWS, before, BARS);
+    request.real_values = ask.viewer.as_ref().is_some_and(|viewer| allowed(Action::SearchRealValues, viewer.role));
+    request
+}
+
+fn rows_of(ask: &Ask, found: &SearchResult, range: &Range, text: &str) -> Rows {
+    let (sites, values) = (ask.app.sites(), Values::new(ask, "/suche", text, range, vec![]));
+    Rows {
+        hits: found.hits.iter().map(|event| hit(event, sites.name(event.site), &values, range, text)).collect(),
+        source: range.link("/suche/zeilen", &[("q", text), ("summe", &found.total.to_string())]),
+        page: PAGE_ROWS,
+        total: found.total,
+        next: found.next.map(|next| next.to_string()).unwrap_or_default(),
+        from_start: ask.query("vor").is_empty(),
+    }
+}
+
+/// One line with all its fields.
+pub(in crate::web) fn event(ask: &mut Ask) -> Reply {
+    let text = ask.query("q").trim();
+    let range = Range::of(ask, "24h");
+    let seq = ask.param("number").parse().map(Seq).map_err(|_| PageError::NotFound)?;
+    let (store, sites) = (ask.app.events.as_ref().ok_or(PageError::NotFound)?, ask.app.sites());
+    let found = store.by_seq(&[seq], &ask.scope(), &sites);
+    let event = found.first().ok_or(PageError::NotFound)?;
+    let values = Values::new(ask, "/suche", text, &range, vec![]);
+    ask.page(&EventPage {
+        frame: ask.frame(&format!("Ereignis {}", show::num(event.seq.0)), Place::Search),
+        back: range.link("/suche", &[("q", text)]),
+        time: format!("{} · {}", show::precise(event.timestamp), sites.name(event.site)),
+        fields: hit_fields(Some(ask), event, sites.name(event.site), &values),
+    })
+}
+
+/// Who asks for somebody by a real value is noted before he sees a line, and for each page of lines: no cursor that
+/// somebody made up leads past it. In the log stand the pseudonyms that he asked for by it.
+fn note_real_values(ask: &Ask, query: &Query) -> Result<(), PageError> {
     let Some(masked) = ask.app.pseudonyms.masked(query) else { return Ok(()) };
     let (actor, now) = (ask.viewer()?.user.to_string(), ask.now);
     let detail = serde_json::json!({ "query": masked.to_string() });
@@ -183,15 +264,6 @@ fn histogram(found: &SearchResult, range: &Range, text: &str) -> Markup {
     })
 }
 
-/// `text` with one more condition.
-fn with(text: &str, condition: &str) -> String {
-    match text {
-        "" => condition.to_owned(),
-        text if text.contains(" OR ") => format!("({text}) AND {condition}"),
-        text => format!("{text} AND {condition}"),
-    }
-}
-
 /// The conditions of a plain AND query, each with the link that takes it away. A query with parentheses or OR has
 /// no such parts.
 fn chips(text: &str, range: &Range) -> Vec<(String, String)> {
@@ -227,16 +299,16 @@ fn facets(found: &SearchResult, range: &Range, text: &str) -> Vec<Facet> {
     found.top.iter().filter(|(_, values)| !values.is_empty()).map(facet).collect()
 }
 
-fn hit(ask: &Ask, event: &Event, site: &str, range: &Range, text: &str) -> Hit {
+fn hit(event: &Event, site: &str, values: &Values<'_>, range: &Range, text: &str) -> Hit {
     let host = event.get(fields::HOST_NAME).map(|value| value.text().into_owned());
     Hit {
         seq: event.seq.0,
         time: show::precise(event.timestamp),
-        site: site.to_owned(),
-        host: host.unwrap_or_default(),
+        site: values.of("site", site),
+        host: host.map_or_else(|| Value::plain(String::new()), |host| values.of("host.name", &host)),
         gist: gist(event),
         message: event.message().to_owned(),
-        fields: hit_fields(Some(ask), event, site, range, text),
+        href: range.link(&format!("/ereignis/{}", event.seq.0), &[("q", text)]),
     }
 }
 
@@ -256,31 +328,24 @@ fn gist(event: &Event) -> String {
     format!("{action}{from} → {to}")
 }
 
-fn hit_fields(ask: Option<&Ask>, event: &Event, site: &str, range: &Range, text: &str) -> Vec<HitField> {
-    let filter = |name: &str, label: &'static str, value: String| {
-        let one = term(name, &value);
-        HitField {
-            name: name.to_owned(),
-            label,
-            only: range.link("/suche", &[("q", &with(text, &one))]),
-            without: range.link("/suche", &[("q", &with(text, &format!("NOT {one}")))]),
-            value,
-            reveal: String::new(),
-        }
+fn hit_fields(ask: Option<&Ask>, event: &Event, site: &str, values: &Values<'_>) -> Vec<HitField> {
+    let filter = |name: &str, label: &'static str, value: String| HitField {
+        name: name.to_owned(),
+        label,
+        value: values.of(name, &value),
+        reveal: String::new(),
     };
     let plain = |name: &str, label: &'static str, value: String| HitField {
         name: name.to_owned(),
         label,
-        value,
-        only: String::new(),
-        without: String::new(),
+        value: Value::plain(value),
         reveal: String::new(),
     };
     let mut all = vec![filter("site", "Standort", site.to_owned()), filter("observer.ip", "Gemeldet von", event.peer.to_string())];
     all.extend(event.fields().map(|(field, value)| {
         let one = filter(field.name(), field.label(), value.text().into_owned());
         let personal = sort(field).is_some();
-        let reveal = ask.map(|ask| super::reveals::ask_href(ask, &one.value, personal, event.seq)).unwrap_or_default();
+        let reveal = ask.map(|ask| super::reveals::ask_href(ask, &one.value.text, personal, event.seq)).unwrap_or_default();
         HitField { reveal, ..one }
     }));
     all.extend(event.defects.iter().map(|defect| filter("_defect", "Mangel", defect.name().to_owned())));
@@ -291,27 +356,16 @@ fn hit_fields(ask: Option<&Ask>, event: &Event, site: &str, range: &Range, text:
     all
 }
 
-/// As evidence of a case shows a line.
-pub(super) fn evidence_fields(event: &Event, site: &str) -> Vec<(String, String, String)> {
-    let range = Range {
-        from: Timestamp(0),
-        to: Timestamp(0),
-        words: [("zeit", String::new()), ("von", String::new()), ("bis", String::new())],
-        choices: vec![],
-    };
-    hit_fields(None, event, site, &range, "").into_iter().map(|field| (field.name, field.label.to_owned(), field.value)).collect()
+/// As evidence of a case shows a line: (name, label, value).
+pub(super) fn evidence_fields(event: &Event, site: &str, values: &Values<'_>) -> Vec<(String, &'static str, Value)> {
+    hit_fields(None, event, site, values).into_iter().map(|field| (field.name, field.label, field.value)).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use ingest::time::Timestamp;
 
-    #[test]
-    fn a_filter_narrows_without_changing_what_was_asked() {
-        for (text, expected) in [("", "a:\"b\""), ("x", "x AND a:\"b\""), ("x OR y", "(x OR y) AND a:\"b\"")] {
-            assert_eq!(with(text, &term("a", "b")), expected);
-        }
-    }
+    use super::*;
 
     #[test]
     fn chips_take_one_condition_away() {
