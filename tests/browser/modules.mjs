@@ -1,42 +1,12 @@
 // What the ES modules promise, in a real browser against the running demo: the grid with 100,000 rows, the value menu,
-// the keys and their help, the one stream of all tabs, forms that lose nothing, and all of it without script.
-// Called as: node modules.mjs BASE_URL LOGINS, as pages.mjs is. Times are printed and never judged.
-import { chromium } from "playwright-core";
+// the keys and their help, the one stream of all tabs, forms that lose nothing, and all of it without script. Times are
+// printed and never judged.
+import { signIn as enterBy, visitor } from "./lib/door.mjs";
+import { loginOf, spec } from "./lib/spec.mjs";
+import { watch as watched } from "./lib/watch.mjs";
 
-const [base, logins] = process.argv.slice(2);
-const problems = [];
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"],
-});
-const analyst = JSON.parse(logins)[0];
-
-const is = (what, found, wanted) => {
-  const same = JSON.stringify(found) === JSON.stringify(wanted);
-  console.log(`${same ? "ok" : "PROBLEM"} ${what}${same ? "" : `: ${JSON.stringify(found)} instead of ${JSON.stringify(wanted)}`}`);
-  if (!same) problems.push(what);
-};
-
-async function enter(options = {}) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, locale: "de-DE", ...options });
-  const page = await context.newPage();
-  watch(page);
-  await signIn(page);
-  return { context, page };
-}
-
-function watch(page) {
-  page.on("console", (message) => message.type() === "error" && !/40[13]|503/.test(message.text()) && problems.push(`console: ${message.text()}`));
-  page.on("pageerror", (error) => problems.push(`script: ${error.stack}`));
-}
-
-async function signIn(page) {
-  await page.goto(`${base}/login`);
-  await page.fill("input[name=konto]", analyst.login);
-  await page.fill("input[name=kennwort]", analyst.password);
-  await page.press("input[name=kennwort]", "Enter");
-  await page.waitForURL((url) => !url.pathname.endsWith("/login"));
-}
+/** What is tried here: a session that ends, a stream that is full. */
+const EXPECTED = /status (of )?(40[13]|503)/;
 
 /** aria-rowindex and column of the cell with the focus. */
 const at = (page) =>
@@ -49,164 +19,179 @@ const press = async (page, ...keys) => {
   await page.waitForFunction(() => !document.querySelector(".grid .wait"));
 };
 
-const { context, page } = await enter();
+await spec(async (house) => {
+  const { base } = house;
+  const analyst = loginOf(house, "Analyse");
+  const watch = (page) => watched(page, house, "Analyse", { expected: EXPECTED });
+  const signIn = (page) => enterBy(page, base, analyst);
+  const is = (what, found, wanted) => {
+    const same = JSON.stringify(found) === JSON.stringify(wanted);
+    house.row(same ? "ok" : "NO", what);
+    if (!same) house.problem(what, `${JSON.stringify(found)} instead of ${JSON.stringify(wanted)}`);
+  };
+  const enter = async (options = {}) => {
+    const context = await visitor(house, options);
+    const page = await context.newPage();
+    watch(page);
+    await signIn(page);
+    return { context, page };
+  };
 
-// The grid
-await page.goto(`${base}/bausteine/raster`);
-await page.waitForSelector(".grid-scroll");
-is("all rows are announced", await page.getAttribute("table[role=grid]", "aria-rowcount"), "100001");
-is("one cell is in the order of Tab", await page.$$eval(".grid table [tabindex='0']", (all) => all.length), 1);
-await page.focus(".grid table [tabindex='0']");
-for (const [keys, wanted] of [
-  [["ArrowDown"], "3/0"],
-  [["ArrowRight", "ArrowRight"], "3/2"],
-  [["End"], "3/4"],
-  [["Home"], "3/0"],
-  [["Control+End"], "100001/4"],
-  [["Control+Home"], "2/0"],
-  [["ArrowUp"], "1/0"],
-  [["ArrowDown", "j", "j", "k"], "3/0"],
-]) {
-  await press(page, ...keys);
-  is(`after ${keys.join(" ")}`, await at(page), wanted);
-}
-await press(page, "PageDown");
-is("a page is as long as what is seen", Number((await at(page)).split("/")[0]) > 10, true);
-const most = await page.evaluate(async () => {
-  const scroll = document.querySelector(".grid-scroll");
-  let most = 0;
-  for (let n = 0; n < 40; n += 1) {
-    scroll.scrollTop = Math.random() * scroll.scrollHeight;
-    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-    most = Math.max(most, document.querySelectorAll(".grid tr").length);
-  }
-  return most;
-});
-is(`at most a hundred rows in the document (${most})`, most <= 100, true);
-await page.focus(".grid table [tabindex='0']");
-await press(page, "Control+Home", "Control+f");
-await page.keyboard.type("99998");
-await page.keyboard.press("Enter");
-await page.waitForSelector(".grid tr.chosen");
-is("the grid's own search finds in rows that were never loaded", await page.$eval(".grid tr.chosen", (row) => row.textContent.includes("99998")), true);
-await press(page, "Escape");
-is("and the focus is there", await page.evaluate(() => document.activeElement.closest("tr")?.classList.contains("chosen")), true);
-await press(page, "Enter");
-await page.waitForSelector(".grid-detail:not([hidden])");
-is("Enter opens the row's details", await page.$eval(".grid-detail", (part) => part.contains(document.activeElement) && part.textContent.includes("host.name")), true);
-await press(page, "Escape");
-is("Escape closes them and returns", await page.evaluate(() => [document.querySelector(".grid-detail").hidden, document.activeElement.closest("tr") !== null]), [true, true]);
+  const { context, page } = await enter();
 
-// The menu
-await press(page, "Control+Home", "ArrowRight", "ArrowRight", ".");
-is("the menu opens by its key", await page.evaluate(() => document.activeElement.textContent), "Nur dieser Wert");
-await page.keyboard.press("ArrowUp");
-is("its keys go round", await page.evaluate(() => document.activeElement.textContent), "Kopieren");
-is("it lies in the window", await page.$eval("details.value-menu[open] > ul", (list) => { const box = list.getBoundingClientRect(); return box.left >= 0 && box.top >= 0 && box.right <= innerWidth && box.bottom <= innerHeight; }), true);
-await page.keyboard.press("Escape");
-is("Escape returns to the cell", await at(page), "2/2");
-await page.click("tbody tr:nth-child(3) summary >> nth=0");
-await page.click("tbody tr:nth-child(5) summary >> nth=0");
-is("one is open at a time", await page.$$eval("details.value-menu[open]", (all) => all.length), 1);
-await page.keyboard.press("Escape");
-
-// Help
-await page.keyboard.press("?");
-is("help names the page's keys", await page.$eval("#tasten", (help) => help.open && ["Raster", "im Raster suchen", "Menü des Werts öffnen"].every((text) => help.textContent.includes(text))), true);
-await page.click("#tasten input[type=checkbox]");
-await page.keyboard.press("Escape");
-await page.keyboard.press("?");
-is("single keys can be switched off", await page.$eval("#tasten", (help) => help.open), false);
-await page.click("#tasten-auf");
-await page.click("#tasten input[type=checkbox]");
-await page.keyboard.press("Escape");
-
-// How quick: first rows after the page's own start, and a jump until the rows are painted.
-const paints = [];
-for (let n = 0; n < 5; n += 1) {
+  // The grid
   await page.goto(`${base}/bausteine/raster`);
   await page.waitForSelector(".grid-scroll");
-  paints.push(await page.evaluate(() => {
-    const [first] = performance.getEntriesByName("first-contentful-paint");
-    const { responseEnd } = performance.getEntriesByType("navigation")[0];
-    return [Math.round(first.startTime - responseEnd), Math.round((performance.getEntriesByName("wartburg-grid")[0]?.startTime ?? 0) - responseEnd), Math.round(performance.getEntriesByName("wartburg-grid")[0]?.duration ?? 0)];
-  }));
-}
-const jumps = await page.evaluate(async () => {
-  const scroll = document.querySelector(".grid-scroll");
-  const height = document.querySelector(".grid tbody tr").getBoundingClientRect().height;
-  const times = [];
-  for (let n = 1; n <= 12; n += 1) {
-    const row = (n * 7919 * 11) % 99_000;
-    const start = performance.now();
-    scroll.scrollTop = row * height;
-    await new Promise((done) => {
-      const look = () => {
-        const there = document.querySelector(`.grid tr[aria-rowindex="${row + 2}"]:not(.wait)`);
-        requestAnimationFrame(there ? done : look);
-      };
-      look();
-    });
-    times.push(Math.round(performance.now() - start));
+  is("all rows are announced", await page.getAttribute("table[role=grid]", "aria-rowcount"), "100001");
+  is("one cell is in the order of Tab", await page.$$eval(".grid table [tabindex='0']", (all) => all.length), 1);
+  await page.focus(".grid table [tabindex='0']");
+  for (const [keys, wanted] of [
+    [["ArrowDown"], "3/0"],
+    [["ArrowRight", "ArrowRight"], "3/2"],
+    [["End"], "3/4"],
+    [["Home"], "3/0"],
+    [["Control+End"], "100001/4"],
+    [["Control+Home"], "2/0"],
+    [["ArrowUp"], "1/0"],
+    [["ArrowDown", "j", "j", "k"], "3/0"],
+  ]) {
+    await press(page, ...keys);
+    is(`after ${keys.join(" ")}`, await at(page), wanted);
   }
-  return times.sort((a, b) => a - b);
+  await press(page, "PageDown");
+  is("a page is as long as what is seen", Number((await at(page)).split("/")[0]) > 10, true);
+  const most = await page.evaluate(async () => {
+    const scroll = document.querySelector(".grid-scroll");
+    let most = 0;
+    for (let n = 0; n < 40; n += 1) {
+      scroll.scrollTop = Math.random() * scroll.scrollHeight;
+      await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+      most = Math.max(most, document.querySelectorAll(".grid tr").length);
+    }
+    return most;
+  });
+  is(`at most a hundred rows in the document (${most})`, most <= 100, true);
+  await page.focus(".grid table [tabindex='0']");
+  await press(page, "Control+Home", "Control+f");
+  await page.keyboard.type("99998");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector(".grid tr.chosen");
+  is("the grid's own search finds in rows that were never loaded", await page.$eval(".grid tr.chosen", (row) => row.textContent.includes("99998")), true);
+  await press(page, "Escape");
+  is("and the focus is there", await page.evaluate(() => document.activeElement.closest("tr")?.classList.contains("chosen")), true);
+  await press(page, "Enter");
+  await page.waitForSelector(".grid-detail:not([hidden])");
+  is("Enter opens the row's details", await page.$eval(".grid-detail", (part) => part.contains(document.activeElement) && part.textContent.includes("host.name")), true);
+  await press(page, "Escape");
+  is("Escape closes them and returns", await page.evaluate(() => [document.querySelector(".grid-detail").hidden, document.activeElement.closest("tr") !== null]), [true, true]);
+
+  // The menu
+  await press(page, "Control+Home", "ArrowRight", "ArrowRight", ".");
+  is("the menu opens by its key", await page.evaluate(() => document.activeElement.textContent), "Nur dieser Wert");
+  await page.keyboard.press("ArrowUp");
+  is("its keys go round", await page.evaluate(() => document.activeElement.textContent), "Kopieren");
+  is("it lies in the window", await page.$eval("details.value-menu[open] > ul", (list) => { const box = list.getBoundingClientRect(); return box.left >= 0 && box.top >= 0 && box.right <= innerWidth && box.bottom <= innerHeight; }), true);
+  await page.keyboard.press("Escape");
+  is("Escape returns to the cell", await at(page), "2/2");
+  await page.click("tbody tr:nth-child(3) summary >> nth=0");
+  await page.click("tbody tr:nth-child(5) summary >> nth=0");
+  is("one is open at a time", await page.$$eval("details.value-menu[open]", (all) => all.length), 1);
+  await page.keyboard.press("Escape");
+
+  // Help
+  await page.keyboard.press("?");
+  is("help names the page's keys", await page.$eval("#tasten", (help) => help.open && ["Raster", "im Raster suchen", "Menü des Werts öffnen"].every((text) => help.textContent.includes(text))), true);
+  await page.click("#tasten input[type=checkbox]");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("?");
+  is("single keys can be switched off", await page.$eval("#tasten", (help) => help.open), false);
+  await page.click("#tasten-auf");
+  await page.click("#tasten input[type=checkbox]");
+  await page.keyboard.press("Escape");
+
+  // How quick: first rows after the page's own start, and a jump until the rows are painted.
+  const paints = [];
+  for (let n = 0; n < 5; n += 1) {
+    await page.goto(`${base}/bausteine/raster`);
+    await page.waitForSelector(".grid-scroll");
+    paints.push(await page.evaluate(() => {
+      const [first] = performance.getEntriesByName("first-contentful-paint");
+      const { responseEnd } = performance.getEntriesByType("navigation")[0];
+      return [Math.round(first.startTime - responseEnd), Math.round((performance.getEntriesByName("wartburg-grid")[0]?.startTime ?? 0) - responseEnd), Math.round(performance.getEntriesByName("wartburg-grid")[0]?.duration ?? 0)];
+    }));
+  }
+  const jumps = await page.evaluate(async () => {
+    const scroll = document.querySelector(".grid-scroll");
+    const height = document.querySelector(".grid tbody tr").getBoundingClientRect().height;
+    const times = [];
+    for (let n = 1; n <= 12; n += 1) {
+      const row = (n * 7919 * 11) % 99_000;
+      const start = performance.now();
+      scroll.scrollTop = row * height;
+      await new Promise((done) => {
+        const look = () => {
+          const there = document.querySelector(`.grid tr[aria-rowindex="${row + 2}"]:not(.wait)`);
+          requestAnimationFrame(there ? done : look);
+        };
+        look();
+      });
+      times.push(Math.round(performance.now() - start));
+    }
+    return times.sort((a, b) => a - b);
+  });
+  house.row(`grid: [first paint after the answer, grid begun, grid's own work] ms ${JSON.stringify(paints)}; jumps ms ${JSON.stringify(jumps)}`);
+
+  // The search: lines by cursor
+  await page.goto(`${base}/suche?zeit=24h`);
+  await page.waitForSelector(".grid-scroll");
+  const before = await page.$eval(".grid", (grid) => Number(grid.querySelector("table").getAttribute("aria-rowcount")));
+  await page.focus(".grid table [tabindex='0']");
+  await press(page, "Control+End");
+  is("lines by cursor go on", before > 101 ? Number((await at(page)).split("/")[0]) > 101 : true, true);
+  await press(page, "Control+Home", "Enter");
+  await page.waitForSelector(".grid-detail:not([hidden]) dl");
+  is("a line shows its fields", await page.$eval(".grid-detail", (part) => part.textContent.includes("event.sequence")), true);
+  await press(page, "Escape");
+
+  // One stream for all tabs, and what it brings
+  const streams = [];
+  context.on("request", (request) => new URL(request.url()).pathname === "/strom" && streams.push(request));
+  await page.goto(`${base}/`);
+  await page.waitForRequest((request) => new URL(request.url()).pathname === "/strom").catch(() => house.problem("/", "no stream was opened"));
+  const second = await context.newPage();
+  watch(second);
+  await second.goto(`${base}/`);
+  await second.waitForTimeout(1500);
+  is("two tabs have one stream", streams.length, 1);
+  const next = context.waitForEvent("request", { predicate: (request) => new URL(request.url()).pathname === "/strom", timeout: 10_000 });
+  await page.goto(`${base}/vorfaelle`);
+  is("the other tab takes it over", await next.then(() => true, () => false), true);
+  await second.close();
+
+  // Forms: a session that ended keeps what was typed
+  const incident = await page.$eval("a[href^='/vorfall/']", (link) => link.getAttribute("href"));
+  await page.goto(base + incident);
+  await page.fill("#notiz", "Wichtig: nicht verlieren.");
+  await context.clearCookies();
+  await page.click("button:has-text('Notiz hinzufügen')");
+  await page.waitForLoadState();
+  await signIn(page);
+  await page.goto(base + incident);
+  await page.waitForSelector(".toast");
+  is("the text is there again after signing in", await page.inputValue("#notiz"), "Wichtig: nicht verlieren.");
+  await page.click("button:has-text('Notiz hinzufügen')");
+  await page.waitForURL((url) => url.searchParams.get("ok") === "noted");
+  await page.goto(base + incident);
+  is("and is forgotten when it was saved", await page.inputValue("#notiz"), "");
+
+  // Without script
+  const bare = await enter({ javaScriptEnabled: false });
+  await bare.page.goto(`${base}/bausteine/raster`);
+  await bare.page.click("tbody summary >> nth=0");
+  is("without script the menu is a list of links", await bare.page.isVisible("details[open] a:has-text('Nur dieser Wert')"), true);
+  await bare.page.goto(`${base}/bausteine/raster`);
+  await bare.page.click("#seiten a[rel=next]");
+  is("and the rows come by pages", await bare.page.textContent("tbody th"), "100");
+  await bare.page.click("tbody a[data-detail] >> nth=0");
+  is("and a row has its page", (await bare.page.textContent("h1")).includes("100"), true);
 });
-console.log(`grid: [first paint after the answer, grid begun, grid's own work] ms ${JSON.stringify(paints)}; jumps ms ${JSON.stringify(jumps)}`);
-
-// The search: lines by cursor
-await page.goto(`${base}/suche?zeit=24h`);
-await page.waitForSelector(".grid-scroll");
-const before = await page.$eval(".grid", (grid) => Number(grid.querySelector("table").getAttribute("aria-rowcount")));
-await page.focus(".grid table [tabindex='0']");
-await press(page, "Control+End");
-is("lines by cursor go on", before > 101 ? Number((await at(page)).split("/")[0]) > 101 : true, true);
-await press(page, "Control+Home", "Enter");
-await page.waitForSelector(".grid-detail:not([hidden]) dl");
-is("a line shows its fields", await page.$eval(".grid-detail", (part) => part.textContent.includes("event.sequence")), true);
-await press(page, "Escape");
-
-// One stream for all tabs, and what it brings
-const streams = [];
-context.on("request", (request) => new URL(request.url()).pathname === "/strom" && streams.push(request));
-await page.goto(`${base}/`);
-await page.waitForRequest((request) => new URL(request.url()).pathname === "/strom").catch(() => problems.push("no stream was opened"));
-const second = await context.newPage();
-watch(second);
-await second.goto(`${base}/`);
-await second.waitForTimeout(1500);
-is("two tabs have one stream", streams.length, 1);
-const next = context.waitForEvent("request", { predicate: (request) => new URL(request.url()).pathname === "/strom", timeout: 10_000 });
-await page.goto(`${base}/vorfaelle`);
-is("the other tab takes it over", await next.then(() => true, () => false), true);
-await second.close();
-
-// Forms: a session that ended keeps what was typed
-const incident = await page.$eval("a[href^='/vorfall/']", (link) => link.getAttribute("href"));
-await page.goto(base + incident);
-await page.fill("#notiz", "Wichtig: nicht verlieren.");
-await context.clearCookies();
-await page.click("button:has-text('Notiz hinzufügen')");
-await page.waitForLoadState();
-await signIn(page);
-await page.goto(base + incident);
-await page.waitForSelector(".toast");
-is("the text is there again after signing in", await page.inputValue("#notiz"), "Wichtig: nicht verlieren.");
-await page.click("button:has-text('Notiz hinzufügen')");
-await page.waitForURL((url) => url.searchParams.get("ok") === "noted");
-await page.goto(base + incident);
-is("and is forgotten when it was saved", await page.inputValue("#notiz"), "");
-
-// Without script
-const bare = await enter({ javaScriptEnabled: false });
-await bare.page.goto(`${base}/bausteine/raster`);
-await bare.page.click("tbody summary >> nth=0");
-is("without script the menu is a list of links", await bare.page.isVisible("details[open] a:has-text('Nur dieser Wert')"), true);
-await bare.page.goto(`${base}/bausteine/raster`);
-await bare.page.click("#seiten a[rel=next]");
-is("and the rows come by pages", await bare.page.textContent("tbody th"), "100");
-await bare.page.click("tbody a[data-detail] >> nth=0");
-is("and a row has its page", (await bare.page.textContent("h1")).includes("100"), true);
-
-await browser.close();
-for (const problem of problems) console.log(`PROBLEM ${problem}`);
-process.exit(problems.length > 0 ? 1 : 0);

@@ -41,6 +41,17 @@ fn lighthouse_gives_full_marks_for_accessibility() {
 }
 
 #[test]
+fn the_modules_keep_what_they_promise() {
+    run("modules.mjs");
+}
+
+#[test]
+fn passkeys_open_the_door_and_only_to_their_owner() {
+    // While it runs, its account has a second factor: a demo of its own.
+    run_with("passkey.mjs", Demo::start);
+}
+
+#[test]
 fn hostile_strings_do_nothing_in_a_browser() {
     // What it leaves behind is on every page: a demo of its own.
     run_with("hostile.mjs", Demo::start);

@@ -13,8 +13,8 @@ use ingest::rusqlite::{Connection, OptionalExtension as _, Row, Transaction, par
 use ingest::time::Timestamp;
 use webauthn_rp::bin::{Decode as _, Encode as _};
 use webauthn_rp::request::auth::{AuthenticationVerificationOptions, AuthenticatorAttachmentEnforcement, SignatureCounterEnforcement};
-use webauthn_rp::request::register::{PublicKeyCredentialUserEntity, RegistrationVerificationOptions, UserHandle, UserHandle16};
-use webauthn_rp::request::{AsciiDomain, BackupReq, PublicKeyCredentialDescriptor, RpId};
+use webauthn_rp::request::register::{CredProtect, PublicKeyCredentialUserEntity, RegistrationVerificationOptions, UserHandle, UserHandle16};
+use webauthn_rp::request::{AsciiDomain, BackupReq, ExtensionInfo, PublicKeyCredentialDescriptor, RpId};
 use webauthn_rp::response::register::{CompressedPubKey, DynamicState, StaticState};
 use webauthn_rp::response::{AuthTransports, CredentialId};
 use webauthn_rp::{
@@ -143,7 +143,10 @@ impl Ceremonies {
             display_name: user.name.as_str().try_into().ok(),
         };
         let exclude = known.into_iter().filter_map(Known::descriptor).collect();
-        let (waiting, options) = PublicKeyCredentialCreationOptions::passkey(&relying.rp, entity, exclude).start_ceremony().ok()?;
+        let mut options = PublicKeyCredentialCreationOptions::passkey(&relying.rp, entity, exclude);
+        // Asked for, not insisted on: most devices' own keys do not know it, and would refuse. We ask for finger or PIN anyway.
+        options.extensions.cred_protect = CredProtect::UserVerificationRequired(ExtensionInfo::AllowDontEnforceValue);
+        let (waiting, options) = options.start_ceremony().ok()?;
         let json = serde_json::to_value(&options).ok()?;
         self.keep(&json, purpose, now, Waiting::Register(Box::new(waiting)))?;
         Some(json.to_string())

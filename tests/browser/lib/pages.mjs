@@ -59,7 +59,7 @@ export async function walk(house, people, visit) {
   return seen;
 }
 
-/** The links of a page of ours, navigation first. */
+/** The links of a page of ours, the frame's first: navigation, one's own account, the components. */
 export function links(page) {
-  return page.$$eval("nav a[href^='/'], main a[href^='/']", (all) => [...new Set(all.map((a) => a.getAttribute("href")))]);
+  return page.$$eval("nav a[href^='/'], header a[href^='/'], body > footer a[href^='/'], main a[href^='/']", (all) => [...new Set(all.map((a) => a.getAttribute("href")))]);
 }
