@@ -346,6 +346,8 @@ fn admit(ask: &mut Ask, route: Option<&'static Route>) -> Reply {
     match access::judge(route.who, ask.viewer.as_ref().map(|viewer| viewer.role)) {
         Verdict::Enter => {}
         Verdict::SignIn if ask.fragment => return Err(PageError::Gone),
+        // To a stream of events this says: do not come again.
+        Verdict::SignIn if stream::wanted(&ask.headers) => return Ok(axum::response::IntoResponse::into_response(StatusCode::NO_CONTENT)),
         Verdict::SignIn if route.path.starts_with("/api/") => return Ok(bearer::missing()),
         Verdict::SignIn => {
             if let Some(response) = pages::kept::signed_out(ask) {

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use http_body::Frame;
 use ingest::db::DbError;
@@ -26,6 +26,11 @@ use crate::session::{self, Token};
 const QUEUE_MAX: usize = 4;
 /// When the browser comes back after the connection broke.
 const RETRY: Duration = Duration::from_secs(3);
+
+/// Whether a request is a browser's for a stream of events.
+pub(super) fn wanted(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).is_some_and(|accept| accept == "text/event-stream")
+}
 
 pub(super) fn open(ask: &mut Ask) -> Reply {
     let Some(token) = ask.token.clone() else { return Err(PageError::Gone) };
@@ -221,6 +226,14 @@ mod tests {
 
     fn id_of(text: &str) -> String {
         text.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().unwrap().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_browser_without_a_session_is_told_not_to_come_again() {
+        let open = Open::new();
+        let request = Request::get("/strom?thema=lage").header(header::ACCEPT, "text/event-stream").body(Body::empty()).unwrap();
+        let answer = super::super::router(open.app.clone()).oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::NO_CONTENT);
     }
 
     #[tokio::test]

@@ -43,7 +43,9 @@ export function cutOff() {
   for (const element of document.body.querySelectorAll("*")) {
     if (!element.checkVisibility({ visibilityProperty: true }) || element.closest("svg, [aria-hidden=true]")) continue;
     const style = getComputedStyle(element);
-    const x = /hidden|clip/.test(style.overflowX) && element.scrollWidth > element.clientWidth + 1;
+    // A grid's row is one line high; what its columns have no room for stands whole in the row's details.
+    const inGrid = element.closest("[role=grid] tbody") !== null;
+    const x = !inGrid && /hidden|clip/.test(style.overflowX) && element.scrollWidth > element.clientWidth + 1;
     const y = /hidden|clip/.test(style.overflowY) && element.scrollHeight > element.clientHeight + 2;
     if ((x || y) && element.innerText?.trim() && !hidden(element)) {
       const by = sticksOut(element);
