@@ -2,7 +2,7 @@
 // the browser complains of, what is asked of strangers, what is wider than the window, and how heavy the first view is.
 import { accessible, counts, framed, inEveryMode } from "./lib/axe.mjs";
 import { everybody } from "./lib/door.mjs";
-import { tooWide } from "./lib/layout.mjs";
+import { brokenWords, tooWide } from "./lib/layout.mjs";
 import { links, refused, walk } from "./lib/pages.mjs";
 import { shot, spec } from "./lib/spec.mjs";
 import { stilled, thinned } from "./lib/thin.mjs";
@@ -34,6 +34,7 @@ await spec(async (house) => {
     await inEveryMode(page, async (mode, theme) => {
       const wide = theme.media.forcedColors === "none" && (await tooWide(page));
       if (wide) house.problem(`${where()} ${mode}`, wide);
+      if (mode === "1280 hell") for (const what of await page.evaluate(brokenWords)) house.problem(`${where()} ${mode}`, `a word is broken: ${what}`);
       await shot(page, `${role} ${kind} ${mode}`);
     });
     await page.evaluate(opened);

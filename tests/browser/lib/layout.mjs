@@ -18,6 +18,25 @@ export async function tooWide(page) {
   });
 }
 
+/** Runs in the page: badges, buttons and headings of columns that have no room for a single word, as their elements in short. */
+export function brokenWords() {
+  const broken = [];
+  const range = document.createRange();
+  for (const element of document.querySelectorAll(":is(.sev, .chip, .btn, thead th, h1, h2, h3)")) {
+    if (!element.checkVisibility({ visibilityProperty: true }) || element.closest(".hidden, [role=grid]")) continue;
+    const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      for (const { 0: word, index } of walker.currentNode.data.matchAll(/\p{L}{2,20}/gu)) {
+        range.setStart(walker.currentNode, index);
+        range.setEnd(walker.currentNode, index + word.length);
+        const lines = new Set([...range.getClientRects()].map((rect) => Math.round(rect.top)));
+        if (lines.size > 1) broken.push(`„${word}“ in ${lines.size} lines in ${element.outerHTML.slice(0, 100)}`);
+      }
+    }
+  }
+  return broken;
+}
+
 /** Runs in the page: what has words that its own box or one around it cuts off, as [element in short, by how much]. */
 export function cutOff() {
   const cut = [];
