@@ -17,7 +17,8 @@ const SENDER = "127.16.53.9";
 /** Notes and titles have a bound of their own; what is longer is cut before it is sent, as the field would. */
 const NOTE_CHARS = 9_000;
 const TITLE_CHARS = 190;
-const QUERY_CHARS = 6_000;
+/** As it stands in an address, where a character may take twelve; heads of 16 KiB are taken. */
+const QUERY_CHARS = 10_000;
 /** Far more than our lines fill. */
 const HIT_PAGES_MAX = 100;
 /** A line's bound at the listener is far below a megabyte; the rest of a longer one is another line. */
@@ -51,7 +52,7 @@ await spec(async (house) => {
   const seen = new Set();
   const look = (path) => lookAt(house, context, path, seen);
   const paged = await throughAll(house, context, `/suche?q=${MARK}`);
-  const searches = batches(strings, QUERY_CHARS).flatMap((batch) => [
+  const searches = batches(strings, QUERY_CHARS, (text) => encodeURIComponent(text.toWellFormed()).length).flatMap((batch) => [
     `/suche?q=${encodeURIComponent(batch)}`,
     `/vorfaelle?wort=${encodeURIComponent(batch.slice(0, TITLE_CHARS))}`,
     `/fluesse?q=${encodeURIComponent(batch)}`,
@@ -148,12 +149,17 @@ async function firstOption(page, house, path, name) {
   return page.locator(`[name=${name}]`).first().inputValue();
 }
 
-/** Joins strings to texts of at most so many characters each; a longer one is cut. */
-function batches(strings, chars) {
+/** Joins strings to texts of at most so many characters each, as `long` counts them; a longer one is cut. */
+function batches(strings, chars, long = (text) => text.length) {
   const all = [];
   let text = "";
-  for (const one of strings.map((string) => string.slice(0, chars))) {
-    if (text && text.length + one.length + 1 > chars) {
+  const cut = (string) => {
+    let short = string.slice(0, chars);
+    while (long(short) > chars) short = short.slice(0, short.length / 2);
+    return short;
+  };
+  for (const one of strings.map(cut)) {
+    if (text && long(`${text}\n${one}`) > chars) {
       all.push(text);
       text = "";
     }
@@ -167,7 +173,7 @@ async function throughAll(house, context, path) {
   const all = [path];
   while (all.length < HIT_PAGES_MAX) {
     const html = await (await context.request.get(house.base + all.at(-1))).text();
-    const next = /<a[^>]*href="([^"]+)"[^>]*rel="next"/.exec(html)?.[1]?.replaceAll(/&(amp|#38);/g, "&");
+    const next = /<a[^>]*rel="next"[^>]*>/.exec(html)?.[0].match(/href="([^"]+)"/)?.[1]?.replaceAll(/&(amp|#38);/g, "&");
     if (!next || all.includes(next)) break;
     all.push(next);
   }

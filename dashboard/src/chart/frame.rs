@@ -306,6 +306,8 @@ fn table(out: &mut String, figure: &Figure<'_>) {
     for row in &figure.rows {
         out.push_str("<tr>");
         for (place, cell) in row.cells.iter().enumerate() {
+            // A link or a row without a name could be neither heard nor hit.
+            let cell = if place == 0 && cell.is_empty() { t("(leer)") } else { cell.as_str() };
             let _ = match (place, own(&row.href)) {
                 (0, None) => write!(out, "<th scope=\"row\">{}</th>", show::shown(cell)),
                 (0, Some(href)) => write!(out, "<th scope=\"row\"><a href=\"{}\">{}</a></th>", escape(href), show::shown(cell)),

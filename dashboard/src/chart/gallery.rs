@@ -182,7 +182,7 @@ fn curves() -> Vec<(&'static str, Markup)> {
 }
 
 fn distributions() -> Vec<(&'static str, Markup)> {
-    let case = |n: usize| Case { label: format!("TC-2026-{n:06}"), value: noise(n) * noise(n + 1) / 120.0, href: format!("/vorfall/{n}") };
+    let case = |n: usize| Case { label: format!("TC-2026-{n:06}"), value: noise(n) * noise(n + 1) / 120.0, href: "/vorfaelle".to_owned() };
     let (many, few): (Vec<Case>, Vec<Case>) = ((0..120).map(case).collect(), (0..7).map(case).collect());
     let wild = [
         Case { label: HOSTILE.into(), value: -1e300, href: String::new() },

@@ -758,6 +758,7 @@ fn a_tile_and_a_square_and_a_mark() {
 
 /// The text of a label as the table shows it.
 fn shown(label: &str) -> String {
+    let label = if label.is_empty() { "(leer)" } else { label };
     let mut all = read(&format!("<p>{}</p>", crate::show::shown(label)));
     all.drain(..).map(|element| element.text).collect()
 }

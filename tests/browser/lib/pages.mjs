@@ -61,5 +61,5 @@ export async function walk(house, people, visit) {
 
 /** The links of a page of ours, the frame's first: navigation, one's own account, the components. */
 export function links(page) {
-  return page.$$eval("nav a[href^='/'], header a[href^='/'], body > footer a[href^='/'], main a[href^='/']", (all) => [...new Set(all.map((a) => a.getAttribute("href")))]);
+  return page.$$eval("nav a[href^='/'], header a[href^='/'], footer.foot a[href^='/'], main a[href^='/']", (all) => [...new Set(all.map((a) => a.getAttribute("href")))]);
 }

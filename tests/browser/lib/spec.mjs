@@ -6,6 +6,9 @@
 import { mkdirSync } from "node:fs";
 import { launch } from "./browser.mjs";
 
+/** An address or an element can be far longer than what it tells. */
+const SAID_CHARS = 600;
+
 /** Runs a spec. It gets the arguments, a browser, and where to say what it saw (`row`) and what is wrong (`problem`). */
 export async function spec(run, options = {}) {
   const [base, logins, intake] = process.argv.slice(2);
@@ -20,7 +23,10 @@ export async function spec(run, options = {}) {
     intake,
     logins: JSON.parse(logins),
     // The same on many pages is one problem: usually one line of a template or a style mends it.
-    problem: (where, what) => problems.set(what, (problems.get(what) ?? new Set()).add(where)),
+    problem: (where, what) => {
+      const said = what.slice(0, SAID_CHARS);
+      problems.set(said, (problems.get(said) ?? new Set()).add(where.slice(0, SAID_CHARS)));
+    },
     row: (...cells) => console.log(cells.map((cell) => String(cell)).join("  ")),
   };
   house.browser = await launch(options);
