@@ -21,7 +21,7 @@ use ingest::time::Timestamp;
 use crate::show::{self, Markup, Tone, filters, link};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
-use crate::words::{self, Names, de, t, tf};
+use crate::words::{self, Language, Names, de, t, tf};
 
 /// Cases on one page of the list.
 const PAGE_ROWS: usize = 50;
@@ -45,7 +45,8 @@ impl Row {
         Self {
             href: format!("/vorfall/{}", incident.number),
             number: incident.number.clone(),
-            title: short(&incident.title, &place(incident)),
+            // Titles are kept in German, whoever reads them.
+            title: short(&incident.title, &words::with_language(Language::German, || place(incident))),
             severity: words::level_badge(incident.severity),
             state: words::state_badge(incident.state),
             body: place(incident),
