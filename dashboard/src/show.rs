@@ -60,7 +60,7 @@ pub fn shown(text: &str) -> Markup {
     out.push_str("<bdi>");
     for (n, ch) in text.chars().enumerate() {
         if n == SHOWN_CHARS_MAX {
-            out.push_str("<span class=\"ctl\" title=\"gekürzt\">…</span>");
+            let _ = write!(out, "<span class=\"ctl\" title=\"{}\">…</span>", escape(t("gekürzt")));
             break;
         }
         match (ch, symbol(ch)) {

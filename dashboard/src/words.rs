@@ -1,9 +1,10 @@
-//! The German names of what the other stages know in English: severities, states, dispositions, history. One
-//! catalogue, so that the same thing has the same word everywhere (docs/glossar.md).
+//! The names, in the reader's language, of what the other stages know in English: severities, states, dispositions,
+//! history. One catalogue, so that the same thing has the same word everywhere (docs/glossar.md).
 
 pub(crate) mod audit;
 mod enrich;
 mod intake;
+mod labels;
 mod language;
 
 use std::collections::HashMap;
@@ -22,16 +23,17 @@ use crate::user;
 
 pub use enrich::{enrichments, geo_fault, geo_file, geo_todo, is_geo_old};
 pub use intake::{consumer, defect, dropped, dropped_todo, format, listener, rejected, transport};
+pub use labels::{field, rsit};
 pub(crate) use language::filled;
 pub use language::{Language, de, language, t, tf, tn, with_language};
 
 pub fn level(level: Level) -> &'static str {
     match level {
-        Level::Critical => "kritisch",
-        Level::High => "hoch",
-        Level::Medium => "mittel",
-        Level::Low => "niedrig",
-        Level::Informational => "Hinweis",
+        Level::Critical => t("kritisch"),
+        Level::High => t("hoch"),
+        Level::Medium => t("mittel"),
+        Level::Low => t("niedrig"),
+        Level::Informational => t("Hinweis"),
     }
 }
 
@@ -51,12 +53,12 @@ pub fn level_badge(of: Level) -> Markup {
 
 pub fn state(state: State) -> &'static str {
     match state {
-        State::New => "neu",
-        State::Triaged => "gesichtet",
-        State::InWork => "in Bearbeitung",
-        State::Contained => "eingedämmt",
-        State::Recovered => "wiederhergestellt",
-        State::Closed => "geschlossen",
+        State::New => t("neu"),
+        State::Triaged => t("gesichtet"),
+        State::InWork => t("in Bearbeitung"),
+        State::Contained => t("eingedämmt"),
+        State::Recovered => t("wiederhergestellt"),
+        State::Closed => t("geschlossen"),
     }
 }
 
@@ -68,46 +70,46 @@ pub fn state_badge(of: State) -> Markup {
 
 pub fn alert_state(state: AlertState) -> &'static str {
     match state {
-        AlertState::New => "neu",
-        AlertState::Acknowledged => "bestätigt",
-        AlertState::Closed => "geschlossen",
+        AlertState::New => t("neu"),
+        AlertState::Acknowledged => t("bestätigt"),
+        AlertState::Closed => t("geschlossen"),
     }
 }
 
 pub fn disposition(disposition: Disposition) -> &'static str {
     match disposition {
-        Disposition::TruePositive => "zutreffend",
-        Disposition::Benign => "zutreffend, aber erlaubt",
-        Disposition::FalsePositive => "Fehlalarm",
+        Disposition::TruePositive => t("zutreffend"),
+        Disposition::Benign => t("zutreffend, aber erlaubt"),
+        Disposition::FalsePositive => t("Fehlalarm"),
     }
 }
 
 pub fn origin(origin: Origin) -> &'static str {
     match origin {
-        Origin::Rule => "eigene Erkennung",
-        Origin::Phone => "Telefon",
-        Origin::Mail => "E-Mail",
-        Origin::SelfReport => "Meldung der Stelle",
+        Origin::Rule => t("eigene Erkennung"),
+        Origin::Phone => t("Telefon"),
+        Origin::Mail => t("E-Mail"),
+        Origin::SelfReport => t("Meldung der Stelle"),
     }
 }
 
 pub fn recommendation_badge(state: RecommendationState) -> Markup {
     match state {
-        RecommendationState::Draft => show::badge(Tone::Quiet, "vorbereitet"),
-        RecommendationState::Sent => show::badge(Tone::Low, "gesendet"),
-        RecommendationState::Seen => show::badge(Tone::Low, "gelesen"),
-        RecommendationState::InWork => show::badge(Tone::Low, "in Arbeit"),
-        RecommendationState::Done => show::badge(Tone::Good, "erledigt"),
-        RecommendationState::Declined => show::badge(Tone::High, "abgelehnt"),
+        RecommendationState::Draft => show::badge(Tone::Quiet, t("vorbereitet")),
+        RecommendationState::Sent => show::badge(Tone::Low, t("gesendet")),
+        RecommendationState::Seen => show::badge(Tone::Low, t("gelesen")),
+        RecommendationState::InWork => show::badge(Tone::Low, t("in Arbeit")),
+        RecommendationState::Done => show::badge(Tone::Good, t("erledigt")),
+        RecommendationState::Declined => show::badge(Tone::High, t("abgelehnt")),
     }
 }
 
 pub fn step(state: StepState) -> &'static str {
     match state {
-        StepState::Open => "offen",
-        StepState::InWork => "in Arbeit",
-        StepState::Done => "erledigt",
-        StepState::Declined => "abgelehnt",
+        StepState::Open => t("offen"),
+        StepState::InWork => t("in Arbeit"),
+        StepState::Done => t("erledigt"),
+        StepState::Declined => t("abgelehnt"),
     }
 }
 
@@ -121,7 +123,7 @@ pub fn entity(key: &str) -> (&'static str, &str) {
         Some(("ip", value)) => ("source.ip", value),
         Some(("host", value)) => ("host.name", value),
         Some(("user", value)) => ("user.name", value),
-        _ => ("", "Standort"),
+        _ => ("", t("Standort")),
     }
 }
 
@@ -142,8 +144,8 @@ impl Names {
         match (actor, self.0.get(actor)) {
             (_, Some(name)) => name.clone(),
             ("" | "system", None) => "Wartburg".into(),
-            (actor, None) if actor.starts_with("rule:") => "Regel".into(),
-            _ => "früheres Konto".into(),
+            (actor, None) if actor.starts_with("rule:") => t("Regel").into(),
+            _ => t("früheres Konto").into(),
         }
     }
 
@@ -166,7 +168,7 @@ fn word<'a>(event: &'a HistoryEvent, key: &str) -> &'a str {
     event.data.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// A history event in German. A kind that this catalogue lacks keeps its own name: better odd than lost.
+/// A history event in the reader's words. A kind that this catalogue lacks keeps its own name: better odd than lost.
 pub fn told(event: &HistoryEvent, names: &Names) -> Told {
     let text = |key: &str| word(event, key);
     let plain = |what: &str, strong: bool| Told { what: what.into(), detail: text("reason").into(), strong };
@@ -176,61 +178,65 @@ pub fn told(event: &HistoryEvent, names: &Names) -> Told {
         strong: false,
     };
     match event.kind.as_str() {
-        "incident.first_activity" => plain("Erste Anzeichen", false),
-        "incident.aware" => plain("Bemerkt", false),
-        "incident.opened" => plain("Vorfall eröffnet", true),
-        "incident.alert_joined" => plain("Weiterer Alarm zugeordnet", false),
-        "incident.triaged" => plain("Gesichtet", false),
-        "incident.in_work" => plain("In Bearbeitung", false),
-        "incident.contained" => plain("Eingedämmt", true),
-        "incident.recovered" => plain("Wiederhergestellt", true),
+        "incident.first_activity" => plain(t("Erste Anzeichen"), false),
+        "incident.aware" => plain(t("Bemerkt"), false),
+        "incident.opened" => plain(t("Vorfall eröffnet"), true),
+        "incident.alert_joined" => plain(t("Weiterer Alarm zugeordnet"), false),
+        "incident.triaged" => plain(t("Gesichtet"), false),
+        "incident.in_work" => plain(t("In Bearbeitung"), false),
+        "incident.contained" => plain(t("Eingedämmt"), true),
+        "incident.recovered" => plain(t("Wiederhergestellt"), true),
         "incident.closed" => Told {
-            what: "Geschlossen".into(),
+            what: t("Geschlossen").into(),
             detail: Disposition::parse(text("disposition")).map(disposition).unwrap_or_default().into(),
             strong: true,
         },
-        "incident.reopened" => plain("Wieder geöffnet", true),
-        "incident.assigned" if text("to").is_empty() => plain("Bearbeitung abgegeben", false),
-        "incident.assigned" => Told { what: format!("Bearbeitung: {}", names.of(text("to"))), detail: String::new(), strong: false },
+        "incident.reopened" => plain(t("Wieder geöffnet"), true),
+        "incident.assigned" if text("to").is_empty() => plain(t("Bearbeitung abgegeben"), false),
+        "incident.assigned" => {
+            Told { what: tf("Bearbeitung: {name}", &[("name", &names.of(text("to")))]), detail: String::new(), strong: false }
+        }
         "incident.severity" => {
-            change("Schwere geändert", &|word| Level::parse(word).map_or_else(|| word.to_owned(), |is| level(is).to_owned()))
+            change(t("Schwere geändert"), &|word| Level::parse(word).map_or_else(|| word.to_owned(), |is| level(is).to_owned()))
         }
-        "incident.classified" => {
-            change("Einordnung geändert", &|word| word.parse().map_or_else(|_| word.to_owned(), |class: detect::rsit::Rsit| class.label()))
-        }
-        "incident.labelled" => change("Weitergabe geändert", &|word| format!("TLP:{word}")),
-        "incident.titled" => change("Titel geändert", &|word| format!("„{word}“")),
-        "incident.summarised" => plain("Zusammenfassung geschrieben", false),
-        "incident.noted" => plain("Notiz", false),
-        "recommendation.drafted" => plain("Empfehlung vorbereitet", false),
-        "recommendation.edited" => plain("Empfehlung geändert", false),
-        "recommendation.sent" => plain("Empfehlung gesendet", true),
-        "recommendation.ack" => plain("Empfehlung gelesen", false),
+        "incident.classified" => change(t("Einordnung geändert"), &|word| word.parse().map_or_else(|_| word.to_owned(), rsit)),
+        "incident.labelled" => change(t("Weitergabe geändert"), &|word| format!("TLP:{word}")),
+        "incident.titled" => change(t("Titel geändert"), &|word| tf("„{title}“", &[("title", &word)])),
+        "incident.summarised" => plain(t("Zusammenfassung geschrieben"), false),
+        "incident.noted" => plain(t("Notiz"), false),
+        "recommendation.drafted" => plain(t("Empfehlung vorbereitet"), false),
+        "recommendation.edited" => plain(t("Empfehlung geändert"), false),
+        "recommendation.sent" => plain(t("Empfehlung gesendet"), true),
+        "recommendation.ack" => plain(t("Empfehlung gelesen"), false),
         "recommendation.step" => {
             let number = event.data.get("step").and_then(Value::as_u64).unwrap_or(0) + 1;
             let to = StepState::parse(text("to")).map_or_else(|| text("to").to_owned(), |state| step(state).to_owned());
-            Told { what: format!("Schritt {number}: {to}"), detail: text("reason").into(), strong: false }
+            Told {
+                what: tf("Schritt {number}: {state}", &[("number", &number), ("state", &to)]),
+                detail: text("reason").into(),
+                strong: false,
+            }
         }
-        "recommendation.in_work" => plain("Empfehlung in Arbeit", false),
-        "recommendation.done" => plain("Empfehlung umgesetzt", true),
-        "recommendation.declined" => plain("Empfehlung abgelehnt", true),
-        "recommendation.delivered" => plain("Mail zugestellt", false),
-        "recommendation.bounced" => plain("Mail nicht zustellbar", true),
-        "advisory.drafted" => plain("Entwurf angelegt", false),
-        "advisory.revised" => plain("Neue Fassung begonnen", false),
-        "advisory.updated" => plain("Neue Fassung veröffentlicht", true),
-        "advisory.source_published" => plain("Quelle veröffentlicht", false),
-        "advisory.sent" => plain("An eine Stelle gerichtet", false),
-        "advisory.delivered" => plain("Mail zugestellt", false),
-        "advisory.bounced" => plain("Mail nicht zustellbar", true),
-        "advisory.ack" => plain("Zur Kenntnis genommen", false),
-        "advisory.not_affected" => plain("Nicht betroffen", false),
-        "advisory.remediated" => plain("Behoben", false),
-        "advisory.submitted" => plain("Zur Prüfung gegeben", false),
-        "advisory.returned" => plain("Zurück an den Entwurf", false),
-        "advisory.approved" => plain("Freigegeben", true),
-        "advisory.published" => plain("Veröffentlicht", true),
-        "advisory.withdrawn" => plain("Zurückgezogen", true),
+        "recommendation.in_work" => plain(t("Empfehlung in Arbeit"), false),
+        "recommendation.done" => plain(t("Empfehlung umgesetzt"), true),
+        "recommendation.declined" => plain(t("Empfehlung abgelehnt"), true),
+        "recommendation.delivered" => plain(t("Mail zugestellt"), false),
+        "recommendation.bounced" => plain(t("Mail nicht zustellbar"), true),
+        "advisory.drafted" => plain(t("Entwurf angelegt"), false),
+        "advisory.revised" => plain(t("Neue Fassung begonnen"), false),
+        "advisory.updated" => plain(t("Neue Fassung veröffentlicht"), true),
+        "advisory.source_published" => plain(t("Quelle veröffentlicht"), false),
+        "advisory.sent" => plain(t("An eine Stelle gerichtet"), false),
+        "advisory.delivered" => plain(t("Mail zugestellt"), false),
+        "advisory.bounced" => plain(t("Mail nicht zustellbar"), true),
+        "advisory.ack" => plain(t("Zur Kenntnis genommen"), false),
+        "advisory.not_affected" => plain(t("Nicht betroffen"), false),
+        "advisory.remediated" => plain(t("Behoben"), false),
+        "advisory.submitted" => plain(t("Zur Prüfung gegeben"), false),
+        "advisory.returned" => plain(t("Zurück an den Entwurf"), false),
+        "advisory.approved" => plain(t("Freigegeben"), true),
+        "advisory.published" => plain(t("Veröffentlicht"), true),
+        "advisory.withdrawn" => plain(t("Zurückgezogen"), true),
         other => plain(other, false),
     }
 }

@@ -1,6 +1,8 @@
 // Passkeys: hands the server's options to the browser, and the browser's answer back to the server in a hidden field of
 // the form. Without this module the part stays hidden and the form offers its other ways.
 
+import { t } from "./words.js";
+
 const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));
 
 const text = (buffer) =>
@@ -11,12 +13,12 @@ const text = (buffer) =>
 
 // What people are told; the browser's own words are in English and for developers.
 const WORDS = {
-  old: "Dieser Browser kann keine Passkeys. Nehmen Sie einen anderen Weg.",
-  host: (host) => `Passkeys gehen nur unter ${host}. Öffnen Sie die Seite unter diesem Namen.`,
-  NotAllowedError: "Abgebrochen, oder es hat zu lange gedauert. Bitte versuchen Sie es noch einmal.",
-  InvalidStateError: "Auf diesem Gerät gibt es schon einen Passkey für Ihr Konto.",
-  SecurityError: "Der Browser erlaubt an dieser Adresse keine Passkeys.",
-  other: "Das hat nicht geklappt. Bitte versuchen Sie es noch einmal, oder nehmen Sie einen anderen Weg.",
+  old: t("Dieser Browser kann keine Passkeys. Nehmen Sie einen anderen Weg."),
+  host: (host) => t("Passkeys gehen nur unter {host}. Öffnen Sie die Seite unter diesem Namen.", { host }),
+  NotAllowedError: t("Abgebrochen, oder es hat zu lange gedauert. Bitte versuchen Sie es noch einmal."),
+  InvalidStateError: t("Auf diesem Gerät gibt es schon einen Passkey für Ihr Konto."),
+  SecurityError: t("Der Browser erlaubt an dieser Adresse keine Passkeys."),
+  other: t("Das hat nicht geklappt. Bitte versuchen Sie es noch einmal, oder nehmen Sie einen anderen Weg."),
 };
 
 const descriptor = (one) => ({ ...one, id: bytes(one.id) });

@@ -55,6 +55,16 @@ const ENGLISH = {
   "Diese Zeilen konnten nicht geladen werden.": "These rows could not be loaded.",
   "Noch einmal versuchen": "Try again",
   "lädt …": "loading …",
+  "Dieser Browser kann keine Passkeys. Nehmen Sie einen anderen Weg.":
+    "This browser cannot use passkeys. Please take another way.",
+  "Passkeys gehen nur unter {host}. Öffnen Sie die Seite unter diesem Namen.":
+    "Passkeys only work at {host}. Open the page under that name.",
+  "Abgebrochen, oder es hat zu lange gedauert. Bitte versuchen Sie es noch einmal.":
+    "Cancelled, or it took too long. Please try again.",
+  "Auf diesem Gerät gibt es schon einen Passkey für Ihr Konto.": "This device already has a passkey for your account.",
+  "Der Browser erlaubt an dieser Adresse keine Passkeys.": "The browser allows no passkeys at this address.",
+  "Das hat nicht geklappt. Bitte versuchen Sie es noch einmal, oder nehmen Sie einen anderen Weg.":
+    "That did not work. Please try again, or take another way.",
 };
 
 const english = document.documentElement.lang.startsWith("en");

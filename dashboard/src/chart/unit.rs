@@ -1,8 +1,8 @@
-//! What a chart counts, and how its numbers are written: German, with the unit where a number stands alone.
+//! What a chart counts, and how its numbers are written: in the reader's form, with the unit where a number stands alone.
 
 use super::scale::Scale;
 use crate::show;
-use crate::words::t;
+use crate::words::{Language, de, language, t};
 
 /// The unit of a chart's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,14 +57,14 @@ impl<'a> Unit<'a> {
     /// As a sentence says it.
     pub(super) fn full(&self, value: f64) -> String {
         match self {
-            Self::Count(noun) => format!("{}\u{a0}{noun}", self.value(value)),
+            Self::Count(noun) => format!("{}\u{a0}{}", self.value(value), within(noun)),
             _ => self.value(value),
         }
     }
 
     /// As an axis says it: short, for the unit stands above.
     pub(super) fn tick(&self, value: f64, scale: &Scale) -> String {
-        const SHORT: [(f64, &str); 3] = [(1e12, "Bio."), (1e9, "Mrd."), (1e6, "Mio.")];
+        const SHORT: [(f64, &str); 3] = [(1e12, de("Bio.")), (1e9, de("Mrd.")), (1e6, de("Mio."))];
         if *self == Self::Bytes && value.abs() < PLAIN_MAX {
             let text = show::bytes(value.abs() as u64).replace(",0", "");
             return if value < 0.0 { format!("−{text}") } else { text };
@@ -72,14 +72,25 @@ impl<'a> Unit<'a> {
         match SHORT.into_iter().find(|(size, _)| value.abs() >= *size && value.abs() < PLAIN_MAX) {
             Some((size, word)) => {
                 let short = value / size;
-                format!("{}\u{a0}{word}", number(short, if short.fract().abs() < 0.001 { 0 } else { 1 }))
+                format!("{}\u{a0}{}", number(short, if short.fract().abs() < 0.001 { 0 } else { 1 }), t(word))
             }
             None => number(value, scale.places()),
         }
     }
 }
 
-/// A German number of any size.
+/// A noun inside a sentence: English writes it small there, unless it is an abbreviation.
+fn within(noun: &str) -> String {
+    let mut letters = noun.chars();
+    match (language(), letters.next(), letters.next()) {
+        (Language::English, Some(first), Some(second)) if second.is_lowercase() => {
+            format!("{}{second}{}", first.to_lowercase(), letters.as_str())
+        }
+        _ => noun.to_owned(),
+    }
+}
+
+/// A number of any size in the reader's form.
 pub(super) fn number(value: f64, places: usize) -> String {
     if !value.is_finite() || value.abs() < PLAIN_MAX {
         return show::decimal(value, places);
@@ -118,5 +129,10 @@ mod tests {
         for (got, expected) in table {
             assert_eq!(got, expected);
         }
+        crate::words::with_language(Language::English, || {
+            assert_eq!(Unit::Count("Alerts").full(1_234.0), "1,234\u{a0}alerts");
+            assert_eq!(Unit::Count("KPIs").full(3.0), "3\u{a0}KPIs");
+            assert_eq!(Unit::Count("").tick(2_500_000.0, &scale), "2.5\u{a0}m");
+        });
     }
 }

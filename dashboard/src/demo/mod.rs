@@ -207,10 +207,8 @@ fn accounts(db: &Db, bodies: &[DemoBody], now: Timestamp) -> Result<Vec<(String,
 }
 
 /// What the door shows: role, login, password.
-fn logins() -> Vec<(String, String, String)> {
-    let shown =
-        |(login, _, role): &(&str, &str, Role)| (crate::access::role_label(*role).to_owned(), (*login).to_owned(), PASSWORD.to_owned());
-    LOGINS.iter().map(shown).collect()
+fn logins() -> Vec<(Role, String, String)> {
+    LOGINS.iter().map(|(login, _, role)| (*role, (*login).to_owned(), PASSWORD.to_owned())).collect()
 }
 
 /// Two requests to reveal: one that waits, one that was allowed.

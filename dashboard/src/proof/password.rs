@@ -3,9 +3,11 @@
 //! says what to do instead.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::sync::LazyLock;
 
 use crate::user::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, User};
+use crate::words::{de, tf};
 
 /// The most used of leaked passwords (zxcvbn's list, MIT: all of ten characters and more, and the 10,000 most used of five
 /// and more as what longer ones are made from), with some German ones.
@@ -23,23 +25,41 @@ const LETTERS_LEFT_MIN: usize = 6;
 const ROWS: &[&str] =
     &["1234567890", "qwertzuiop", "qwertyuiop", "asdfghjkl", "yxcvbnm", "zxcvbnm", "abcdefghijklmnopqrstuvwxyz", "1qaz2wsx3edc4rfv5tgb"];
 
-/// Why a password is not taken; the German sentence says what to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a password is not taken; the sentence says what to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weak {
-    #[error(
-        "Das Kennwort ist zu kurz. Nehmen Sie mindestens {PASSWORD_CHARS_MIN} Zeichen, am besten vier Wörter, die nichts miteinander zu tun haben."
-    )]
     Short,
-    #[error("Das Kennwort ist zu lang. Höchstens {PASSWORD_BYTES_MAX} Zeichen sind möglich.")]
     Long,
-    #[error(
-        "Dieses Kennwort steht auf den Listen, die Angreifer zuerst probieren. Nehmen Sie vier Wörter, die nichts miteinander zu tun haben."
-    )]
     Common,
-    #[error("Das Kennwort besteht fast nur aus Ihrem Namen oder dem Namen des Hauses. Nehmen Sie andere Wörter.")]
     Name,
-    #[error("Das Kennwort wiederholt sich oder folgt den Tasten. Nehmen Sie vier Wörter, die nichts miteinander zu tun haben.")]
     Pattern,
+}
+
+impl std::error::Error for Weak {}
+
+impl fmt::Display for Weak {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (text, n) = match self {
+            Self::Short => (
+                de(
+                    "Das Kennwort ist zu kurz. Nehmen Sie mindestens {n} Zeichen, am besten vier Wörter, die nichts miteinander zu tun haben.",
+                ),
+                PASSWORD_CHARS_MIN,
+            ),
+            Self::Long => (de("Das Kennwort ist zu lang. Höchstens {n} Zeichen sind möglich."), PASSWORD_BYTES_MAX),
+            Self::Common => (
+                de(
+                    "Dieses Kennwort steht auf den Listen, die Angreifer zuerst probieren. Nehmen Sie vier Wörter, die nichts miteinander zu tun haben.",
+                ),
+                0,
+            ),
+            Self::Name => (de("Das Kennwort besteht fast nur aus Ihrem Namen oder dem Namen des Hauses. Nehmen Sie andere Wörter."), 0),
+            Self::Pattern => {
+                (de("Das Kennwort wiederholt sich oder folgt den Tasten. Nehmen Sie vier Wörter, die nichts miteinander zu tun haben."), 0)
+            }
+        };
+        f.write_str(&tf(text, &[("n", &n)]))
+    }
 }
 
 /// Whether a password may be somebody's. Its hash costs more than all of this: check first.

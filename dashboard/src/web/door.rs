@@ -11,11 +11,13 @@ use serde_json::json;
 use super::ask::{local_path, see_other};
 use super::frame::{Frame, Place};
 use super::{Ask, PageError, Reply, prove};
+use crate::access::role_label;
 use crate::login::{self, Half};
 use crate::proof::standing;
 use crate::session::{self, How, NewSession, Token};
 use crate::show::{self, filters};
 use crate::user::{self, User, UserId};
+use crate::words::t;
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -25,7 +27,7 @@ struct LoginPage<'a> {
     next: &'a str,
     error: Option<String>,
     oidc: Option<Outside>,
-    demo_logins: &'a [(String, String, String)],
+    demo_logins: Vec<(&'static str, &'a str, &'a str)>,
     /// The host that passkeys are for; `None` where there are none.
     passkey_host: Option<&'a str>,
 }
@@ -61,11 +63,13 @@ pub(super) fn login_show(ask: &mut Ask) -> Reply {
 }
 
 pub(super) fn login_page(ask: &Ask, status: StatusCode, login: &str, next: &str, error: Option<String>) -> Reply {
-    let frame = ask.frame("Anmelden", Place::Elsewhere);
+    let frame = ask.frame(t("Anmelden"), Place::Elsewhere);
     let next = if next.is_empty() { "/" } else { local_path(next) };
     let passkey_host = ask.app.settings.relying.as_ref().map(|relying| relying.host.as_str());
     let oidc = Outside::of(ask, next);
-    ask.page_status(status, &LoginPage { frame, login, next, error, oidc, demo_logins: &ask.app.settings.demo_logins, passkey_host })
+    let demo_logins = ask.app.settings.demo_logins.iter();
+    let demo_logins = demo_logins.map(|(role, login, password)| (role_label(*role), login.as_str(), password.as_str())).collect();
+    ask.page_status(status, &LoginPage { frame, login, next, error, oidc, demo_logins, passkey_host })
 }
 
 pub(super) fn login_do(ask: &mut Ask) -> Reply {
@@ -80,14 +84,14 @@ pub(super) fn login_do(ask: &mut Ask) -> Reply {
     let found = ask.app.db.read(|c| user::user_by_login(c, &login))?;
     let Some(fits) = door.hasher.verify(ask.form("kennwort"), found.as_ref().map(|(_, hash)| hash.as_str())) else {
         door.throttle.succeeded(&login, &address);
-        return login_page(ask, StatusCode::SERVICE_UNAVAILABLE, &login, &next, Some(prove::BUSY.into()));
+        return login_page(ask, StatusCode::SERVICE_UNAVAILABLE, &login, &next, Some(t(prove::BUSY).into()));
     };
     let known = found.as_ref().map(|(user, _)| user.id);
     // Refused only after the work, with the same words: the door does not tell which accounts are for emergencies.
     let local = ask.app.settings.oidc.as_ref().is_none_or(|oidc| oidc.password_allowed(&login));
     let Some((user, _)) = found.filter(|(user, _)| fits && local && !user.disabled) else {
         ask.app.audit.login_failed(ask.now, known.map(|user| user.to_string()).as_deref(), ask.peer);
-        let text = "Name oder Kennwort stimmt nicht. Bitte prüfen Sie beides, auch Groß- und Kleinschreibung des Kennworts.";
+        let text = t("Name oder Kennwort stimmt nicht. Bitte prüfen Sie beides, auch Groß- und Kleinschreibung des Kennworts.");
         return login_page(ask, StatusCode::UNPROCESSABLE_ENTITY, &login, &next, Some(text.into()));
     };
     door.throttle.succeeded(&login, &address);

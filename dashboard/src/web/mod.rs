@@ -140,7 +140,7 @@ pub struct Settings {
     /// The demo: shows the mail sink and the logins at the door.
     pub demo: bool,
     /// Shown at the door in the demo: (role, login, password).
-    pub demo_logins: Vec<(String, String, String)>,
+    pub demo_logins: Vec<(detect::role::Role, String, String)>,
     /// The outside provider, where one is configured.
     pub oidc: Option<Arc<Oidc>>,
     /// Where the first administrator's link lies; it goes when the link is used.

@@ -12,6 +12,7 @@ use crate::proof::totp::totp_use;
 use crate::session::How;
 use crate::show;
 use crate::user::{self, User, UserId};
+use crate::words::{de, t, tf};
 
 /// What was brought; of several the first that is not empty counts.
 pub(super) struct Brought<'a> {
@@ -20,7 +21,7 @@ pub(super) struct Brought<'a> {
     pub(super) recovery: &'a str,
 }
 
-/// What it was worth; the German text says what to do.
+/// What it was worth; the text says what to do.
 pub(super) enum Judged {
     Yes(How),
     No(String),
@@ -31,16 +32,16 @@ pub(super) enum Judged {
 pub(super) fn second_factor(ask: &Ask, user: &User, brought: &Brought<'_>, purpose: &str) -> Result<Judged, PageError> {
     let (door, now, id) = (ask.app.door.clone(), ask.now, user.id);
     if brought.passkey.is_empty() && brought.code.trim().is_empty() && brought.recovery.trim().is_empty() {
-        return Ok(Judged::No("Bitte geben Sie einen Code ein.".to_owned()));
+        return Ok(Judged::No(t("Bitte geben Sie einen Code ein.").to_owned()));
     }
     let key = id.to_string();
     // Asked first, so that what the one refuses does not count for the other.
     let braked = door.factors.wait(&key, "", now).map_or(Ok(()), Err);
     let braked = braked.and_then(|()| door.factors_day.enter(&key, "", now)).and_then(|()| door.factors.enter(&key, "", now));
     if let Err(wait) = braked {
-        return Ok(Judged::Wait(format!(
-            "Zu viele falsche Codes. Bitte warten Sie {} und versuchen Sie es dann noch einmal.",
-            show::duration(wait)
+        return Ok(Judged::Wait(tf(
+            "Zu viele falsche Codes. Bitte warten Sie {wait} und versuchen Sie es dann noch einmal.",
+            &[("wait", &show::duration(wait))],
         )));
     }
     let (how, proved, wrong) = if !brought.passkey.is_empty() {
@@ -48,7 +49,7 @@ pub(super) fn second_factor(ask: &Ask, user: &User, brought: &Brought<'_>, purpo
         (
             How::PasswordAndPasskey,
             proved,
-            "Dieser Passkey gehört nicht zu Ihrem Konto, oder es hat zu lange gedauert. Bitte versuchen Sie es noch einmal.",
+            t("Dieser Passkey gehört nicht zu Ihrem Konto, oder es hat zu lange gedauert. Bitte versuchen Sie es noch einmal."),
         )
     } else if brought.code.trim().is_empty() {
         let typed = brought.recovery.to_owned();
@@ -59,14 +60,16 @@ pub(super) fn second_factor(ask: &Ask, user: &User, brought: &Brought<'_>, purpo
             }
             Ok::<_, PageError>(used)
         })?;
-        (How::PasswordAndRecovery, proved, "Dieser Wiederherstellungscode stimmt nicht oder wurde schon benutzt. Jeder gilt nur einmal.")
+        (How::PasswordAndRecovery, proved, t("Dieser Wiederherstellungscode stimmt nicht oder wurde schon benutzt. Jeder gilt nur einmal."))
     } else {
         let (vault, typed) = (door.vault.clone(), brought.code.to_owned());
         let proved = ask.app.db.write(move |tx| totp_use(tx, &vault, id, &typed, now))?;
         (
             How::PasswordAndCode,
             proved,
-            "Der Code stimmt nicht oder wurde schon benutzt. Warten Sie auf den nächsten in Ihrer App, und prüfen Sie, ob die Uhr Ihres Telefons stimmt.",
+            t(
+                "Der Code stimmt nicht oder wurde schon benutzt. Warten Sie auf den nächsten in Ihrer App, und prüfen Sie, ob die Uhr Ihres Telefons stimmt.",
+            ),
         )
     };
     if proved {
@@ -113,19 +116,19 @@ pub(super) fn password(ask: &Ask, user: &User, typed: &str) -> Result<Judged, Pa
     let found = ask.app.db.read(|c| user::user_by_login(c, &user.login))?;
     let Some(fits) = door.hasher.verify(typed, found.as_ref().map(|(_, hash)| hash.as_str())) else {
         door.throttle.succeeded(&user.login, &address);
-        return Ok(Judged::Wait(BUSY.to_owned()));
+        return Ok(Judged::Wait(t(BUSY).to_owned()));
     };
     if fits {
         door.throttle.succeeded(&user.login, &address);
         return Ok(Judged::Yes(How::Password));
     }
-    Ok(Judged::No("Das Kennwort stimmt nicht. Bitte prüfen Sie auch Groß- und Kleinschreibung.".to_owned()))
+    Ok(Judged::No(t("Das Kennwort stimmt nicht. Bitte prüfen Sie auch Groß- und Kleinschreibung.").to_owned()))
 }
 
-pub(super) const BUSY: &str = "Gerade melden sich sehr viele an. Bitte versuchen Sie es in ein paar Sekunden noch einmal.";
+pub(super) const BUSY: &str = de("Gerade melden sich sehr viele an. Bitte versuchen Sie es in ein paar Sekunden noch einmal.");
 
 pub(super) fn too_many(wait: i64) -> String {
-    format!("Zu viele Versuche. Bitte warten Sie {} und versuchen Sie es dann noch einmal.", show::duration(wait))
+    tf("Zu viele Versuche. Bitte warten Sie {wait} und versuchen Sie es dann noch einmal.", &[("wait", &show::duration(wait))])
 }
 
 /// A row of the audit log about an account, by its owner.

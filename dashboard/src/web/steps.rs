@@ -21,8 +21,9 @@ use crate::proof::recovery::recovery_make;
 use crate::proof::totp::{self, totp_begin, totp_confirm, totp_pending};
 use crate::proof::{Standing, password, password_due_clear, standing};
 use crate::session::{How, Token};
-use crate::show::Markup;
+use crate::show::{Markup, filters};
 use crate::user;
+use crate::words::{de, t};
 
 #[derive(Template)]
 #[template(path = "login_factor.html")]
@@ -114,7 +115,7 @@ fn advanced(ask: &mut Ask, token: Token, half: &Half, how: How) -> Reply {
 fn factor_page(ask: &Ask, token: &Token, half: &Half, status: StatusCode, problem: Option<String>) -> Reply {
     let has = ask.app.db.read(|c| standing(c, half.user.id))?;
     let passkey = if has.passkeys > 0 { passkey_ask(ask, &purpose(token)) } else { None };
-    let frame = ask.frame("Zweiter Faktor", Place::Elsewhere);
+    let frame = ask.frame(t("Zweiter Faktor"), Place::Elsewhere);
     ask.page_status(status, &FactorPage { frame, csrf: token.csrf(), problem, has, passkey })
 }
 
@@ -132,17 +133,17 @@ fn enrol_page(ask: &Ask, token: &Token, half: &Half, status: StatusCode, problem
         Some(PasskeyAsk { options, host: relying.host.clone() })
     });
     let page = EnrolPage {
-        frame: ask.frame("Zweiten Faktor einrichten", Place::Elsewhere),
+        frame: ask.frame(t("Zweiten Faktor einrichten"), Place::Elsewhere),
         csrf: token.csrf(),
         problem,
-        picture: secret.as_ref().and_then(|secret| totp::picture(&secret.uri(&half.user.login), PICTURE_LABEL)),
+        picture: secret.as_ref().and_then(|secret| totp::picture(&secret.uri(&half.user.login), t(PICTURE_LABEL))),
         secret: secret.map(|secret| secret.text()).unwrap_or_default(),
         passkey,
     };
     ask.page_status(status, &page)
 }
 
-pub(super) const PICTURE_LABEL: &str = "QR-Code für Ihre App. Der Schlüssel steht als Text darunter.";
+pub(super) const PICTURE_LABEL: &str = de("QR-Code für Ihre App. Der Schlüssel steht als Text darunter.");
 
 pub(super) fn enrol_do(ask: &mut Ask) -> Reply {
     let Some((token, half)) = sent(ask, Step::Enrol)? else { return expired(ask) };
@@ -201,20 +202,21 @@ pub(super) fn enrol_do(ask: &mut Ask) -> Reply {
                 Err(PageError::Gone) => return expired(ask),
                 Err(error) => return Err(error),
             };
-            let page = CodesPage { frame: ask.frame("Wiederherstellungscodes", Place::Elsewhere), codes, to: advance.to.clone() };
+            let page = CodesPage { frame: ask.frame(t("Wiederherstellungscodes"), Place::Elsewhere), codes, to: advance.to.clone() };
             let response = ask.page(&page)?;
             Ok(advance.with(response))
         }
-        Err(text) => enrol_page(ask, &token, &half, StatusCode::UNPROCESSABLE_ENTITY, Some(text.to_owned())),
+        Err(text) => enrol_page(ask, &token, &half, StatusCode::UNPROCESSABLE_ENTITY, Some(t(text).to_owned())),
     }
 }
 
 pub(super) const WRONG_FIRST_CODE: &str =
-    "Der Code passt nicht zu diesem Schlüssel. Prüfen Sie, ob Ihre App den Eintrag „Wartburg“ zeigt und die Uhr Ihres Telefons stimmt.";
-pub(super) const PASSKEY_FAILED: &str = "Der Passkey wurde nicht angelegt. Bitte versuchen Sie es noch einmal, oder nehmen Sie eine App.";
+    de("Der Code passt nicht zu diesem Schlüssel. Prüfen Sie, ob Ihre App den Eintrag „Wartburg“ zeigt und die Uhr Ihres Telefons stimmt.");
+pub(super) const PASSKEY_FAILED: &str =
+    de("Der Passkey wurde nicht angelegt. Bitte versuchen Sie es noch einmal, oder nehmen Sie eine App.");
 
 fn password_page(ask: &Ask, token: &Token, half: &Half, status: StatusCode, problem: Option<String>) -> Reply {
-    let frame = ask.frame("Neues Kennwort", Place::Elsewhere);
+    let frame = ask.frame(t("Neues Kennwort"), Place::Elsewhere);
     ask.page_status(status, &PasswordPage { frame, csrf: token.csrf(), login: half.user.login.clone(), problem })
 }
 
@@ -231,7 +233,7 @@ pub(super) fn password_do(ask: &mut Ask) -> Reply {
 pub(super) fn new_password(ask: &Ask, user: &user::User) -> Result<Option<String>, PageError> {
     let (new, again) = (ask.form("neu"), ask.form("nochmal"));
     if new != again {
-        return Ok(Some("Die beiden Eingaben sind verschieden. Bitte tippen Sie das neue Kennwort zweimal gleich.".to_owned()));
+        return Ok(Some(t("Die beiden Eingaben sind verschieden. Bitte tippen Sie das neue Kennwort zweimal gleich.").to_owned()));
     }
     if let Err(weak) = password::check(new, user) {
         return Ok(Some(weak.to_string()));
@@ -239,8 +241,8 @@ pub(super) fn new_password(ask: &Ask, user: &user::User) -> Result<Option<String
     // Also not the one before.
     let found = ask.app.db.read(|c| user::user_by_login(c, &user.login))?;
     match ask.app.door.hasher.verify(new, found.as_ref().map(|(_, hash)| hash.as_str())) {
-        None => return Ok(Some(prove::BUSY.to_owned())),
-        Some(true) => return Ok(Some("Das ist Ihr bisheriges Kennwort. Bitte wählen Sie ein anderes.".to_owned())),
+        None => return Ok(Some(t(prove::BUSY).to_owned())),
+        Some(true) => return Ok(Some(t("Das ist Ihr bisheriges Kennwort. Bitte wählen Sie ein anderes.").to_owned())),
         Some(false) => {}
     }
     let hash = user::password_hash(new).map_err(PageError::store)?;
@@ -274,7 +276,7 @@ pub(super) fn passkey_do(ask: &mut Ask) -> Reply {
         None => None,
     };
     let Some(user) = user else {
-        let text = "Mit diesem Passkey ging es nicht. Versuchen Sie es noch einmal, oder melden Sie sich mit Name und Kennwort an.";
+        let text = t("Mit diesem Passkey ging es nicht. Versuchen Sie es noch einmal, oder melden Sie sich mit Name und Kennwort an.");
         return door::login_page(ask, StatusCode::UNPROCESSABLE_ENTITY, "", &target, Some(text.into()));
     };
     let advance: Advance = door::advance(ask, &user, How::Passkey, &target, None)?;

@@ -13,6 +13,7 @@ use super::{Ask, PageError, Pairs, plain};
 use crate::proof::{Standing, standing};
 use crate::session::session_proved;
 use crate::show::{self, filters};
+use crate::words::t;
 
 /// The fields of the proof; no page has fields of these names.
 const PASSWORD: &str = "nachweis-kennwort";
@@ -48,7 +49,7 @@ pub(super) fn demand(ask: &mut Ask) -> Result<Option<Response>, PageError> {
     }
     if ask.fragment {
         // A module's request: it sends the form again without the header, and the person sees the page below.
-        return Ok(Some(plain(StatusCode::FORBIDDEN, "Bitte bestätigen Sie zuerst, dass Sie es sind.")));
+        return Ok(Some(plain(StatusCode::FORBIDDEN, t("Bitte bestätigen Sie zuerst, dass Sie es sind."))));
     }
     let judged = if !password.is_empty() {
         prove::password(ask, &session.user, &password)?
@@ -83,7 +84,7 @@ fn page(ask: &Ask, status: StatusCode, problem: Option<String>) -> Result<Respon
     ask.page_status(
         status,
         &StepUpPage {
-            frame: ask.frame("Bitte bestätigen", Place::Elsewhere),
+            frame: ask.frame(t("Bitte bestätigen"), Place::Elsewhere),
             action: show::link(&ask.path, &query),
             fields: ask.form.0.iter().filter(|(name, _)| name != "csrf").collect(),
             problem,

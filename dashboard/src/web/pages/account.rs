@@ -20,6 +20,7 @@ use crate::web::prove::{self, Judged, tell};
 use crate::web::steps::{PASSKEY_FAILED, PICTURE_LABEL, WRONG_FIRST_CODE, new_password};
 use crate::web::stepup::PasskeyAsk;
 use crate::web::{Ask, PageError, Reply, door};
+use crate::words::{t, tf};
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -124,7 +125,7 @@ fn page(ask: &Ask, problem: Problem) -> Reply {
     });
     let status = if problem.1.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = AccountPage {
-        frame: ask.frame("Mein Konto", Place::Elsewhere),
+        frame: ask.frame(t("Mein Konto"), Place::Elsewhere),
         login: user.login.clone(),
         name: user.name.clone(),
         role: role_label(user.role),
@@ -145,14 +146,14 @@ fn page(ask: &Ask, problem: Problem) -> Reply {
 
 fn how_label(how: Option<How>) -> &'static str {
     match how {
-        Some(How::Password) => "Kennwort",
-        Some(How::PasswordAndCode) => "Kennwort und App",
-        Some(How::PasswordAndPasskey) => "Kennwort und Passkey",
-        Some(How::PasswordAndRecovery) => "Kennwort und Wiederherstellungscode",
-        Some(How::Passkey) => "Passkey",
-        Some(How::Oidc) => "Anmeldedienst des Hauses",
-        Some(How::Link) => "Einmal-Link",
-        None => "unbekannt",
+        Some(How::Password) => t("Kennwort"),
+        Some(How::PasswordAndCode) => t("Kennwort und App"),
+        Some(How::PasswordAndPasskey) => t("Kennwort und Passkey"),
+        Some(How::PasswordAndRecovery) => t("Kennwort und Wiederherstellungscode"),
+        Some(How::Passkey) => t("Passkey"),
+        Some(How::Oidc) => t("Anmeldedienst des Hauses"),
+        Some(How::Link) => t("Einmal-Link"),
+        None => t("unbekannt"),
     }
 }
 
@@ -161,7 +162,7 @@ pub(in crate::web) fn password(ask: &mut Ask) -> Reply {
     let found = me(ask)?;
     let problem = match prove::password(ask, &found.user, ask.form("alt"))? {
         Judged::Yes(_) => new_password(ask, &found.user)?,
-        Judged::No(_) => Some("Das bisherige Kennwort stimmt nicht. Bitte prüfen Sie auch Groß- und Kleinschreibung.".to_owned()),
+        Judged::No(_) => Some(t("Das bisherige Kennwort stimmt nicht. Bitte prüfen Sie auch Groß- und Kleinschreibung.").to_owned()),
         Judged::Wait(text) => Some(text),
     };
     if let Some(text) = problem {
@@ -188,8 +189,8 @@ fn app_page(ask: &Ask, status: StatusCode, problem: Option<String>) -> Reply {
         // Nothing waits: the page was left open, or somebody came by its address.
         return Ok(crate::web::ask::see_other(HOME));
     };
-    let picture = totp::picture(&secret.uri(&user.login), PICTURE_LABEL);
-    ask.page_status(status, &AppPage { frame: ask.frame("App einrichten", Place::Elsewhere), picture, secret: secret.text(), problem })
+    let picture = totp::picture(&secret.uri(&user.login), t(PICTURE_LABEL));
+    ask.page_status(status, &AppPage { frame: ask.frame(t("App einrichten"), Place::Elsewhere), picture, secret: secret.text(), problem })
 }
 
 pub(in crate::web) fn app_confirm(ask: &mut Ask) -> Reply {
@@ -208,9 +209,9 @@ pub(in crate::web) fn app_confirm(ask: &mut Ask) -> Reply {
         half_close_all(tx, user)?;
         Ok(Some(if before.recovery_left == 0 { recovery_make(tx, user, now)? } else { vec![] }))
     })?;
-    let Some(codes) = done else { return app_page(ask, StatusCode::UNPROCESSABLE_ENTITY, Some(WRONG_FIRST_CODE.to_owned())) };
+    let Some(codes) = done else { return app_page(ask, StatusCode::UNPROCESSABLE_ENTITY, Some(t(WRONG_FIRST_CODE).to_owned())) };
     door.factors.succeeded(&key, "");
-    codes_or_home(ask, codes, "app-added", "Die App zählt ab jetzt als zweiter Faktor.")
+    codes_or_home(ask, codes, "app-added", t("Die App zählt ab jetzt als zweiter Faktor."))
 }
 
 pub(in crate::web) fn app_remove(ask: &mut Ask) -> Reply {
@@ -241,7 +242,7 @@ fn last_one(ask: &Ask, user: &User, without: impl FnOnce(Standing) -> Standing) 
     let left = without(ask.app.db.read(|c| standing(c, user.id))?);
     let stays = ask.app.settings.second_factor.of(user.role) && !left.second_factor();
     Ok(stays.then(|| {
-        "Ihre Rolle verlangt einen zweiten Faktor. Richten Sie erst einen anderen ein, dann können Sie diesen entfernen.".to_owned()
+        t("Ihre Rolle verlangt einen zweiten Faktor. Richten Sie erst einen anderen ein, dann können Sie diesen entfernen.").to_owned()
     }))
 }
 
@@ -256,8 +257,8 @@ pub(in crate::web) fn codes(ask: &mut Ask) -> Reply {
         Ok(Some(recovery_make(tx, user, now)?))
     })?;
     match codes {
-        Some(codes) => codes_or_home(ask, codes, "", "Die bisherigen Codes gelten nicht mehr."),
-        None => page(ask, Problem("faktoren", "Richten Sie zuerst einen zweiten Faktor ein; dazu gibt es dann die Codes.".to_owned())),
+        Some(codes) => codes_or_home(ask, codes, "", t("Die bisherigen Codes gelten nicht mehr.")),
+        None => page(ask, Problem("faktoren", t("Richten Sie zuerst einen zweiten Faktor ein; dazu gibt es dann die Codes.").to_owned())),
     }
 }
 
@@ -266,7 +267,7 @@ fn codes_or_home(ask: &Ask, codes: Vec<String>, notice: &str, news: &'static str
     if codes.is_empty() {
         return ask.redirect(HOME, notice);
     }
-    ask.page(&CodesPage { frame: ask.frame("Wiederherstellungscodes", Place::Elsewhere), codes, news })
+    ask.page(&CodesPage { frame: ask.frame(t("Wiederherstellungscodes"), Place::Elsewhere), codes, news })
 }
 
 /// The page that makes a passkey: the browser's part is done by script.
@@ -277,15 +278,18 @@ pub(in crate::web) fn passkey_new(ask: &mut Ask) -> Reply {
     if known.len() >= passkey::PER_USER_MAX {
         return page(
             ask,
-            Problem("faktoren", format!("Mehr als {} Passkeys sind nicht möglich. Entfernen Sie erst einen.", passkey::PER_USER_MAX)),
+            Problem(
+                "faktoren",
+                tf("Mehr als {n} Passkeys sind nicht möglich. Entfernen Sie erst einen.", &[("n", &passkey::PER_USER_MAX)]),
+            ),
         );
     }
     let purpose = format!("session:{}", found.id);
     let options = ask.app.door.ceremonies.register_begin(relying, &found.user, known, &purpose, ask.now);
-    let options = options.ok_or_else(|| PageError::Refused(PASSKEY_FAILED.to_owned()))?;
+    let options = options.ok_or_else(|| PageError::Refused(t(PASSKEY_FAILED).to_owned()))?;
     let passkey = PasskeyAsk { options, host: relying.host.clone() };
     let name = ask.browser();
-    ask.page(&PasskeyPage { frame: ask.frame("Passkey anlegen", Place::Elsewhere), passkey, name_max: passkey::NAME_CHARS_MAX, name })
+    ask.page(&PasskeyPage { frame: ask.frame(t("Passkey anlegen"), Place::Elsewhere), passkey, name_max: passkey::NAME_CHARS_MAX, name })
 }
 
 /// Its challenge was given out behind a fresh proof, to this session.
@@ -297,7 +301,7 @@ pub(in crate::web) fn passkey_add(ask: &mut Ask) -> Reply {
         Ok(made) => made,
         Err(error) => {
             tracing::info!(%error, "a passkey was not made");
-            return page(ask, Problem("faktoren", PASSKEY_FAILED.to_owned()));
+            return page(ask, Problem("faktoren", t(PASSKEY_FAILED).to_owned()));
         }
     };
     let (user, name) = (found.user.id, ask.form("name").to_owned());
@@ -309,8 +313,8 @@ pub(in crate::web) fn passkey_add(ask: &mut Ask) -> Reply {
         Ok(Some(if before.recovery_left == 0 { recovery_make(tx, user, now)? } else { vec![] }))
     })?;
     match done {
-        Some(codes) => codes_or_home(ask, codes, "passkey-added", "Der Passkey ist angelegt. Sie können sich damit anmelden."),
-        None => page(ask, Problem("faktoren", PASSKEY_FAILED.to_owned())),
+        Some(codes) => codes_or_home(ask, codes, "passkey-added", t("Der Passkey ist angelegt. Sie können sich damit anmelden.")),
+        None => page(ask, Problem("faktoren", t(PASSKEY_FAILED).to_owned())),
     }
 }
 

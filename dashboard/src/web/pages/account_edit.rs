@@ -17,6 +17,7 @@ use crate::show::{self, Markup, filters};
 use crate::user::UserId;
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
+use crate::words::t;
 
 #[derive(Template)]
 #[template(path = "account_edit.html")]
@@ -67,7 +68,7 @@ fn page(ask: &Ask, status: StatusCode, id: UserId, problem: String, link: String
     let typed = !problem.is_empty();
     let field = |name: &str, stored: String| if typed { ask.form(name).to_owned() } else { stored };
     let page = AccountPage {
-        frame: ask.frame("Konto", Place::Accounts),
+        frame: ask.frame(t("Konto"), Place::Accounts),
         link,
         id: id.to_string(),
         login: account.user.login.clone(),
@@ -89,7 +90,7 @@ fn page(ask: &Ask, status: StatusCode, id: UserId, problem: String, link: String
         providers: choices(&tenants.providers),
         tenant: tenants.of(&account),
         role_label: crate::access::role_label(account.user.role),
-        last_login: account.last_login.map_or_else(|| "noch nie".into(), show::stamp),
+        last_login: account.last_login.map_or_else(|| t("noch nie").into(), show::stamp),
         sessions: account.sessions,
         invited_until: account.invited_until.map(show::stamp).unwrap_or_default(),
         may_reset: !account.user.disabled && (!account.external || account.has_password),
@@ -103,7 +104,7 @@ fn page(ask: &Ask, status: StatusCode, id: UserId, problem: String, link: String
 pub(in crate::web) fn change(ask: &mut Ask) -> Reply {
     let (id, actor, now) = (id_of(ask)?, ask.viewer()?.user, ask.now);
     let again = |ask: &Ask, text: String| page(ask, StatusCode::UNPROCESSABLE_ENTITY, id, text, String::new());
-    let Some(change) = change_of(ask) else { return again(ask, "Bitte wählen Sie eine Rolle aus der Liste.".into()) };
+    let Some(change) = change_of(ask) else { return again(ask, t("Bitte wählen Sie eine Rolle aus der Liste.").into()) };
     match ask.app.db.write(move |tx| account_change(tx, actor, id, &change, now)) {
         Ok(()) => ask.redirect(&path(id), "account-saved"),
         Err(AccountError::NotFound) => Err(PageError::NotFound),

@@ -17,6 +17,7 @@ use crate::show::{self, Markup, Tone, filters};
 use crate::user::{LOGIN_CHARS_MAX, UserError};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
+use crate::words::{t, tf, tn};
 
 struct Row {
     id: String,
@@ -61,8 +62,8 @@ impl Tenants {
         let provider = self.providers.iter().find(|(id, _)| Some(*id) == account.provider).map(|(_, name)| name.clone());
         let body = self.bodies.iter().find(|(id, _)| Some(*id) == account.user.body).map(|(_, name)| name.clone());
         match account.user.role {
-            Role::Provider => provider.or(body).unwrap_or_else(|| "ohne Dienstleister".into()),
-            Role::Municipality => body.unwrap_or_else(|| "ohne Stelle".into()),
+            Role::Provider => provider.or(body).unwrap_or_else(|| t("ohne Dienstleister").into()),
+            Role::Municipality => body.unwrap_or_else(|| t("ohne Stelle").into()),
             _ => String::new(),
         }
     }
@@ -70,13 +71,13 @@ impl Tenants {
 
 pub(super) fn state(account: &Account) -> Markup {
     if account.user.disabled {
-        show::badge(Tone::High, "gesperrt")
+        show::badge(Tone::High, t("gesperrt"))
     } else if account.external || account.has_password {
-        show::badge(Tone::Good, "aktiv")
+        show::badge(Tone::Good, t("aktiv"))
     } else if account.invited_until.is_some() {
-        show::badge(Tone::Mid, "eingeladen")
+        show::badge(Tone::Mid, t("eingeladen"))
     } else {
-        show::badge(Tone::Quiet, "ohne Kennwort")
+        show::badge(Tone::Quiet, t("ohne Kennwort"))
     }
 }
 
@@ -99,13 +100,13 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
         role: role_label(account.user.role),
         tenant: tenants.of(account),
         state: state(account),
-        last_login: account.last_login.map_or_else(|| "noch nie".into(), show::stamp),
+        last_login: account.last_login.map_or_else(|| t("noch nie").into(), show::stamp),
         factors: match factors.get(&account.user.id) {
             None | Some(0) => {
                 if account.external {
-                    "beim Anmeldedienst".into()
+                    t("beim Anmeldedienst").into()
                 } else {
-                    "keiner".into()
+                    t("keiner").into()
                 }
             }
             Some(n) => n.to_string(),
@@ -113,11 +114,10 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
     };
     let count = accounts.len();
     let page = AccountsPage {
-        frame: ask.frame("Konten", Place::Accounts),
-        summary: match (count, more) {
-            (_, true) => format!("Mehr als {LIST_MAX} Konten; die Suche grenzt sie ein."),
-            (1, false) => "1 Konto".into(),
-            (n, false) => format!("{n} Konten"),
+        frame: ask.frame(t("Konten"), Place::Accounts),
+        summary: match more {
+            true => tf("Mehr als {n} Konten; die Suche grenzt sie ein.", &[("n", &LIST_MAX)]),
+            false => tn("1 Konto", "{n} Konten", count as u64),
         },
         word,
         role: role.map_or_else(String::new, |role| role.as_str().to_owned()),
@@ -157,7 +157,7 @@ fn new_page(ask: &Ask, status: StatusCode, problem: String, (link, made): (Strin
     // After a success the form is empty for the next one.
     let typed = |name: &str| if link.is_empty() { ask.form(name).to_owned() } else { String::new() };
     let page = NewPage {
-        frame: ask.frame("Konto anlegen", Place::Accounts),
+        frame: ask.frame(t("Konto anlegen"), Place::Accounts),
         problem,
         login: typed("konto"),
         name: typed("name"),
@@ -195,7 +195,7 @@ pub(super) fn change_of(ask: &Ask) -> Option<Change> {
 
 pub(in crate::web) fn new_do(ask: &mut Ask) -> Reply {
     let again = |ask: &Ask, text: String| new_page(ask, StatusCode::UNPROCESSABLE_ENTITY, text, Default::default());
-    let Some(change) = change_of(ask) else { return again(ask, "Bitte wählen Sie eine Rolle aus der Liste.".into()) };
+    let Some(change) = change_of(ask) else { return again(ask, t("Bitte wählen Sie eine Rolle aus der Liste.").into()) };
     let (actor, login, now) = (ask.viewer()?.user.to_string(), ask.form("konto").to_owned(), ask.now);
     let name = change.name.clone();
     match ask.app.db.write(move |tx| account_add(tx, &actor, &login, &change, now)) {
@@ -211,24 +211,24 @@ pub(in crate::web) fn new_do(ask: &mut Ask) -> Reply {
 /// What went wrong and what to do.
 pub(super) fn told(error: &AccountError) -> String {
     match error {
-        AccountError::NotFound => "Dieses Konto gibt es nicht (mehr).".into(),
+        AccountError::NotFound => t("Dieses Konto gibt es nicht (mehr).").into(),
         AccountError::Oneself => {
-            "Am eigenen Konto ändern Sie hier nichts: Wer Rollen vergibt, soll sich selbst keine geben. Bitten Sie eine andere Person der Verwaltung.".into()
+            t("Am eigenen Konto ändern Sie hier nichts: Wer Rollen vergibt, soll sich selbst keine geben. Bitten Sie eine andere Person der Verwaltung.").into()
         }
         AccountError::LastAdmin => {
-            "Das ist das letzte Konto der Verwaltung, mit dem sich jemand anmelden kann. Legen Sie zuerst ein zweites an.".into()
+            t("Das ist das letzte Konto der Verwaltung, mit dem sich jemand anmelden kann. Legen Sie zuerst ein zweites an.").into()
         }
         AccountError::External => {
-            "Name, Rolle und Stelle dieses Kontos kommen vom Anmeldedienst. Ändern Sie dort die Gruppen; hier lässt es sich sperren.".into()
+            t("Name, Rolle und Stelle dieses Kontos kommen vom Anmeldedienst. Ändern Sie dort die Gruppen; hier lässt es sich sperren.").into()
         }
-        AccountError::Name => format!("Bitte geben Sie einen Namen von höchstens {NAME_CHARS_MAX} Zeichen an."),
-        AccountError::Taken => "Diesen Anmeldenamen gibt es schon. Bitte wählen Sie einen anderen.".into(),
+        AccountError::Name => tf("Bitte geben Sie einen Namen von höchstens {n} Zeichen an.", &[("n", &NAME_CHARS_MAX)]),
+        AccountError::Taken => t("Diesen Anmeldenamen gibt es schon. Bitte wählen Sie einen anderen.").into(),
         AccountError::NoTenant => {
-            "Zur Rolle „Stelle“ gehört eine Stelle, zur Rolle „Dienstleister“ ein Dienstleister. Bitte wählen Sie aus der Liste.".into()
+            t("Zur Rolle „Stelle“ gehört eine Stelle, zur Rolle „Dienstleister“ ein Dienstleister. Bitte wählen Sie aus der Liste.").into()
         }
-        AccountError::NoSuchTenant => "Diese Stelle oder diesen Dienstleister gibt es nicht. Bitte wählen Sie aus der Liste.".into(),
-        AccountError::User(UserError::Login(_)) => "Der Anmeldename ist leer oder enthält Leerzeichen. Zum Beispiel: m.lindner".into(),
-        AccountError::User(_) | AccountError::Db(_) => "Das Konto ließ sich nicht speichern. Bitte prüfen Sie die Angaben.".into(),
+        AccountError::NoSuchTenant => t("Diese Stelle oder diesen Dienstleister gibt es nicht. Bitte wählen Sie aus der Liste.").into(),
+        AccountError::User(UserError::Login(_)) => t("Der Anmeldename ist leer oder enthält Leerzeichen. Zum Beispiel: m.lindner").into(),
+        AccountError::User(_) | AccountError::Db(_) => t("Das Konto ließ sich nicht speichern. Bitte prüfen Sie die Angaben.").into(),
     }
 }
 

@@ -9,6 +9,7 @@ use super::advisories::{Body, body_of, severity_badge, tlp_badge};
 use crate::show::{self, Markup, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
+use crate::words::{t, tf};
 
 #[derive(Template)]
 #[template(path = "acknowledge.html")]
@@ -34,10 +35,11 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
     let AckView { advisory, body_name, answer, answered_at, .. } = view;
     let open = advisory.content.tlp.open_to_all_bodies();
     let Body { sections, measures } = if open { body_of(&advisory.content) } else { Body { sections: vec![], measures: vec![] } };
-    let title = if open { advisory.content.title.clone() } else { format!("{} des ThüringenCERT", advisory.content.kind.label()) };
-    let done = answer
-        .zip(answered_at)
-        .map(|(answer, at)| format!("Danke. Ihre Antwort „{}“ vom {} ist gespeichert.", answer.label(), show::stamp(at)));
+    let title =
+        if open { advisory.content.title.clone() } else { tf("{kind} des ThüringenCERT", &[("kind", &t(advisory.content.kind.label()))]) };
+    let done = answer.zip(answered_at).map(|(answer, at)| {
+        tf("Danke. Ihre Antwort „{answer}“ vom {at} ist gespeichert.", &[("answer", &t(answer.label())), ("at", &show::stamp(at))])
+    });
     let page = AckPage {
         frame: ask.frame(advisory.number_label(), Place::Elsewhere),
         token,
@@ -58,7 +60,9 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
 pub(in crate::web) fn answer(ask: &mut Ask) -> Reply {
     let token = ask.param("token").to_owned();
     let Some(answer) = Answer::parse(ask.form("antwort")) else {
-        return Err(PageError::Refused("Diese Antwort kennen wir nicht. Gehen Sie zurück und wählen Sie eine der Schaltflächen.".into()));
+        return Err(PageError::Refused(
+            t("Diese Antwort kennen wir nicht. Gehen Sie zurück und wählen Sie eine der Schaltflächen.").into(),
+        ));
     };
     // In the log stands which warning and who, never the link's secret.
     let view = ask.app.db.read(|c| ack_open(c, &token))?.ok_or(PageError::NotFound)?;
@@ -68,7 +72,7 @@ pub(in crate::web) fn answer(ask: &mut Ask) -> Reply {
     let (now, key) = (ask.now, token.clone());
     match ask.write(move |tx| ack_record(tx, &key, answer, "", now))? {
         AckOutcome::Recorded | AckOutcome::Known => ask.redirect(&format!("/w/{}", show::query_encode(&token)), "answered"),
-        AckOutcome::TooMany => Err(PageError::Refused("Ihre Antwort wurde schon oft geändert. Bitte rufen Sie uns an.".into())),
+        AckOutcome::TooMany => Err(PageError::Refused(t("Ihre Antwort wurde schon oft geändert. Bitte rufen Sie uns an.").into())),
         AckOutcome::Unknown => Err(PageError::NotFound),
     }
 }

@@ -24,9 +24,33 @@ use ingest::scope::Scope;
 use crate::show::{self, Markup, Tone, filters, link};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
-use crate::words::{self, Names};
+use crate::words::{self, Names, de, t, tf};
 
 const PAGE_ROWS: usize = 50;
+
+/// The labels that the stage below has, marked for the catalogue: it speaks German only, and here they are shown.
+const _: &[&str] = &[
+    de("Sicherheitswarnung"),
+    de("Sicherheitshinweis"),
+    de("Sicherheitsinformation"),
+    de("niedrig"),
+    de("mittel"),
+    de("hoch"),
+    de("kritisch"),
+    de("1 (grau)"),
+    de("2 (gelb)"),
+    de("3 (orange)"),
+    de("4 (rot)"),
+    de("Entwurf"),
+    de("In Prüfung"),
+    de("Freigegeben"),
+    de("Veröffentlicht"),
+    de("Zurückgezogen"),
+    de("Gelesen"),
+    de("Betroffen"),
+    de("Nicht betroffen"),
+    de("Behoben"),
+];
 
 pub(super) struct Row {
     pub(super) href: String,
@@ -46,7 +70,7 @@ pub(super) fn severity_badge(severity: Severity) -> Markup {
         Severity::Mittel => Tone::Mid,
         Severity::Niedrig => Tone::Low,
     };
-    show::badge(tone, severity.label())
+    show::badge(tone, t(severity.label()))
 }
 
 /// The label as FIRST writes it, without the prefix that `Tlp::label` has.
@@ -64,14 +88,14 @@ fn state_badge(state: State) -> Markup {
         State::InReview => Tone::Low,
         State::Draft | State::Approved | State::Withdrawn => Tone::Quiet,
     };
-    show::badge(tone, state.label())
+    show::badge(tone, t(state.label()))
 }
 
 fn row(ask: &Ask, advisory: &Advisory, acks: String) -> Row {
     Row {
         href: format!("/meldung/{}", advisory.id),
         number: advisory.number_label().to_owned(),
-        title: if advisory.content.title.is_empty() { "Ohne Titel".into() } else { advisory.content.title.clone() },
+        title: if advisory.content.title.is_empty() { t("Ohne Titel").into() } else { advisory.content.title.clone() },
         severity: severity_badge(advisory.content.severity),
         tlp: tlp_badge(advisory.content.tlp),
         state: state_badge(advisory.state),
@@ -128,25 +152,25 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
     let more = found.len() > PAGE_ROWS;
     found.truncate(PAGE_ROWS);
     let acks = |board: &Option<Vec<BoardRow>>| match board {
-        Some(board) => format!("{} von {}", board.iter().filter(|row| row.answer.is_some()).count(), board.len()),
+        Some(board) => answered(board),
         None => "–".to_owned(),
     };
     let rows: Vec<Row> =
         found.iter().zip(&boards).filter(|(one, _)| visible(ask, one)).map(|(one, board)| row(ask, one, acks(board))).collect();
     let mut tabs = vec![];
     if internal {
-        tabs.push(("/meldungen".to_owned(), "Alle", state.is_none()));
+        tabs.push(("/meldungen".to_owned(), t("Alle"), state.is_none()));
         tabs.extend(
-            State::ALL.iter().map(|known| (link("/meldungen", &[("stand", known.as_str())]), known.label(), state == Some(*known))),
+            State::ALL.iter().map(|known| (link("/meldungen", &[("stand", known.as_str())]), t(known.label()), state == Some(*known))),
         );
     }
     let next = (offset + PAGE_ROWS).to_string();
     let page = ListPage {
-        frame: ask.frame(if internal { "Meldungen" } else { "Warnungen" }, Place::Advisories),
+        frame: ask.frame(if internal { t("Meldungen") } else { t("Warnungen") }, Place::Advisories),
         summary: if internal {
-            "Warnungen und Hinweise an die Stellen, die neuesten zuerst".into()
+            t("Warnungen und Hinweise an die Stellen, die neuesten zuerst").into()
         } else {
-            "Was das ThüringenCERT veröffentlicht hat, das Neueste zuerst".into()
+            t("Was das ThüringenCERT veröffentlicht hat, das Neueste zuerst").into()
         },
         may_write: internal,
         tabs,
@@ -190,14 +214,14 @@ struct EditPage {
 fn edit_page(ask: &Ask, action: String, version: i64, content: &Content, draft: Draft, problems: Vec<(&'static str, String)>) -> Reply {
     let status = if problems.is_empty() { axum::http::StatusCode::OK } else { axum::http::StatusCode::UNPROCESSABLE_ENTITY };
     let page = EditPage {
-        frame: ask.frame(if version == 0 { "Neue Meldung" } else { "Meldung bearbeiten" }, Place::Advisories),
+        frame: ask.frame(if version == 0 { t("Neue Meldung") } else { t("Meldung bearbeiten") }, Place::Advisories),
         action,
         version,
         problems,
         draft,
-        kinds: Kind::ALL.iter().map(|one| (one.as_str(), one.label(), *one == content.kind)).collect(),
-        severities: Severity::ALL.iter().map(|one| (one.as_str(), one.label(), *one == content.severity)).collect(),
-        threat_levels: ThreatLevel::ALL.iter().map(|one| (one.as_str(), one.label(), *one == content.threat_level)).collect(),
+        kinds: Kind::ALL.iter().map(|one| (one.as_str(), t(one.label()), *one == content.kind)).collect(),
+        severities: Severity::ALL.iter().map(|one| (one.as_str(), t(one.label()), *one == content.severity)).collect(),
+        threat_levels: ThreatLevel::ALL.iter().map(|one| (one.as_str(), t(one.label()), *one == content.threat_level)).collect(),
         tlps: Tlp::ALL.iter().map(|one| (one.as_str(), one.label(), *one == content.tlp)).collect(),
     };
     ask.page_status(status, &page)
@@ -246,7 +270,7 @@ fn content_of(ask: &Ask, base: Content) -> (Content, Draft, Vec<(&'static str, S
     content.assessment.clone_from(&draft.assessment);
     content.check.clone_from(&draft.check);
     if content.title.trim().is_empty() {
-        problems.push(("title", "Der Titel fehlt.".to_owned()));
+        problems.push(("title", t("Der Titel fehlt.").to_owned()));
     }
     let kept = content.measures;
     content.measures = lines(&draft.measures)
@@ -263,7 +287,10 @@ fn content_of(ask: &Ask, base: Content) -> (Content, Draft, Vec<(&'static str, S
             Ok(cve) => content.cves.push(cve),
             Err(_) => problems.push((
                 "cves",
-                format!("„{}“ ist keine CVE-Nummer. So sieht eine aus: CVE-2026-12345.", word.chars().take(40).collect::<String>()),
+                tf(
+                    "„{word}“ ist keine CVE-Nummer. So sieht eine aus: CVE-2026-12345.",
+                    &[("word", &word.chars().take(40).collect::<String>())],
+                ),
             )),
         }
     }
@@ -272,7 +299,7 @@ fn content_of(ask: &Ask, base: Content) -> (Content, Draft, Vec<(&'static str, S
         vector => Cvss::from_str(vector)
             .map_err(|_| {
                 problems
-                    .push(("cvss", "Das ist kein Basisvektor nach CVSS 3.1. Kopieren Sie ihn ganz, beginnend mit CVSS:3.1/.".to_owned()))
+                    .push(("cvss", t("Das ist kein Basisvektor nach CVSS 3.1. Kopieren Sie ihn ganz, beginnend mit CVSS:3.1/.").to_owned()))
             })
             .ok(),
     };
@@ -327,7 +354,7 @@ fn find(ask: &Ask) -> Result<Advisory, PageError> {
 pub(in crate::web) fn edit_show(ask: &mut Ask) -> Reply {
     let advisory = find(ask)?;
     if advisory.state != State::Draft {
-        return Err(PageError::Refused("Nur ein Entwurf lässt sich ändern. Holen Sie die Meldung erst in den Entwurf zurück.".into()));
+        return Err(PageError::Refused(t("Nur ein Entwurf lässt sich ändern. Holen Sie die Meldung erst in den Entwurf zurück.").into()));
     }
     edit_page(
         ask,
@@ -354,6 +381,8 @@ pub(in crate::web) fn edit_do(ask: &mut Ask) -> Reply {
 struct Board {
     acked: usize,
     total: usize,
+    /// Both in words.
+    count: String,
     rows: Vec<BoardLine>,
 }
 
@@ -381,9 +410,10 @@ pub(super) struct Body {
 }
 
 pub(super) fn body_of(content: &Content) -> Body {
-    let sections = [("Sachverhalt", &content.situation), ("Bewertung", &content.assessment), ("Bin ich betroffen?", &content.check)];
+    let sections =
+        [(t("Sachverhalt"), &content.situation), (t("Bewertung"), &content.assessment), (t("Bin ich betroffen?"), &content.check)];
     let measure = |(n, measure): (usize, &Measure)| {
-        let due = measure.due_at.map(|at| format!("bis {}", show::date(at)));
+        let due = measure.due_at.map(|at| tf("bis {day}", &[("day", &show::date(at))]));
         (n + 1, measure.text.clone(), due.unwrap_or_default())
     };
     Body {
@@ -430,12 +460,12 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
     let actions = if internal { actions(advisory.state, &open) } else { vec![] };
     let hint = match advisory.state {
         State::InReview if internal && !open.contains(&State::Approved) => {
-            "Sie haben an diesem Text geschrieben. Freigeben muss ihn jemand anderes: Vier Augen sehen mehr.".to_owned()
+            t("Sie haben an diesem Text geschrieben. Freigeben muss ihn jemand anderes: Vier Augen sehen mehr.").to_owned()
         }
         State::Draft | State::InReview | State::Approved if internal && advisory.revision == 0 => {
-            format!("Ginge jetzt an {} Stellen.", show::num(i64::try_from(audience).unwrap_or(0)))
+            tf("Ginge jetzt an {n} Stellen.", &[("n", &show::num(i64::try_from(audience).unwrap_or(0)))])
         }
-        State::Withdrawn => "Diese Meldung ist zurückgezogen. Sie bleibt lesbar, gilt aber nicht mehr.".to_owned(),
+        State::Withdrawn => t("Diese Meldung ist zurückgezogen. Sie bleibt lesbar, gilt aber nicht mehr.").to_owned(),
         _ => String::new(),
     };
     let Body { sections, measures } = body_of(content);
@@ -444,11 +474,11 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         path: format!("/meldung/{}", advisory.id),
         number: advisory.number_label().to_owned(),
         dated: show::time(advisory.released_at.unwrap_or(advisory.updated_at), ask.now),
-        title: if content.title.is_empty() { "Ohne Titel".into() } else { content.title.clone() },
+        title: if content.title.is_empty() { t("Ohne Titel").into() } else { content.title.clone() },
         severity: severity_badge(content.severity),
         tlp: tlp_badge(content.tlp),
         state: state_badge(advisory.state),
-        threat: content.threat_level.label(),
+        threat: t(content.threat_level.label()),
         version: advisory.row_version,
         may_edit: internal && advisory.state == State::Draft,
         csaf: if internal || advisory.revision > 0 { format!("/meldung/{}/csaf", advisory.id) } else { String::new() },
@@ -477,21 +507,21 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
 fn actions(from: State, open: &[State]) -> Vec<(&'static str, &'static str, bool)> {
     open.iter()
         .filter_map(|to| match (from, to) {
-            (State::Draft, State::InReview) => Some(("pruefen", "Zur Prüfung geben", true)),
-            (State::InReview, State::Approved) => Some(("freigeben", "Freigeben", true)),
-            (State::InReview | State::Approved, State::Draft) => Some(("zurueck", "Zurück an den Entwurf", false)),
-            (State::Approved, State::Published) => Some(("veroeffentlichen", "Veröffentlichen", true)),
-            (State::Published, State::Draft) => Some(("ueberarbeiten", "Überarbeiten", false)),
-            (State::Published, State::Withdrawn) => Some(("zurueckziehen", "Zurückziehen", false)),
+            (State::Draft, State::InReview) => Some(("pruefen", t("Zur Prüfung geben"), true)),
+            (State::InReview, State::Approved) => Some(("freigeben", t("Freigeben"), true)),
+            (State::InReview | State::Approved, State::Draft) => Some(("zurueck", t("Zurück an den Entwurf"), false)),
+            (State::Approved, State::Published) => Some(("veroeffentlichen", t("Veröffentlichen"), true)),
+            (State::Published, State::Draft) => Some(("ueberarbeiten", t("Überarbeiten"), false)),
+            (State::Published, State::Withdrawn) => Some(("zurueckziehen", t("Zurückziehen"), false)),
             _ => None,
         })
         .collect()
 }
 
 fn facts(content: &Content) -> Vec<(&'static str, String)> {
-    let mut facts = vec![("Art", content.kind.label().to_owned())];
+    let mut facts = vec![(t("Art"), t(content.kind.label()).to_owned())];
     if !content.products.is_empty() {
-        facts.push(("Produkte", content.products.iter().map(ToString::to_string).collect::<Vec<_>>().join(" · ")));
+        facts.push((t("Produkte"), content.products.iter().map(ToString::to_string).collect::<Vec<_>>().join(" · ")));
     }
     if !content.cves.is_empty() {
         facts.push(("CVE", content.cves.iter().map(|cve| cve.as_str()).collect::<Vec<_>>().join(", ")));
@@ -500,18 +530,28 @@ fn facts(content: &Content) -> Vec<(&'static str, String)> {
         facts.push(("CVSS", format!("{} ({})", show::decimal(cvss.score(), 1), cvss.vector())));
     }
     facts.extend(content.sources.iter().map(|source| {
-        ("Quelle", if source.title == source.url { source.url.clone() } else { format!("{}: {}", source.title, source.url) })
+        (t("Quelle"), if source.title == source.url { source.url.clone() } else { format!("{}: {}", source.title, source.url) })
     }));
     facts
 }
 
 fn own(row: &BoardRow) -> Own {
     match (row.answer, row.answered_at) {
-        (Some(answer), Some(at)) => Own { done: true, text: format!("{} am {}.", answer.label(), show::stamp(at)) },
-        _ => {
-            Own { done: false, text: format!("Wir schreiben Ihnen, weil {}. Bitte sagen Sie uns kurz, ob Sie betroffen sind.", row.reason) }
+        (Some(answer), Some(at)) => {
+            Own { done: true, text: tf("{answer} am {at}.", &[("answer", &t(answer.label())), ("at", &show::stamp(at))]) }
         }
+        _ => Own {
+            done: false,
+            // The reason stands in the mail too, and is kept in its words.
+            text: tf("Wir schreiben Ihnen, weil {reason}. Bitte sagen Sie uns kurz, ob Sie betroffen sind.", &[("reason", &row.reason)]),
+        },
     }
+}
+
+/// How many of the addressed have answered.
+fn answered(rows: &[BoardRow]) -> String {
+    let acked = rows.iter().filter(|row| row.answer.is_some()).count();
+    tf("{n} von {total}", &[("n", &acked), ("total", &rows.len())])
 }
 
 fn board_of(rows: &[BoardRow], ask: &Ask) -> Board {
@@ -520,33 +560,36 @@ fn board_of(rows: &[BoardRow], ask: &Ask) -> Board {
         let (state, time) = match row.answer {
             Some(answer) => {
                 let tone = if answer == ack::Answer::Betroffen { Tone::High } else { Tone::Good };
-                (show::badge(tone, answer.label()), row.answered_at.map(|at| show::ago(at, ask.now)).unwrap_or_default())
+                (show::badge(tone, t(answer.label())), row.answered_at.map(|at| show::ago(at, ask.now)).unwrap_or_default())
             }
-            None if row.contacts == 0 => (show::badge(Tone::High, "kein Ansprechpartner"), String::new()),
-            None if row.mails_failed > 0 && row.mails_sent == 0 => (show::badge(Tone::High, "nicht zustellbar"), String::new()),
-            None if row.mails_open > 0 => (show::badge(Tone::Quiet, "wird zugestellt"), String::new()),
-            None => (show::badge(Tone::Quiet, "noch keine Antwort"), format!("angeschrieben {}", show::ago(row.addressed_at, ask.now))),
+            None if row.contacts == 0 => (show::badge(Tone::High, t("kein Ansprechpartner")), String::new()),
+            None if row.mails_failed > 0 && row.mails_sent == 0 => (show::badge(Tone::High, t("nicht zustellbar")), String::new()),
+            None if row.mails_open > 0 => (show::badge(Tone::Quiet, t("wird zugestellt")), String::new()),
+            None => (
+                show::badge(Tone::Quiet, t("noch keine Antwort")),
+                tf("angeschrieben {ago}", &[("ago", &show::ago(row.addressed_at, ask.now))]),
+            ),
         };
         BoardLine { body: row.body_name.clone(), state, time }
     };
-    Board { acked, total: rows.len(), rows: rows.iter().map(line).collect() }
+    Board { acked, total: rows.len(), count: answered(rows), rows: rows.iter().map(line).collect() }
 }
 
 /// What the stage refuses, as a page says it.
 fn refused(error: AdvisoryError) -> PageError {
     match error {
         AdvisoryError::NotFound(_) => PageError::NotFound,
-        AdvisoryError::Conflict { .. } => PageError::Refused("Jemand war schneller: Die Meldung hat sich geändert, seit Sie sie geöffnet haben. Öffnen Sie sie neu; Ihren Text finden Sie mit der Zurück-Taste wieder.".into()),
-        AdvisoryError::Refused(Refusal::OwnText) => PageError::Refused("Den eigenen Text kann niemand freigeben. Bitten Sie eine Kollegin oder einen Kollegen.".into()),
+        AdvisoryError::Conflict { .. } => PageError::Refused(t("Jemand war schneller: Die Meldung hat sich geändert, seit Sie sie geöffnet haben. Öffnen Sie sie neu; Ihren Text finden Sie mit der Zurück-Taste wieder.").into()),
+        AdvisoryError::Refused(Refusal::OwnText) => PageError::Refused(t("Den eigenen Text kann niemand freigeben. Bitten Sie eine Kollegin oder einen Kollegen.").into()),
         AdvisoryError::Refused(Refusal::Role { .. }) => PageError::Forbidden,
-        AdvisoryError::Refused(_) => PageError::Refused("Von diesem Stand aus geht das nicht. Öffnen Sie die Meldung neu, dann sehen Sie, was möglich ist.".into()),
+        AdvisoryError::Refused(_) => PageError::Refused(t("Von diesem Stand aus geht das nicht. Öffnen Sie die Meldung neu, dann sehen Sie, was möglich ist.").into()),
         AdvisoryError::Problems(problems) => {
             let all: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
-            PageError::Refused(format!("Bitte ergänzen Sie den Entwurf zuerst: {}", all.join(" ")))
+            PageError::Refused(tf("Bitte ergänzen Sie den Entwurf zuerst: {what}", &[("what", &all.join(" "))]))
         }
         AdvisoryError::Csaf(findings) => {
             let first: Vec<&str> = findings.iter().take(3).map(|finding| finding.message.as_str()).collect();
-            PageError::Refused(format!("Das CSAF-Dokument besteht die Prüfung nicht: {}", first.join(" · ")))
+            PageError::Refused(tf("Das CSAF-Dokument besteht die Prüfung nicht: {what}", &[("what", &first.join(" · "))]))
         }
         AdvisoryError::Db(error) => PageError::Db(error),
     }
@@ -605,13 +648,15 @@ pub(in crate::web) fn acknowledge(ask: &mut Ask) -> Reply {
     // Who acts for several bodies says for which; the scope has the last word.
     let body = ask.form("stelle").parse().ok().or(viewer.body);
     let (Some(body), Some(answer)) = (body, ack::Answer::parse(ask.form("antwort"))) else {
-        return Err(PageError::Refused("Diese Antwort kennen wir nicht. Gehen Sie zurück und wählen Sie eine der Schaltflächen.".into()));
+        return Err(PageError::Refused(
+            t("Diese Antwort kennen wir nicht. Gehen Sie zurück und wählen Sie eine der Schaltflächen.").into(),
+        ));
     };
     let (scope, user, now, id) = (viewer.scope, viewer.user.to_string(), ask.now, advisory.id);
     let outcome = ask.write(move |tx| ack_record_body(tx, &scope, id, body, &user, answer, "", now))?;
     match outcome {
         AckOutcome::Recorded | AckOutcome::Known => ask.redirect(&format!("/meldung/{id}"), "answered"),
-        AckOutcome::TooMany => Err(PageError::Refused("Ihre Antwort wurde schon oft geändert. Bitte rufen Sie uns an.".into())),
+        AckOutcome::TooMany => Err(PageError::Refused(t("Ihre Antwort wurde schon oft geändert. Bitte rufen Sie uns an.").into())),
         AckOutcome::Unknown => Err(PageError::NotFound),
     }
 }
@@ -635,6 +680,19 @@ pub(super) fn for_portal(ask: &Ask) -> Result<(Vec<Row>, Vec<Row>), PageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::{Language, with_language};
+
+    #[test]
+    fn the_labels_of_the_stage_below_have_their_english() {
+        let mut labels: Vec<&str> = Kind::ALL.iter().map(|one| one.label()).collect();
+        labels.extend(Severity::ALL.iter().map(|one| one.label()));
+        labels.extend(State::ALL.iter().map(|one| one.label()));
+        labels.extend(ack::Answer::ALL.iter().map(|one| one.label()));
+        // "3 (orange)" is the same in both.
+        labels.extend(ThreatLevel::ALL.iter().map(|one| one.label()).filter(|label| !label.contains("orange")));
+        let german = with_language(Language::English, || labels.into_iter().filter(|label| t(label) == *label).collect::<Vec<_>>());
+        assert_eq!(german, Vec::<&str>::new());
+    }
 
     #[test]
     fn a_line_names_a_product() {

@@ -10,7 +10,7 @@ use super::incidents::refused;
 use crate::show::{self, Markup, filters, link};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
-use crate::words;
+use crate::words::{self, t, tf};
 
 const PAGE_ROWS: usize = 50;
 
@@ -83,19 +83,25 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
             may_ack: may_ack && alert.state == AlertState::New,
         }
     };
-    let oldest = counts.oldest_new.map(|at| format!(", der älteste wartet seit {}", show::duration(ask.now.since(at)))).unwrap_or_default();
+    let summary = match counts.oldest_new.filter(|_| counts.new > 0) {
+        Some(at) => {
+            tf("{n} neu, der älteste wartet seit {age}", &[("n", &show::num(counts.new)), ("age", &show::duration(ask.now.since(at)))])
+        }
+        None if counts.new == 0 => t("Kein neuer Alarm").into(),
+        None => tf("{n} neu", &[("n", &show::num(counts.new))]),
+    };
     let page = ListPage {
-        frame: ask.frame("Alarme", Place::Alerts),
-        summary: if counts.new == 0 { "Kein neuer Alarm".into() } else { format!("{} neu{oldest}", show::num(counts.new)) },
+        frame: ask.frame(t("Alarme"), Place::Alerts),
+        summary,
         tabs: vec![
-            ("/alarme".into(), format!("Neu ({})", show::num(counts.new)), state.is_none() && wanted != "alle"),
+            ("/alarme".into(), tf("Neu ({n})", &[("n", &show::num(counts.new))]), state.is_none() && wanted != "alle"),
             (
                 "/alarme?stand=acknowledged".into(),
-                format!("Bestätigt ({})", show::num(counts.acknowledged)),
+                tf("Bestätigt ({n})", &[("n", &show::num(counts.acknowledged))]),
                 state == Some(AlertState::Acknowledged),
             ),
-            ("/alarme?stand=closed".into(), "Geschlossen".into(), state == Some(AlertState::Closed)),
-            ("/alarme?stand=alle".into(), "Alle".into(), wanted == "alle"),
+            ("/alarme?stand=closed".into(), t("Geschlossen").into(), state == Some(AlertState::Closed)),
+            ("/alarme?stand=alle".into(), t("Alle").into(), wanted == "alle"),
         ],
         rows: found.iter().map(row).collect(),
         older: older.unwrap_or_default(),

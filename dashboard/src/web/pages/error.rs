@@ -7,6 +7,7 @@ use axum::response::Response;
 use crate::show::filters;
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, plain};
+use crate::words::t;
 
 #[derive(Template)]
 #[template(path = "error.html")]
@@ -28,30 +29,38 @@ pub(in crate::web) fn respond(ask: &Ask, error: PageError) -> Response {
     let (status, title, text) = match error {
         PageError::NotFound => (
             StatusCode::NOT_FOUND,
-            "Das gibt es hier nicht",
-            "Unter dieser Adresse liegt nichts, oder es gehört nicht zu Ihrem Bereich. Prüfen Sie die Adresse, oder beginnen Sie auf der Startseite.",
+            t("Das gibt es hier nicht"),
+            t(
+                "Unter dieser Adresse liegt nichts, oder es gehört nicht zu Ihrem Bereich. Prüfen Sie die Adresse, oder beginnen Sie auf der Startseite.",
+            ),
         ),
         PageError::Forbidden => (
             StatusCode::FORBIDDEN,
-            "Dafür reicht Ihre Rolle nicht",
-            "Diese Seite gehört zu einer anderen Aufgabe. Wenn Sie sie brauchen, bitten Sie die Leitung des ThüringenCERT um die passende Rolle.",
+            t("Dafür reicht Ihre Rolle nicht"),
+            t(
+                "Diese Seite gehört zu einer anderen Aufgabe. Wenn Sie sie brauchen, bitten Sie die Leitung des ThüringenCERT um die passende Rolle.",
+            ),
         ),
         PageError::ForeignForm => (
             StatusCode::FORBIDDEN,
-            "Das Formular ist nicht mehr gültig",
-            "Vielleicht waren Sie inzwischen abgemeldet, oder es kam von einer anderen Seite. Laden Sie die Seite neu, und senden Sie das Formular noch einmal.",
+            t("Das Formular ist nicht mehr gültig"),
+            t(
+                "Vielleicht waren Sie inzwischen abgemeldet, oder es kam von einer anderen Seite. Laden Sie die Seite neu, und senden Sie das Formular noch einmal.",
+            ),
         ),
-        PageError::Gone => (StatusCode::UNAUTHORIZED, "Die Sitzung ist zu Ende", "Bitte melden Sie sich neu an."),
+        PageError::Gone => (StatusCode::UNAUTHORIZED, t("Die Sitzung ist zu Ende"), t("Bitte melden Sie sich neu an.")),
         PageError::Refused(why) => {
             refused = why;
-            (StatusCode::CONFLICT, "Das ging nicht", refused.as_str())
+            (StatusCode::CONFLICT, t("Das ging nicht"), refused.as_str())
         }
         PageError::Unnoted => {
             tracing::error!(path = %ask.path, "page withheld: the audit log takes nothing");
             (
                 StatusCode::SERVICE_UNAVAILABLE,
-                "Das geht gerade nicht",
-                "Was hier geschieht, muss protokolliert werden, und das Protokoll nimmt gerade nichts an. Bitte versuchen Sie es gleich noch einmal, und sagen Sie der Verwaltung Bescheid, wenn es so bleibt.",
+                t("Das geht gerade nicht"),
+                t(
+                    "Was hier geschieht, muss protokolliert werden, und das Protokoll nimmt gerade nichts an. Bitte versuchen Sie es gleich noch einmal, und sagen Sie der Verwaltung Bescheid, wenn es so bleibt.",
+                ),
             )
         }
         PageError::Db(_) | PageError::Render(_) | PageError::Store(_) => {
@@ -59,8 +68,8 @@ pub(in crate::web) fn respond(ask: &Ask, error: PageError) -> Response {
             tracing::error!(path = %ask.path, error = %chain(&error), "page failed");
             (
                 StatusCode::INTERNAL_SERVER_ERROR,
-                "Das hat nicht geklappt",
-                "Der Fehler liegt bei uns und ist vermerkt. Bitte versuchen Sie es gleich noch einmal.",
+                t("Das hat nicht geklappt"),
+                t("Der Fehler liegt bei uns und ist vermerkt. Bitte versuchen Sie es gleich noch einmal."),
             )
         }
     };

@@ -13,6 +13,7 @@ use crate::chart::{self, Brush, Caption, Ink, OverTime, Series, TimeBar, Unit};
 use crate::show::{self, Markup, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
+use crate::words::{de, t, tf};
 
 const TOP_ROWS: usize = 25;
 const RECORD_ROWS: usize = 50;
@@ -20,18 +21,18 @@ const BARS: usize = 60;
 
 /// (value in the link, label, grouping)
 const FIELDS: [(&str, &str, GroupBy); 8] = [
-    ("source.ip", "Quelladresse", GroupBy::SourceIp),
-    ("destination.ip", "Zieladresse", GroupBy::DestinationIp),
-    ("paar", "Quelle und Ziel", GroupBy::Pair),
-    ("destination.port", "Zielport", GroupBy::DestinationPort),
-    ("source.port", "Quellport", GroupBy::SourcePort),
-    ("network.transport", "Protokoll", GroupBy::Transport),
-    ("site", "Standort", GroupBy::Site),
-    ("observer.ip", "Gerät", GroupBy::Exporter),
+    ("source.ip", de("Quelladresse"), GroupBy::SourceIp),
+    ("destination.ip", de("Zieladresse"), GroupBy::DestinationIp),
+    ("paar", de("Quelle und Ziel"), GroupBy::Pair),
+    ("destination.port", de("Zielport"), GroupBy::DestinationPort),
+    ("source.port", de("Quellport"), GroupBy::SourcePort),
+    ("network.transport", de("Protokoll"), GroupBy::Transport),
+    ("site", de("Standort"), GroupBy::Site),
+    ("observer.ip", de("Gerät"), GroupBy::Exporter),
 ];
 
 const MEASURES: [(&str, &str, Measure); 3] =
-    [("bytes", "Bytes", Measure::Bytes), ("pakete", "Paketen", Measure::Packets), ("fluesse", "Flüssen", Measure::Flows)];
+    [("bytes", de("Bytes"), Measure::Bytes), ("pakete", de("Paketen"), Measure::Packets), ("fluesse", de("Flüssen"), Measure::Flows)];
 
 struct TopLine {
     value: Value,
@@ -81,22 +82,25 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
     let (field, field_label, by) = FIELDS.iter().find(|known| known.0 == ask.query("feld")).copied().unwrap_or(FIELDS[0]);
     let (measure, measure_label, ranking) = MEASURES.iter().find(|known| known.0 == ask.query("mass")).copied().unwrap_or(MEASURES[0]);
     let mut page = FlowsPage {
-        frame: ask.frame("Datenflüsse", Place::Flows),
+        frame: ask.frame(t("Datenflüsse"), Place::Flows),
         query: text,
-        fields: FIELDS.map(|(value, label, _)| (value, label, value == field)).into(),
-        measures: MEASURES.map(|(value, label, _)| (value, label, value == measure)).into(),
+        fields: FIELDS.map(|(value, label, _)| (value, t(label), value == field)).into(),
+        measures: MEASURES.map(|(value, label, _)| (value, t(label), value == measure)).into(),
         ranges: vec![],
         error: None,
         summary: String::new(),
         chart: Markup::default(),
-        top_title: format!("Die {TOP_ROWS} größten nach {field_label}, in {measure_label}"),
-        field_label,
+        top_title: tf(
+            "Die {n} größten nach {field}, in {measure}",
+            &[("n", &TOP_ROWS), ("field", &t(field_label)), ("measure", &t(measure_label))],
+        ),
+        field_label: t(field_label),
         rows: vec![],
         records: vec![],
     };
     match (Query::parse(text), &ask.app.flows) {
         (Err(error), _) => page.error = Some(Broken::new(text, &error)),
-        (Ok(_), None) => page.summary = "Der Flussspeicher läuft in diesem Programm nicht.".into(),
+        (Ok(_), None) => page.summary = t("Der Flussspeicher läuft in diesem Programm nicht.").into(),
         (Ok(query), Some(store)) => {
             let (scope, sites) = (ask.scope(), ask.app.sites());
             let matches = |record: &dyn Record| query.matches(record);
@@ -109,7 +113,10 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
             ask.remark("from", range.from.rfc3339());
             ask.remark("to", range.to.rfc3339());
             ask.remark("hits", top.flows);
-            page.summary = format!("{} Flüsse · {} · {} Pakete", show::num(top.flows), show::bytes(top.bytes), show::num(top.packets));
+            page.summary = tf(
+                "{flows} Flüsse · {bytes} · {packets} Pakete",
+                &[("flows", &show::num(top.flows)), ("bytes", &show::bytes(top.bytes)), ("packets", &show::num(top.packets))],
+            );
             let total = match ranking {
                 Measure::Bytes => top.bytes,
                 Measure::Packets => top.packets,
@@ -133,14 +140,14 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
                 .collect();
             let unit = match ranking {
                 Measure::Bytes => Unit::Bytes,
-                Measure::Packets => Unit::Count("Pakete"),
-                Measure::Flows => Unit::Count("Flüsse"),
+                Measure::Packets => Unit::Count(t("Pakete")),
+                Measure::Flows => Unit::Count(t("Flüsse")),
             };
             page.chart = chart::over_time(OverTime {
                 caption: Caption {
                     id: "fluss-zeit",
-                    title: "Datenverkehr über die Zeit",
-                    desc: "Balken je gleich langem Abschnitt des Zeitraums.",
+                    title: t("Datenverkehr über die Zeit"),
+                    desc: t("Balken je gleich langem Abschnitt des Zeitraums."),
                 },
                 unit,
                 series: &[Series { ink: Ink::Act, name: unit.name() }],
@@ -215,12 +222,15 @@ fn endpoint(address: std::net::IpAddr, port: u16) -> String {
 /// One flow in a sentence, as evidence of a case.
 pub(super) fn sentence(flow: &ingest::flow::FlowRecord) -> String {
     let protocol = protocol_name(flow.protocol).map_or_else(|| flow.protocol.to_string(), str::to_uppercase);
-    format!(
-        "Fluss {} → {} · {protocol} · {} in {} Paketen",
-        endpoint(flow.src_ip, flow.src_port),
-        endpoint(flow.dst_ip, flow.dst_port),
-        show::bytes(flow.bytes),
-        show::num(flow.packets)
+    tf(
+        "Fluss {from} → {to} · {protocol} · {bytes} in {packets} Paketen",
+        &[
+            ("from", &endpoint(flow.src_ip, flow.src_port)),
+            ("to", &endpoint(flow.dst_ip, flow.dst_port)),
+            ("protocol", &protocol),
+            ("bytes", &show::bytes(flow.bytes)),
+            ("packets", &show::num(flow.packets)),
+        ],
     )
 }
 

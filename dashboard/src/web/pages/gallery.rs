@@ -10,20 +10,20 @@ use crate::chart;
 use crate::show::{self, Markup, Tone, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, Reply};
-use crate::words;
+use crate::words::{self, de, t};
 
 #[derive(Template)]
 #[template(path = "gallery.html")]
 struct GalleryPage {
     frame: Frame,
-    colours: &'static [(&'static str, &'static str)],
-    types: &'static [(&'static str, &'static str)],
-    options: &'static [(&'static str, &'static str, bool)],
-    tabs: &'static [(&'static str, &'static str, bool)],
+    colours: Vec<(&'static str, &'static str)>,
+    types: Vec<(&'static str, &'static str)>,
+    options: Vec<(&'static str, &'static str, bool)>,
+    tabs: Vec<(&'static str, &'static str, bool)>,
     chips: &'static [(&'static str, &'static str)],
-    problems: &'static [(&'static str, &'static str)],
-    facts: &'static [(&'static str, &'static str)],
-    measures: &'static [(u8, &'static str, &'static str)],
+    problems: Vec<(&'static str, &'static str)>,
+    facts: Vec<(&'static str, &'static str)>,
+    measures: Vec<(u8, &'static str, &'static str)>,
     shares: &'static [(&'static str, &'static str, &'static str)],
     rows: Vec<Row>,
     severities: Vec<Markup>,
@@ -31,7 +31,7 @@ struct GalleryPage {
     states: Vec<Markup>,
     tones: Vec<Markup>,
     values: [(&'static str, Value); 3],
-    strange: &'static [(&'static str, &'static str)],
+    strange: Vec<(&'static str, &'static str)>,
     charts: Vec<(&'static str, Markup)>,
 }
 
@@ -44,27 +44,27 @@ struct Row {
 
 pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
     let page = GalleryPage {
-        frame: ask.frame("Bausteine", Place::Elsewhere),
-        colours: COLOURS,
-        types: TYPES,
-        options: &[("neu", "neu", false), ("gesichtet", "gesichtet", true), ("geschlossen", "geschlossen", false)],
-        tabs: &[("#reiter", "Neu", true), ("#reiter", "Bestätigt", false), ("#reiter", "Geschlossen", false)],
+        frame: ask.frame(t("Bausteine"), Place::Elsewhere),
+        colours: COLOURS.iter().map(|(role, what)| (*role, t(what))).collect(),
+        types: TYPES.iter().map(|(class, what)| (*class, t(what))).collect(),
+        options: vec![("neu", t("neu"), false), ("gesichtet", t("gesichtet"), true), ("geschlossen", t("geschlossen"), false)],
+        tabs: vec![("#reiter", t("Neu"), true), ("#reiter", t("Bestätigt"), false), ("#reiter", t("Geschlossen"), false)],
         chips: &[("source.ip:198.51.100.7", "#filter"), ("event.outcome:failure", "#filter")],
-        problems: &[
-            ("b-name-falsch", "Name: Bitte nennen Sie einen Namen."),
-            ("b-art-falsch", "Art: Bitte wählen Sie eine."),
-            ("b-datei-falsch", "Datei: Sie ist größer als 5 MB. Bitte teilen Sie sie."),
+        problems: vec![
+            ("b-name-falsch", t("Name: Bitte nennen Sie einen Namen.")),
+            ("b-art-falsch", t("Art: Bitte wählen Sie eine.")),
+            ("b-datei-falsch", t("Datei: Sie ist größer als 5 MB. Bitte teilen Sie sie.")),
         ],
-        facts: &[("Stelle", "Stadtverwaltung Sömmerda"), ("Eröffnet", "21.11.2026, 14:02"), ("Host", "rathaus-dc01")],
-        measures: &[(1, "Version 7.2 einspielen.", "binnen 24 h"), (2, "Verwaltungszugang vom Internet trennen.", "sofort")],
+        facts: vec![(t("Stelle"), "Stadtverwaltung Sömmerda"), (t("Eröffnet"), "21.11.2026, 14:02"), ("Host", "rathaus-dc01")],
+        measures: vec![(1, t("Version 7.2 einspielen."), t("binnen 24 h")), (2, t("Verwaltungszugang vom Internet trennen."), t("sofort"))],
         shares: &[("f-act", "0", "60"), ("rest", "60", "25"), ("f-high", "85", "15")],
         rows: rows(),
         severities: [Level::Critical, Level::High, Level::Medium, Level::Low, Level::Informational].map(words::level_badge).into(),
         labels: ["RED", "AMBER+STRICT", "AMBER", "GREEN", "CLEAR"].map(show::tlp).into(),
         states: [State::New, State::Triaged, State::Contained, State::Closed].map(words::state_badge).into(),
-        tones: TONES.iter().map(|(tone, word)| show::badge(*tone, word)).collect(),
+        tones: TONES.iter().map(|(tone, word)| show::badge(*tone, t(word))).collect(),
         values: values(),
-        strange: STRANGE,
+        strange: STRANGE.iter().map(|(what, text)| (t(what), *text)).collect(),
         charts: chart::examples(),
     };
     ask.page(&page)
@@ -86,66 +86,66 @@ fn values() -> [(&'static str, Value); 3] {
 
 /// (class of the swatch in gallery.css, what the role is for)
 const COLOURS: &[(&str, &str)] = &[
-    ("ground", "Grund der Seite"),
-    ("surface", "Karten, Felder"),
-    ("raised", "Abgehobenes"),
-    ("line", "Trennlinien"),
-    ("edge", "Ränder von Feldern"),
-    ("ink", "Text"),
-    ("soft", "Nebentext"),
-    ("action", "Verweise, Knöpfe"),
-    ("focus", "Fokus"),
-    ("crit", "kritisch, Fehler"),
-    ("high", "hoch"),
-    ("mid", "mittel, Achtung"),
-    ("low", "niedrig, Hinweis"),
-    ("good", "erledigt, im Ziel"),
+    ("ground", de("Grund der Seite")),
+    ("surface", de("Karten, Felder")),
+    ("raised", de("Abgehobenes")),
+    ("line", de("Trennlinien")),
+    ("edge", de("Ränder von Feldern")),
+    ("ink", de("Text")),
+    ("soft", de("Nebentext")),
+    ("action", de("Verweise, Knöpfe")),
+    ("focus", de("Fokus")),
+    ("crit", de("kritisch, Fehler")),
+    ("high", de("hoch")),
+    ("mid", de("mittel, Achtung")),
+    ("low", de("niedrig, Hinweis")),
+    ("good", de("erledigt, im Ziel")),
 ];
 
 /// (class in gallery.css, what the size is for)
 const TYPES: &[(&str, &str)] = &[
-    ("t-display", "Kennzahl 3 h 12 min"),
-    ("t-title", "Überschrift der Seite"),
-    ("t-large", "Überschrift einer Karte, Vorspann"),
-    ("t-body", "Text, wie er meistens steht"),
-    ("small", "Nebentext, Tabellenköpfe"),
-    ("t-tiny", "Zähler, Tasten"),
+    ("t-display", de("Kennzahl 3 h 12 min")),
+    ("t-title", de("Überschrift der Seite")),
+    ("t-large", de("Überschrift einer Karte, Vorspann")),
+    ("t-body", de("Text, wie er meistens steht")),
+    ("small", de("Nebentext, Tabellenköpfe")),
+    ("t-tiny", de("Zähler, Tasten")),
     ("mono", "198.51.100.7 · user.name:anna"),
 ];
 
 const TONES: &[(Tone, &str)] = &[
-    (Tone::Crit, "verstummt"),
-    (Tone::High, "überfällig"),
-    (Tone::Mid, "bald fällig"),
-    (Tone::Low, "unterwegs"),
-    (Tone::Good, "im Ziel"),
-    (Tone::Quiet, "ruht"),
+    (Tone::Crit, de("verstummt")),
+    (Tone::High, de("überfällig")),
+    (Tone::Mid, de("bald fällig")),
+    (Tone::Low, de("unterwegs")),
+    (Tone::Good, de("im Ziel")),
+    (Tone::Quiet, de("ruht")),
 ];
 
 /// What comes out of logs and must not pose as something else: (what it is, the text).
 const STRANGE: &[(&str, &str)] = &[
     ("Markup", "<script>alert(1)</script>"),
-    ("Schreibrichtung umgekehrt", "rechnung\u{202E}fdp.exe"),
-    ("Richtung eingebettet", "a\u{2067}b\u{2069}c\u{061C}d"),
-    ("Steuerzeichen", "ok\0\u{7}\u{1b}[31mrot\u{7f}\u{85}"),
-    ("Zeilenumbruch", "eine Zeile\r\nnoch eine\u{2028}und noch eine"),
-    ("Ohne Breite", "pass\u{200B}wort\u{2060}\u{FEFF}\u{00AD}"),
-    ("Unsichtbare Zeichen", "admin\u{E0041}\u{E0042}\u{FE0F}"),
-    ("Leeres Zeichen", "\u{3164}\u{2800}\u{115F}"),
-    ("Gewöhnliche fremde Schrift", "Straße שלום مرحبا 東京"),
+    (de("Schreibrichtung umgekehrt"), "rechnung\u{202E}fdp.exe"),
+    (de("Richtung eingebettet"), "a\u{2067}b\u{2069}c\u{061C}d"),
+    (de("Steuerzeichen"), "ok\0\u{7}\u{1b}[31mrot\u{7f}\u{85}"),
+    (de("Zeilenumbruch"), "eine Zeile\r\nnoch eine\u{2028}und noch eine"),
+    (de("Ohne Breite"), "pass\u{200B}wort\u{2060}\u{FEFF}\u{00AD}"),
+    (de("Unsichtbare Zeichen"), "admin\u{E0041}\u{E0042}\u{FE0F}"),
+    (de("Leeres Zeichen"), "\u{3164}\u{2800}\u{115F}"),
+    (de("Gewöhnliche fremde Schrift"), "Straße שלום مرحبا 東京"),
 ];
 
 fn rows() -> Vec<Row> {
     let row = |level, title, state, events: u32| Row {
         severity: words::level_badge(level),
-        title,
+        title: t(title),
         state: words::state_badge(state),
         events: show::num(events),
     };
     vec![
-        row(Level::Critical, "Verschlüsselung auf einem Dateiserver", State::New, 48_211),
-        row(Level::Medium, "Viele fehlgeschlagene SSH-Anmeldungen", State::Triaged, 1_184),
-        row(Level::Low, "Portscan auf einen Rechner", State::Contained, 7),
+        row(Level::Critical, de("Verschlüsselung auf einem Dateiserver"), State::New, 48_211),
+        row(Level::Medium, de("Viele fehlgeschlagene SSH-Anmeldungen"), State::Triaged, 1_184),
+        row(Level::Low, de("Portscan auf einen Rechner"), State::Contained, 7),
     ]
 }
 

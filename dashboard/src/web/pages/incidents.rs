@@ -21,7 +21,7 @@ use ingest::time::Timestamp;
 use crate::show::{self, Markup, Tone, filters, link};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
-use crate::words::{self, Names};
+use crate::words::{self, Language, Names, de, t, tf};
 
 /// Cases on one page of the list.
 const PAGE_ROWS: usize = 50;
@@ -45,13 +45,14 @@ impl Row {
         Self {
             href: format!("/vorfall/{}", incident.number),
             number: incident.number.clone(),
-            title: short(&incident.title, &place(incident)),
+            // Titles are kept in German, whoever reads them.
+            title: short(&incident.title, &words::with_language(Language::German, || place(incident))),
             severity: words::level_badge(incident.severity),
             state: words::state_badge(incident.state),
             body: place(incident),
-            kind: incident.rsit.label(),
+            kind: words::rsit(incident.rsit),
             events: show::num(incident.events),
-            assignee: incident.assignee.as_deref().map_or_else(|| "niemand".into(), |user| names.of(user)),
+            assignee: incident.assignee.as_deref().map_or_else(|| t("niemand").into(), |user| names.of(user)),
             last: show::time(at, now),
         }
     }
@@ -63,8 +64,8 @@ fn short(title: &str, place: &str) -> String {
 }
 
 fn place(incident: &Incident) -> String {
-    let site = || incident.site_name.as_ref().map(|site| format!("Standort {site}"));
-    incident.body_name.clone().or_else(site).unwrap_or_else(|| "landesweit".into())
+    let site = || incident.site_name.as_ref().map(|site| tf("Standort {name}", &[("name", site)]));
+    incident.body_name.clone().or_else(site).unwrap_or_else(|| t("landesweit").into())
 }
 
 /// Whether the label allows this viewer the case at all.
@@ -116,16 +117,19 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
         .filter(|incident| visible(ask, incident))
         .map(|incident| Row::new(incident, &names, ask.now, incident.opened_at))
         .collect();
-    let mut choices = vec![("", "alle offenen", state.is_empty())];
+    let mut choices = vec![("", t("alle offenen"), state.is_empty())];
     choices.extend(State::ALL.into_iter().map(|known| (known.as_str(), words::state(known), state == known.as_str())));
-    choices.push(("alle", "alle", state == "alle"));
-    let mut levels = vec![("", "alle", level.is_empty())];
+    choices.push(("alle", t("alle"), state == "alle"));
+    let mut levels = vec![("", t("alle"), level.is_empty())];
     levels
         .extend([Level::Medium, Level::High, Level::Critical].map(|known| (known.as_str(), words::level(known), level == known.as_str())));
-    let title = if internal { "Vorfälle" } else { "Ihre Vorfälle" };
+    let title = if internal { t("Vorfälle") } else { t("Ihre Vorfälle") };
     let page = ListPage {
         frame: ask.frame(title, Place::Incidents),
-        summary: format!("{}{} auf dieser Seite, die neuesten zuerst", rows.len(), if more { " von mehr" } else { "" }),
+        summary: tf(
+            if more { de("{n} von mehr auf dieser Seite, die neuesten zuerst") } else { de("{n} auf dieser Seite, die neuesten zuerst") },
+            &[("n", &rows.len())],
+        ),
         states: choices,
         levels,
         word,
@@ -229,8 +233,8 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
     })?;
     let may_work = internal && allowed(Action::IncidentAssign, viewer.role);
     let recipients = match contacts.iter().map(|contact| contact.name.as_str()).collect::<Vec<_>>().join(", ") {
-        none if none.is_empty() => "Diese Stelle hat noch keinen Ansprechpartner.".to_owned(),
-        names => format!("geht an: {names}"),
+        none if none.is_empty() => t("Diese Stelle hat noch keinen Ansprechpartner.").to_owned(),
+        names => tf("geht an: {names}", &[("names", &names)]),
     };
     let plans = view.recommendations.iter().map(|one| plan(ask, one, &recipients, internal)).collect();
     let evidence = super::evidence::load(ask, &view.evidence, EVIDENCE_ROWS)?;
@@ -244,7 +248,7 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         severity: words::level_badge(incident.severity),
         tlp: words::tlp_badge(incident.tlp),
         state: words::state_badge(incident.state),
-        kind: incident.rsit.label(),
+        kind: words::rsit(incident.rsit),
         story: view.summary.clone(),
         observables: observables(&view, internal),
         chart: Markup::default(),
@@ -254,17 +258,17 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
             String::new()
         },
         evidence_none: if internal {
-            "Zu diesem Vorfall sind keine Zeilen gespeichert: Er wurde von Hand eröffnet, oder die Aufbewahrung ist abgelaufen."
+            t("Zu diesem Vorfall sind keine Zeilen gespeichert: Er wurde von Hand eröffnet, oder die Aufbewahrung ist abgelaufen.")
         } else {
-            "Die einzelnen Zeilen sieht das ThüringenCERT. Rufen Sie uns an, wenn Sie sie brauchen."
+            t("Die einzelnen Zeilen sieht das ThüringenCERT. Rufen Sie uns an, wenn Sie sie brauchen.")
         },
         evidence,
         history: history(ask, &view, &names, internal),
         plans,
         plan_none: if internal {
-            "Zu diesem Vorfall gibt es noch keine Empfehlung."
+            t("Zu diesem Vorfall gibt es noch keine Empfehlung.")
         } else {
-            "Wir prüfen den Vorfall. Sobald es eine Empfehlung gibt, steht sie hier."
+            t("Wir prüfen den Vorfall. Sobald es eine Empfehlung gibt, steht sie hier.")
         },
         may_work,
         mine: incident.assignee.as_deref() == Some(viewer.user.to_string().as_str()),
@@ -293,7 +297,7 @@ fn observables(view: &IncidentView, internal: bool) -> Vec<(&'static str, Vec<(S
     const VALUES_MAX: usize = 12;
     let known = FIELDS_SHOWN.iter().filter_map(|field| {
         let values = view.observables.get(*field)?;
-        let label = ingest::fields::FieldId::find(field)?.label();
+        let label = words::field(ingest::fields::FieldId::find(field)?);
         let values = values.iter().take(VALUES_MAX).map(|value| {
             let href = if internal { link("/suche", &[("q", &super::evidence::term(field, value))]) } else { String::new() };
             (href, value.clone())
@@ -340,17 +344,17 @@ fn plan(ask: &Ask, one: &Recommendation, recipients: &str, internal: bool) -> Pl
     let finished = matches!(one.state, RecommendationState::Done | RecommendationState::Declined);
     let steps = one.steps.iter().enumerate().map(|(index, step)| {
         let badge = match (step.deadline(one.sent_at, ask.now), step.state) {
-            (_, StepState::Done) => show::badge(Tone::Good, "erledigt"),
-            (_, StepState::Declined) => show::badge(Tone::High, "abgelehnt"),
+            (_, StepState::Done) => show::badge(Tone::Good, t("erledigt")),
+            (_, StepState::Declined) => show::badge(Tone::High, t("abgelehnt")),
             (Deadline::Missed { due_at }, _) => {
-                show::badge(Tone::High, &format!("überfällig seit {}", show::duration(ask.now.since(due_at))))
+                show::badge(Tone::High, &tf("überfällig seit {time}", &[("time", &show::duration(ask.now.since(due_at)))]))
             }
-            (_, StepState::InWork) => show::badge(Tone::Low, "in Arbeit"),
+            (_, StepState::InWork) => show::badge(Tone::Low, t("in Arbeit")),
             _ => Markup::default(),
         };
         let due = match step.deadline(one.sent_at, ask.now) {
-            Deadline::Running { due_at } => format!("noch {}", show::duration(due_at.since(ask.now))),
-            Deadline::NotRunning if step.within_minutes == 0 => "sofort".into(),
+            Deadline::Running { due_at } => tf("noch {time}", &[("time", &show::duration(due_at.since(ask.now)))]),
+            Deadline::NotRunning if step.within_minutes == 0 => t("sofort").into(),
             Deadline::NotRunning => show::duration(step.within_minutes.saturating_mul(Timestamp::MINUTE)),
             Deadline::Missed { .. } | Deadline::Answered { .. } => String::new(),
         };
@@ -369,7 +373,7 @@ fn plan(ask: &Ask, one: &Recommendation, recipients: &str, internal: bool) -> Pl
         version: one.version,
         title: one.title.clone(),
         intro: one.intro.clone(),
-        progress: format!("{done} von {} erledigt", one.steps.len()),
+        progress: tf("{done} von {n} erledigt", &[("done", &done), ("n", &one.steps.len())]),
         badge: words::recommendation_badge(one.state),
         sent: one.sent_at.map(|at| show::time(at, ask.now)).unwrap_or_default(),
         recipients: recipients.to_owned(),
@@ -381,24 +385,27 @@ fn plan(ask: &Ask, one: &Recommendation, recipients: &str, internal: bool) -> Pl
 
 fn facts(view: &IncidentView, names: &Names, internal: bool) -> Vec<(&'static str, String)> {
     let incident = &view.incident;
-    let mut facts = vec![("Stelle", place(incident))];
+    let mut facts = vec![(t("Stelle"), place(incident))];
     if let Some(site) = &incident.site_name {
-        facts.push(("Standort", site.clone()));
+        facts.push((t("Standort"), site.clone()));
     }
     if internal {
-        facts.push(("Bearbeitung", incident.assignee.as_deref().map_or_else(|| "niemand".into(), |user| names.of(user))));
+        facts.push((t("Bearbeitung"), incident.assignee.as_deref().map_or_else(|| t("niemand").into(), |user| names.of(user))));
     }
-    facts.push(("Herkunft", words::origin(incident.origin).into()));
-    facts.push(("Erste Anzeichen", show::stamp_seconds(incident.first_activity)));
-    facts.push(("Zuletzt aktiv", show::stamp_seconds(incident.last_activity)));
-    facts.push(("Eröffnet", show::stamp_seconds(incident.opened_at)));
+    facts.push((t("Herkunft"), words::origin(incident.origin).into()));
+    facts.push((t("Erste Anzeichen"), show::stamp_seconds(incident.first_activity)));
+    facts.push((t("Zuletzt aktiv"), show::stamp_seconds(incident.last_activity)));
+    facts.push((t("Eröffnet"), show::stamp_seconds(incident.opened_at)));
     if let Some(at) = incident.closed_at {
-        facts.push(("Geschlossen", show::stamp_seconds(at)));
+        facts.push((t("Geschlossen"), show::stamp_seconds(at)));
     }
     if let Some(disposition) = incident.disposition {
-        facts.push(("Ergebnis", words::disposition(disposition).into()));
+        facts.push((t("Ergebnis"), words::disposition(disposition).into()));
     }
-    facts.push(("Umfang", format!("{} Ereignisse, {} Alarme", show::num(incident.events), show::num(incident.alerts))));
+    facts.push((
+        t("Umfang"),
+        tf("{events} Ereignisse, {alerts} Alarme", &[("events", &show::num(incident.events)), ("alerts", &show::num(incident.alerts))]),
+    ));
     facts
 }
 
@@ -419,11 +426,11 @@ pub(super) fn refused(error: CaseError) -> PageError {
         CaseError::NotFound { .. } => PageError::NotFound,
         CaseError::Forbidden { .. } => PageError::Forbidden,
         CaseError::Stale { .. } => PageError::Refused(
-            "Jemand war schneller: Der Vorfall hat sich geändert, seit Sie ihn geöffnet haben. Öffnen Sie ihn neu und prüfen Sie, ob Ihre Änderung noch nötig ist.".into(),
+            t("Jemand war schneller: Der Vorfall hat sich geändert, seit Sie ihn geöffnet haben. Öffnen Sie ihn neu und prüfen Sie, ob Ihre Änderung noch nötig ist.").into(),
         ),
-        CaseError::Transition { .. } => PageError::Refused("Von diesem Stand aus geht das nicht mehr. Öffnen Sie den Vorfall neu, dann sehen Sie, was möglich ist.".into()),
-        CaseError::Invalid { what: "body", .. } => PageError::Refused("Der Vorfall gehört zu keiner Stelle; eine Empfehlung hätte keinen Empfänger.".into()),
-        CaseError::Invalid { .. } => PageError::Refused("Eine Angabe fehlt oder passt nicht. Gehen Sie zurück und prüfen Sie das Formular.".into()),
+        CaseError::Transition { .. } => PageError::Refused(t("Von diesem Stand aus geht das nicht mehr. Öffnen Sie den Vorfall neu, dann sehen Sie, was möglich ist.").into()),
+        CaseError::Invalid { what: "body", .. } => PageError::Refused(t("Der Vorfall gehört zu keiner Stelle; eine Empfehlung hätte keinen Empfänger.").into()),
+        CaseError::Invalid { .. } => PageError::Refused(t("Eine Angabe fehlt oder passt nicht. Gehen Sie zurück und prüfen Sie das Formular.").into()),
         CaseError::Db(error) => PageError::Db(error),
     }
 }
@@ -451,7 +458,7 @@ pub(in crate::web) fn move_to(ask: &mut Ask) -> Reply {
         Some(to) => Change::Move { to, at: None },
         None => {
             find(ask)?;
-            return Err(PageError::Refused("Bitte wählen Sie einen Stand aus der Liste.".into()));
+            return Err(PageError::Refused(t("Bitte wählen Sie einen Stand aus der Liste.").into()));
         }
     };
     change(ask, wish, "moved")
@@ -461,7 +468,7 @@ pub(in crate::web) fn note(ask: &mut Ask) -> Reply {
     let text = ask.form("text").trim().to_owned();
     if text.is_empty() {
         find(ask)?;
-        return Err(PageError::Refused("Die Notiz ist leer. Gehen Sie zurück und schreiben Sie, was Sie festhalten wollen.".into()));
+        return Err(PageError::Refused(t("Die Notiz ist leer. Gehen Sie zurück und schreiben Sie, was Sie festhalten wollen.").into()));
     }
     change(ask, Change::Note(text), "noted")
 }
@@ -499,13 +506,13 @@ pub(in crate::web) fn answer(ask: &mut Ask) -> Reply {
         "abgelehnt" => Word::Declined { reason: ask.form("grund").trim().to_owned() },
         _ => {
             return Err(PageError::Refused(
-                "Diese Antwort kennen wir nicht. Gehen Sie zurück und wählen Sie eine der Schaltflächen.".into(),
+                t("Diese Antwort kennen wir nicht. Gehen Sie zurück und wählen Sie eine der Schaltflächen.").into(),
             ));
         }
     };
     if matches!(&word, Word::Declined { reason } if reason.is_empty()) {
         return Err(PageError::Refused(
-            "Bitte schreiben Sie einen kurzen Grund dazu, wenn Sie ablehnen. Er hilft uns, etwas Besseres zu empfehlen.".into(),
+            t("Bitte schreiben Sie einen kurzen Grund dazu, wenn Sie ablehnen. Er hilft uns, etwas Besseres zu empfehlen.").into(),
         ));
     }
     let step = ask.form("schritt").parse().ok();

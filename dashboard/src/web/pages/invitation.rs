@@ -11,6 +11,7 @@ use crate::show::{self, filters};
 use crate::user::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN, User, UserError, UserId, login_normal, password_hash};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
+use crate::words::t;
 
 #[derive(Template)]
 #[template(path = "invitation.html")]
@@ -39,7 +40,7 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
 
 fn gone(ask: &Ask) -> Reply {
     let page = InvitationPage {
-        frame: ask.frame("Der Link gilt nicht mehr", Place::Elsewhere),
+        frame: ask.frame(t("Der Link gilt nicht mehr"), Place::Elsewhere),
         gone: true,
         token: String::new(),
         first: false,
@@ -57,7 +58,7 @@ fn gone(ask: &Ask) -> Reply {
 fn page(ask: &Ask, status: StatusCode, token: &str, open: &Invitation, problem: String) -> Reply {
     let known = open.user.as_ref();
     let page = InvitationPage {
-        frame: ask.frame("Kennwort setzen", Place::Elsewhere),
+        frame: ask.frame(t("Kennwort setzen"), Place::Elsewhere),
         gone: false,
         token: show::query_encode(token),
         first: open.kind == Kind::First,
@@ -78,7 +79,7 @@ pub(in crate::web) fn redeem(ask: &mut Ask) -> Reply {
     let Some(open) = ask.app.db.read(|c| invitation_open(c, &token, now))? else { return gone(ask) };
     let again = |ask: &Ask, text: &str| page(ask, StatusCode::UNPROCESSABLE_ENTITY, &token, &open, text.to_owned());
     if ask.form("kennwort") != ask.form("kennwort2") {
-        return again(ask, "Die beiden Kennwörter sind verschieden. Bitte tippen Sie beide noch einmal.");
+        return again(ask, t("Die beiden Kennwörter sind verschieden. Bitte tippen Sie beide noch einmal."));
     }
     // Who has no account yet is measured by the one that he is about to make.
     let owner = open.user.clone().unwrap_or_else(|| User {
@@ -99,7 +100,7 @@ pub(in crate::web) fn redeem(ask: &mut Ask) -> Reply {
         Ok(_) => {}
         Err(InvitationError::Gone) => return gone(ask),
         Err(InvitationError::User(UserError::Login(_))) => {
-            return again(ask, "Der Anmeldename ist leer oder enthält Leerzeichen. Zum Beispiel: m.lindner");
+            return again(ask, t("Der Anmeldename ist leer oder enthält Leerzeichen. Zum Beispiel: m.lindner"));
         }
         Err(InvitationError::Db(error)) => return Err(error.into()),
         Err(error @ InvitationError::User(_)) => return Err(PageError::store(error)),

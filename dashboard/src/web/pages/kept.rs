@@ -8,6 +8,7 @@ use axum::response::Response;
 use crate::show::filters;
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, surely_same_origin};
+use crate::words::t;
 
 /// Longer than what lists and hidden fields hold: somebody typed it.
 const TYPED_CHARS_MIN: usize = 12;
@@ -50,8 +51,8 @@ pub(in crate::web) fn respond(ask: &Ask, status: StatusCode, title: &str, text: 
 
 /// As `respond`, for a form that came when its session had ended.
 pub(in crate::web) fn signed_out(ask: &Ask) -> Option<Response> {
-    let text = "Sie waren zu lange nicht aktiv oder haben sich in einem anderen Fenster abgemeldet. Gesendet wurde noch nichts.";
-    respond(ask, StatusCode::UNAUTHORIZED, "Die Sitzung ist zu Ende", text, true)
+    let text = t("Sie waren zu lange nicht aktiv oder haben sich in einem anderen Fenster abgemeldet. Gesendet wurde noch nichts.");
+    respond(ask, StatusCode::UNAUTHORIZED, t("Die Sitzung ist zu Ende"), text, true)
 }
 
 fn fields(form: &[(String, String)]) -> Vec<Field<'_>> {

@@ -17,11 +17,12 @@ use crate::chart::{self, Caption, Column, Curve, Step};
 use crate::show::{self, Markup, filters, link};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
+use crate::words::{de, t, tf};
 
 /// Quarters that a figure's columns show, the one of the chosen period last.
 const TREND_QUARTERS: usize = 8;
 /// Half-years and quarters to choose from: the running ones and those of two years before.
-const CHOICES: [(&str, char, usize); 2] = [("Halbjahre", 'H', 5), ("Quartale", 'Q', 9)];
+const CHOICES: [(&str, char, usize); 2] = [(de("Halbjahre"), 'H', 5), (de("Quartale"), 'Q', 9)];
 /// Cases on one page; the download has all.
 const PAGE_ROWS: usize = 100;
 
@@ -112,15 +113,16 @@ type Choices = Vec<(&'static str, Vec<(String, String, bool)>)>;
 fn choices(now: Timestamp, chosen: &Period) -> Choices {
     let option = |period: Period| {
         let on = period.key == chosen.key;
-        (period.key, period.label, on)
+        let label = written::period(&period);
+        (period.key, label, on)
     };
     let mut groups: Choices = vec![];
     for (group, length, count) in CHOICES {
         let periods = std::iter::successors(period_containing(length, now), Period::previous).take(count);
-        groups.push((group, periods.map(option).collect()));
+        groups.push((t(group), periods.map(option).collect()));
     }
     if !groups.iter().flat_map(|group| &group.1).any(|choice| choice.2) {
-        groups.push(("Gewählt", vec![option(chosen.clone())]));
+        groups.push((t("Gewählt"), vec![option(chosen.clone())]));
     }
     groups
 }
@@ -164,17 +166,17 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
     let (mut tiles, mut drawings) = (vec![], vec![]);
     for (place, def) in KPIS.iter().enumerate() {
         let now = figures.shown(&choice.period, def.key);
-        let mut facts = now.map_or_else(|| vec![("Fälle", written::WITHHELD.into())], |value| written::facts(value, choice.cases));
+        let mut facts = now.map_or_else(|| vec![(t("Fälle"), t(written::WITHHELD).into())], |value| written::facts(value, choice.cases));
         if let Some(before) = &before {
-            let value = figures.shown(before, def.key).map_or_else(|| written::WITHHELD.into(), written::value);
-            facts.push(("Davor", format!("{value} ({})", before.label)));
+            let value = figures.shown(before, def.key).map_or_else(|| t(written::WITHHELD).into(), written::value);
+            facts.push((t("Davor"), format!("{value} ({})", written::period(before))));
         }
         let past = |quarter: &Period| (written::quarter(quarter), figures.shown(quarter, def.key).and_then(|value| value.figure.value()));
         let trend: Vec<_> = quarters.iter().map(past).collect();
         let spark = format!("funke-{}", def.key);
-        let caption = Caption { id: &spark, title: def.name, desc: "Verlauf über die Quartale." };
+        let caption = Caption { id: &spark, title: t(def.name), desc: t("Verlauf über die Quartale.") };
         tiles.push(Tile {
-            title: def.name,
+            title: t(def.name),
             href: choice.link(&format!("/kennzahl/{}", def.key), &choice.period),
             width: if place < 3 { "c4" } else { "c6" },
             light: now.map_or_else(written::light_withheld, written::light),
@@ -202,22 +204,25 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
 }
 
 fn heading(choice: &Choice) -> &'static str {
-    if choice.scope == Scope::All { "Kennzahlen" } else { "Ihre Kennzahlen" }
+    if choice.scope == Scope::All { t("Kennzahlen") } else { t("Ihre Kennzahlen") }
 }
 
 fn whose(choice: &Choice) -> &'static str {
     match (&choice.scope, choice.cases) {
-        (Scope::Bodies(_), _) => "Gezählt sind nur die Vorfälle, Alarme und Warnungen Ihrer Stelle.",
-        (Scope::All, true) => "Über alle Stellen.",
-        (Scope::All, false) => {
-            "Über alle Stellen. Was auf weniger als fünf Stellen beruht oder zur Hälfte aus einer, bleibt verborgen, damit niemand erkennbar wird."
-        }
+        (Scope::Bodies(_), _) => t("Gezählt sind nur die Vorfälle, Alarme und Warnungen Ihrer Stelle."),
+        (Scope::All, true) => t("Über alle Stellen."),
+        (Scope::All, false) => t(
+            "Über alle Stellen. Was auf weniger als fünf Stellen beruht oder zur Hälfte aus einer, bleibt verborgen, damit niemand erkennbar wird.",
+        ),
     }
 }
 
 fn summary(choice: &Choice, now: Timestamp) -> String {
-    let running = if choice.period.contains(now) { " (läuft noch)" } else { "" };
-    format!("{}{running}, wie bekannt am {}\u{a0}Uhr", choice.period.label, show::stamp(choice.as_of))
+    let text = match choice.period.contains(now) {
+        true => de("{period} (läuft noch), wie bekannt am {at}\u{a0}Uhr"),
+        false => de("{period}, wie bekannt am {at}\u{a0}Uhr"),
+    };
+    tf(text, &[("period", &written::period(&choice.period)), ("at", &show::stamp(choice.as_of))])
 }
 
 /// The figure over the quarters.
@@ -227,22 +232,28 @@ fn columns(choice: &Choice, figures: &Figures, quarters: &[Period], def: &adviso
         Column {
             label: written::quarter(quarter),
             value: value.and_then(|value| value.figure.value()),
-            text: value.map_or_else(|| written::WITHHELD.into(), written::value_with_n),
+            text: value.map_or_else(|| t(written::WITHHELD).into(), written::value_with_n),
             href: value.map(|_| choice.link(&format!("/kennzahl/{}", def.key), quarter)).unwrap_or_default(),
         }
     };
     let id = format!("verlauf-{}", def.key);
-    let title = format!("{} je Quartal", def.name);
-    let desc = format!("Säulen über {} Quartale.", quarters.len());
-    let target = format!("Ziel {}", written::target(def));
+    let title = tf("{kpi} je Quartal", &[("kpi", &t(def.name))]);
+    let desc = tf("Säulen über {n} Quartale.", &[("n", &quarters.len())]);
+    let target = tf("Ziel {target}", &[("target", &written::target(def))]);
     let columns: Vec<Column> = quarters.iter().map(column).collect();
     let gap = match (columns.iter().any(|column| column.value.is_none()), choice.cases) {
         (false, _) => "",
-        (true, true) => "Lücke: kein Wert, weil es keine Fälle gab oder noch keiner beendet ist.",
-        (true, false) => "Lücke: kein Wert, oder er bleibt verborgen.",
+        (true, true) => t("Lücke: kein Wert, weil es keine Fälle gab oder noch keiner beendet ist."),
+        (true, false) => t("Lücke: kein Wert, oder er bleibt verborgen."),
     };
     Drawing {
-        chart: chart::columns(Caption { id: &id, title: &title, desc: &desc }, def.name, unit(def), &columns, Some((def.target, &target))),
+        chart: chart::columns(
+            Caption { id: &id, title: &title, desc: &desc },
+            t(def.name),
+            unit(def),
+            &columns,
+            Some((def.target, &target)),
+        ),
         title,
         note: gap.into(),
     }
@@ -265,15 +276,15 @@ fn curve(value: &KpiValue, cases: bool) -> Option<Drawing> {
     let until = AXES.into_iter().find(|axis| *axis >= end * 1.02).unwrap_or(720.0);
     let caption = Caption {
         id: "kaplan-meier",
-        title: "Anteil noch nicht eingedämmter Vorfälle",
-        desc: "Stufenkurve nach Kaplan-Meier über die Stunden seit der Eröffnung.",
+        title: t("Anteil noch nicht eingedämmter Vorfälle"),
+        desc: t("Stufenkurve nach Kaplan-Meier über die Stunden seit der Eröffnung."),
     };
     // Who may not see cases sees neither their times nor how few are left.
     let seen = || value.rows.iter().filter(|_| cases).filter_map(|row| Some((row.value?, row.to.is_some())));
     let times: Vec<f64> = seen().map(|(time, _)| time).collect();
     let censored: Vec<f64> = seen().filter(|(_, ended)| !ended).map(|(time, _)| time).collect();
     Some(Drawing {
-        title: "Wie lange Vorfälle offen bleiben".into(),
+        title: t("Wie lange Vorfälle offen bleiben").into(),
         chart: chart::kaplan_meier(Curve {
             caption,
             unit: chart::Unit::Hours,
@@ -283,9 +294,9 @@ fn curve(value: &KpiValue, cases: bool) -> Option<Drawing> {
             censored: &censored,
             until,
         }),
-        note: format!(
-            "Anteil der Vorfälle, die so viele Stunden nach der Eröffnung noch nicht eingedämmt waren. {}",
-            written::survival(value)
+        note: tf(
+            "Anteil der Vorfälle, die so viele Stunden nach der Eröffnung noch nicht eingedämmt waren. {spread}",
+            &[("spread", &written::survival(value))],
         ),
     })
 }
@@ -361,7 +372,7 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         open: if class.open > 0 { show::num(class.open) } else { String::new() },
     };
     let view = KpiPage {
-        frame: ask.frame(def.name, Place::Kpis),
+        frame: ask.frame(t(def.name), Place::Kpis),
         back: choice.link("/kennzahlen", &choice.period),
         heading: heading(&choice),
         summary: summary(&choice, ask.now),
@@ -372,7 +383,7 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         withheld: shown.is_none(),
         classes: distribution.iter().map(class).collect(),
         classes_note: if distribution.iter().any(|class| class.open > 0) {
-            "Kräftig: beendet. Blass: läuft noch, gezählt nach der Zeit bis heute."
+            t("Kräftig: beendet. Blass: läuft noch, gezählt nach der Zeit bis heute.")
         } else {
             ""
         },
@@ -384,7 +395,10 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         cases_total: match (total, on_page.len()) {
             (_, 0) => String::new(),
             (total, _) if total <= PAGE_ROWS => show::num(total as i128),
-            _ => format!("{} bis {} von {}", show::num(start as i128 + 1), show::num(last as i128), show::num(total as i128)),
+            _ => tf(
+                "{first} bis {last} von {total}",
+                &[("first", &show::num(start as i128 + 1)), ("last", &show::num(last as i128)), ("total", &show::num(total as i128))],
+            ),
         },
         newer: if page > 1 { turn(page - 1) } else { String::new() },
         older: if last < total { turn(page + 1) } else { String::new() },

@@ -8,6 +8,7 @@ use crate::demo::sink::{Sink, SinkMail};
 use crate::show::{self, Markup, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
+use crate::words::{t, tf, tn};
 
 /// Mails on the page; the sink keeps more.
 const ROWS_MAX: usize = 100;
@@ -79,19 +80,18 @@ fn page(ask: &Ask, sink: &Sink, open: Option<&SinkMail>) -> Reply {
         parts: parts(&mime::text(&mail.header("content-transfer-encoding"), mail.body()), &ask.app.publisher.base_url),
         headers: mail.raw.split("\r\n\r\n").next().unwrap_or_default().chars().take(TEXT_CHARS_MAX).collect(),
     });
-    let title = mail.as_ref().map_or("Postfach", |mail| mail.subject.as_str());
+    let title = mail.as_ref().map_or(t("Postfach"), |mail| mail.subject.as_str());
     let summary = match mails.len() {
         0 => String::new(),
-        n if n > ROWS_MAX => format!("{} E-Mails, die neuesten {ROWS_MAX} stehen hier.", show::num(n as i128)),
-        1 => "Eine E-Mail.".into(),
-        n => format!("{n} E-Mails, die neuesten zuerst."),
+        n if n > ROWS_MAX => tf("{n} E-Mails, die neuesten {max} stehen hier.", &[("n", &show::num(n as i128)), ("max", &ROWS_MAX)]),
+        n => tn("Eine E-Mail.", "{n} E-Mails, die neuesten zuerst.", n as u64),
     };
     ask.page(&MailboxPage { frame: ask.frame(title, Place::Mailbox), summary, rows: mails.iter().take(ROWS_MAX).map(row).collect(), mail })
 }
 
 fn subject(mail: &SinkMail) -> String {
     match mime::words(&mail.header("subject")) {
-        none if none.trim().is_empty() => "(ohne Betreff)".into(),
+        none if none.trim().is_empty() => t("(ohne Betreff)").into(),
         subject => subject,
     }
 }

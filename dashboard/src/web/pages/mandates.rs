@@ -13,7 +13,7 @@ use crate::mandate::{
 use crate::show::{self, Markup, Tone, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
-use crate::words::Names;
+use crate::words::{Names, t, tf, tn};
 
 struct Row {
     id: String,
@@ -31,7 +31,8 @@ struct MandatesPage {
     frame: Frame,
     problem: String,
     rows: Vec<Row>,
-    organisations: Vec<(String, i64)>,
+    /// Providers, and how many accounts each has, in words.
+    organisations: Vec<(String, String)>,
     bodies: Vec<(String, String)>,
     providers: Vec<(String, String)>,
     provider: String,
@@ -56,26 +57,26 @@ fn page(ask: &Ask, status: StatusCode, problem: String) -> Reply {
         provider: providers.get(&one.provider).map_or_else(String::new, |name| (*name).to_owned()),
         body: bodies.get(&one.body).map_or_else(String::new, |name| (*name).to_owned()),
         period: match (one.ended_at, one.until) {
-            (Some(ended), _) => format!("{} bis {}", show::date(one.from), show::date(ended)),
-            (None, Some(until)) => format!("{} bis {}", show::date(one.from), show::date(until.plus(-1))),
-            (None, None) => format!("seit {}", show::date(one.from)),
+            (Some(ended), _) => tf("{from} bis {to}", &[("from", &show::date(one.from)), ("to", &show::date(ended))]),
+            (None, Some(until)) => tf("{from} bis {to}", &[("from", &show::date(one.from)), ("to", &show::date(until.plus(-1)))]),
+            (None, None) => tf("seit {from}", &[("from", &show::date(one.from))]),
         },
         granted_by: names.of(&one.granted_by),
         state: if one.holds(ask.now) {
-            show::badge(Tone::Good, "gilt")
+            show::badge(Tone::Good, t("gilt"))
         } else if one.ended_at.is_none() && one.from > ask.now {
-            show::badge(Tone::Mid, "beginnt noch")
+            show::badge(Tone::Mid, t("beginnt noch"))
         } else {
-            show::badge(Tone::Quiet, "beendet")
+            show::badge(Tone::Quiet, t("beendet"))
         },
         may_end: one.ended_at.is_none() && one.until.is_none_or(|until| ask.now < until),
     };
     let today = show::day_input(ask.now);
     let typed = !problem.is_empty();
     let page = MandatesPage {
-        frame: ask.frame("Mandate der Dienstleister", Place::Accounts),
+        frame: ask.frame(t("Mandate der Dienstleister"), Place::Accounts),
         rows: mandates.iter().map(row).collect(),
-        organisations: organisations.into_iter().map(|one| (one.name, one.accounts)).collect(),
+        organisations: organisations.into_iter().map(|one| (one.name, tn("1 Konto", "{n} Konten", one.accounts.unsigned_abs()))).collect(),
         bodies: choices(&tenants.bodies),
         providers: choices(&tenants.providers),
         provider: ask.form("dienstleister").to_owned(),
@@ -93,13 +94,13 @@ pub(in crate::web) fn add(ask: &mut Ask) -> Reply {
     let again = |ask: &Ask, text: &str| page(ask, StatusCode::UNPROCESSABLE_ENTITY, text.to_owned());
     let chosen = (ask.form("dienstleister").parse(), ask.form("stelle").parse());
     let (Ok(provider), Ok(body)) = chosen else {
-        return again(ask, "Bitte wählen Sie einen Dienstleister und eine Stelle aus der Liste.");
+        return again(ask, t("Bitte wählen Sie einen Dienstleister und eine Stelle aus der Liste."));
     };
     // From the first day's beginning to the last day's end, as people mean it.
     let from = show::day_parse(ask.form("von")).map(|(begin, _)| begin);
     let until = if ask.form("bis").is_empty() { Some(None) } else { show::day_parse(ask.form("bis")).map(|(_, end)| Some(end)) };
     let (Some(from), Some(until)) = (from, until) else {
-        return again(ask, "Ein Datum ist nicht lesbar. Bitte schreiben Sie es so: 2026-11-21");
+        return again(ask, t("Ein Datum ist nicht lesbar. Bitte schreiben Sie es so: 2026-11-21"));
     };
     let (actor, now) = (ask.viewer()?.user.to_string(), ask.now);
     let new = NewMandate { provider, body, from, until };
@@ -112,14 +113,14 @@ pub(in crate::web) fn add(ask: &mut Ask) -> Reply {
 
 fn told(error: &MandateError) -> &'static str {
     match error {
-        MandateError::Name => "Der Name ist leer, zu lang, oder es gibt ihn schon. Bitte wählen Sie einen anderen.",
+        MandateError::Name => t("Der Name ist leer, zu lang, oder es gibt ihn schon. Bitte wählen Sie einen anderen."),
         MandateError::NotFound => {
-            "Diesen Dienstleister, diese Stelle oder dieses Mandat gibt es nicht (mehr). Bitte wählen Sie aus der Liste."
+            t("Diesen Dienstleister, diese Stelle oder dieses Mandat gibt es nicht (mehr). Bitte wählen Sie aus der Liste.")
         }
-        MandateError::Period => "Das Ende liegt vor dem Beginn. Bitte prüfen Sie die beiden Tage.",
-        MandateError::Exists => "In dieser Zeit handelt der Dienstleister schon für diese Stelle. Beenden Sie zuerst das andere Mandat.",
-        MandateError::TooMany => "Es sind so viele eingetragen, wie möglich sind. Bitte rufen Sie den Betrieb an.",
-        MandateError::Db(_) => "Das ließ sich nicht speichern.",
+        MandateError::Period => t("Das Ende liegt vor dem Beginn. Bitte prüfen Sie die beiden Tage."),
+        MandateError::Exists => t("In dieser Zeit handelt der Dienstleister schon für diese Stelle. Beenden Sie zuerst das andere Mandat."),
+        MandateError::TooMany => t("Es sind so viele eingetragen, wie möglich sind. Bitte rufen Sie den Betrieb an."),
+        MandateError::Db(_) => t("Das ließ sich nicht speichern."),
     }
 }
 

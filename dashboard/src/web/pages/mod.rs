@@ -37,6 +37,7 @@ use detect::incident::{IncidentFilter, State, incident_list};
 
 use super::Ask;
 use super::frame::{Count, Fresh, Place};
+use crate::words::t;
 
 /// How fresh the data are; nothing for those who see none.
 pub(super) fn fresh(ask: &Ask) -> Option<Fresh> {
@@ -56,23 +57,23 @@ pub(super) fn count(ask: &Ask, place: Place) -> Option<Count> {
     match place {
         Place::Alerts => {
             let n = ask.app.db.read(|c| detect::alert::alert_counts(c, &scope)).ok()?.new;
-            Some(Count { n, what: "neue Alarme", urgent: true })
+            Some(Count { n, what: t("neue Alarme"), urgent: true })
         }
         Place::Incidents if scope == ingest::scope::Scope::All => {
             let n = ask.app.db.read(|c| detect::incident::incident_counts(c, &scope)).ok()?;
-            Some(Count { n: n.new, what: "noch nicht gesichtet", urgent: true })
+            Some(Count { n: n.new, what: t("noch nicht gesichtet"), urgent: true })
         }
         Place::Incidents => {
             // Counted one by one: a case that its label hides from somebody must not show as a number either.
             let open = IncidentFilter { states: State::OPEN.to_vec(), limit: OPEN_COUNTED_MAX, ..IncidentFilter::new(scope) };
             let open = ask.app.db.read(|c| incident_list(c, &open)).ok()?;
             let n = open.iter().filter(|incident| incidents::visible(ask, incident)).count();
-            Some(Count { n: n as u64, what: "offen", urgent: false })
+            Some(Count { n: n as u64, what: t("offen"), urgent: false })
         }
         Place::Reveals => {
             let viewer = ask.viewer.as_ref()?;
             let n = ask.app.db.read(|c| crate::reveal::reveal_waiting(c, viewer.user, viewer.role, ask.now)).ok()?;
-            Some(Count { n, what: "warten auf Ihre Entscheidung", urgent: true })
+            Some(Count { n, what: t("warten auf Ihre Entscheidung"), urgent: true })
         }
         _ => None,
     }

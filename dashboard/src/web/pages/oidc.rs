@@ -12,6 +12,7 @@ use crate::oidc::groups::{Tenants, rights};
 use crate::oidc::{Answer, Oidc, OidcError, ROUND_MILLIS_MAX};
 use crate::session::How;
 use crate::web::{Ask, PageError, Reply, door};
+use crate::words::{t, tf};
 use std::sync::Arc;
 
 fn provider(ask: &Ask) -> Result<Arc<Oidc>, PageError> {
@@ -70,9 +71,9 @@ pub(in crate::web) fn back(ask: &mut Ask) -> Reply {
                     let (person, now) = (vouched.person, ask.now);
                     ask.app.db.write(move |tx| identity_ungrouped(tx, &person, now))?;
                     tracing::warn!(groups = vouched.groups.len(), "somebody signed in at the provider whose groups give no role here");
-                    let text = format!(
-                        "Sie sind bei „{}“ angemeldet, aber keine Ihrer Gruppen dort gibt Ihnen hier eine Rolle. Bitten Sie die Verwaltung Ihrer Konten um die passende Gruppe, und melden Sie sich dann neu an.",
-                        oidc.settings.label
+                    let text = tf(
+                        "Sie sind bei „{name}“ angemeldet, aber keine Ihrer Gruppen dort gibt Ihnen hier eine Rolle. Bitten Sie die Verwaltung Ihrer Konten um die passende Gruppe, und melden Sie sich dann neu an.",
+                        &[("name", &oidc.settings.label)],
                     );
                     door::login_page(ask, StatusCode::FORBIDDEN, "", "/", Some(text))?
                 }
@@ -81,7 +82,7 @@ pub(in crate::web) fn back(ask: &mut Ask) -> Reply {
                     match ask.app.db.write(move |tx| identity_sign_in(tx, &person, rights, now)) {
                         Ok(user) => door::open_session(ask, user.id, How::Oidc, &vouched.next, |_| Ok(()))?,
                         Err(IdentityError::Disabled) => {
-                            let text = "Ihr Konto ist hier gesperrt. Wenden Sie sich an die Verwaltung des ThüringenCERT.";
+                            let text = t("Ihr Konto ist hier gesperrt. Wenden Sie sich an die Verwaltung des ThüringenCERT.");
                             door::login_page(ask, StatusCode::FORBIDDEN, "", "/", Some(text.into()))?
                         }
                         Err(error) => return Err(PageError::store(error)),
@@ -110,30 +111,34 @@ fn problem(ask: &Ask, oidc: &Oidc, error: &OidcError) -> Reply {
     let (status, text) = match error {
         OidcError::Down(_) => (
             StatusCode::SERVICE_UNAVAILABLE,
-            format!(
-                "„{label}“ antwortet gerade nicht. Versuchen Sie es in ein paar Minuten noch einmal, oder melden Sie sich mit Name und Kennwort an, wenn Sie hier ein Kennwort haben."
+            tf(
+                "„{name}“ antwortet gerade nicht. Versuchen Sie es in ein paar Minuten noch einmal, oder melden Sie sich mit Name und Kennwort an, wenn Sie hier ein Kennwort haben.",
+                &[("name", label)],
             ),
         ),
         OidcError::Busy => (
             StatusCode::SERVICE_UNAVAILABLE,
-            "Gerade melden sich sehr viele an. Bitte versuchen Sie es in ein paar Sekunden noch einmal.".to_owned(),
+            t("Gerade melden sich sehr viele an. Bitte versuchen Sie es in ein paar Sekunden noch einmal.").to_owned(),
         ),
         OidcError::Stray(_) => (
             StatusCode::BAD_REQUEST,
-            format!(
-                "Diese Anmeldung passt nicht zu Ihrem Browser, kam zu spät oder wurde schon benutzt. Beginnen Sie noch einmal mit „Mit {label} anmelden“."
+            tf(
+                "Diese Anmeldung passt nicht zu Ihrem Browser, kam zu spät oder wurde schon benutzt. Beginnen Sie noch einmal mit „Mit {name} anmelden“.",
+                &[("name", label)],
             ),
         ),
         OidcError::Denied(_) => (
             StatusCode::FORBIDDEN,
-            format!(
-                "„{label}“ hat die Anmeldung abgelehnt oder sie wurde dort abgebrochen. Versuchen Sie es noch einmal; klappt es wieder nicht, hilft die Verwaltung Ihrer Konten."
+            tf(
+                "„{name}“ hat die Anmeldung abgelehnt oder sie wurde dort abgebrochen. Versuchen Sie es noch einmal; klappt es wieder nicht, hilft die Verwaltung Ihrer Konten.",
+                &[("name", label)],
             ),
         ),
         OidcError::Untrusted(_) => (
             StatusCode::FORBIDDEN,
-            format!(
-                "Die Antwort von „{label}“ war nicht in Ordnung, deshalb haben wir Sie nicht angemeldet. Versuchen Sie es noch einmal; klappt es wieder nicht, rufen Sie das ThüringenCERT an."
+            tf(
+                "Die Antwort von „{name}“ war nicht in Ordnung, deshalb haben wir Sie nicht angemeldet. Versuchen Sie es noch einmal; klappt es wieder nicht, rufen Sie das ThüringenCERT an.",
+                &[("name", label)],
             ),
         ),
     };

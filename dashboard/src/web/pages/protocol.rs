@@ -19,7 +19,7 @@ use crate::show::{self, Markup, filters, link};
 use crate::user::user_list;
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
-use crate::words::{self, Names};
+use crate::words::{self, Names, de, t, tf};
 
 const PAGE_ROWS: usize = 50;
 /// Rows of one download. Who needs more takes a shorter period at a time.
@@ -94,20 +94,21 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
         Ok::<_, DbError>((audit_find(c, &filter)?, user_list(c)?, Names::load(c)?, audit_head(c)?, root_last(c)?, AuditCheck::load(c)?))
     })?;
     let chosen = |value: &str, name: &str| ask.query(name) == value;
-    let mut people: Choices = vec![(String::new(), "alle".into(), chosen("", "wer"))];
+    let mut people: Choices = vec![(String::new(), t("alle").into(), chosen("", "wer"))];
     people.extend(users.iter().map(|user| {
         let id = user.id.to_string();
         let on = chosen(&id, "wer");
         (id, user.name.clone(), on)
     }));
-    people
-        .extend([("system", "Wartburg selbst"), ("unknown", "Unbekannte")].map(|(id, label)| (id.into(), label.into(), chosen(id, "wer"))));
-    let mut kinds: Choices = vec![(String::new(), "alles".into(), chosen("", "art"))];
-    kinds.extend(words::audit::GROUPS.iter().map(|(kind, label)| ((*kind).to_owned(), (*label).to_owned(), chosen(kind, "art"))));
+    people.extend(
+        [("system", t("Wartburg selbst")), ("unknown", t("Unbekannte"))].map(|(id, label)| (id.into(), label.into(), chosen(id, "wer"))),
+    );
+    let mut kinds: Choices = vec![(String::new(), t("alles").into(), chosen("", "art"))];
+    kinds.extend(words::audit::GROUPS.iter().map(|(kind, label)| ((*kind).to_owned(), t(label).to_owned(), chosen(kind, "art"))));
     let view = ProtocolPage {
-        frame: ask.frame("Protokoll", Place::Protocol),
-        summary: format!("Wer was getan, gesehen, gesucht und aufgedeckt hat. {} Zeilen.", show::num(head.n)),
-        fault: check.as_ref().and_then(|check| check.fault.clone()).map(|_| FAULT.to_owned()).unwrap_or_default(),
+        frame: ask.frame(t("Protokoll"), Place::Protocol),
+        summary: tf("Wer was getan, gesehen, gesucht und aufgedeckt hat. {n} Zeilen.", &[("n", &show::num(head.n))]),
+        fault: check.as_ref().and_then(|check| check.fault.clone()).map(|_| t(FAULT).to_owned()).unwrap_or_default(),
         state: state(root.as_ref(), check.as_ref(), ask.now),
         people,
         kinds,
@@ -125,25 +126,27 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
     ask.page(&view)
 }
 
-const FAULT: &str = "Das Protokoll ist nicht so, wie es geschrieben wurde. Auf dem Server sagt „wartburg verify“, wo. \
-                     Sichern Sie das Datenverzeichnis, bevor jemand etwas daran ändert.";
+const FAULT: &str = de(
+    "Das Protokoll ist nicht so, wie es geschrieben wurde. Auf dem Server sagt „wartburg verify“, wo. Sichern Sie das Datenverzeichnis, bevor jemand etwas daran ändert.",
+);
 
 fn state(root: Option<&Root>, check: Option<&AuditCheck>, now: Timestamp) -> Vec<(&'static str, String)> {
     let signed = match root {
-        Some(root) => format!("{}, bis Zeile {}", show::stamp(root.at), show::num(root.n)),
-        None => "noch keiner; der erste kommt, sobald der Server eine Minute läuft".into(),
+        Some(root) => tf("{at}, bis Zeile {n}", &[("at", &show::stamp(root.at)), ("n", &show::num(root.n))]),
+        None => t("noch keiner; der erste kommt, sobald der Server eine Minute läuft").into(),
     };
     let checked = match check {
-        Some(AuditCheck { at, rows, fault: None }) => {
-            format!("{} ({}): {} Zeilen unverändert", show::stamp(*at), show::ago(*at, now), show::num(*rows))
-        }
-        Some(AuditCheck { at, .. }) => format!("{}: nicht in Ordnung", show::stamp(*at)),
-        None => "noch nicht".into(),
+        Some(AuditCheck { at, rows, fault: None }) => tf(
+            "{at} ({ago}): {n} Zeilen unverändert",
+            &[("at", &show::stamp(*at)), ("ago", &show::ago(*at, now)), ("n", &show::num(*rows))],
+        ),
+        Some(AuditCheck { at, .. }) => tf("{at}: nicht in Ordnung", &[("at", &show::stamp(*at))]),
+        None => t("noch nicht").into(),
     };
-    let mut state = vec![("Letzter unterschriebener Stand", signed), ("Zuletzt geprüft", checked)];
+    let mut state = vec![(t("Letzter unterschriebener Stand"), signed), (t("Zuletzt geprüft"), checked)];
     if let Some(root) = root {
-        state.push(("Prüfsumme dazu", root.hash.clone()));
-        state.push(("Öffentlicher Schlüssel", root.key.clone()));
+        state.push((t("Prüfsumme dazu"), root.hash.clone()));
+        state.push((t("Öffentlicher Schlüssel"), root.key.clone()));
     }
     state
 }
@@ -162,7 +165,7 @@ fn shown(row: &Audit, names: &Names, now: Timestamp) -> Row {
     }
 }
 
-/// The same rows as a file, sent while they are read.
+/// The same rows as a file, sent while they are read. German for everybody: it is kept and compared.
 pub(in crate::web) fn download(ask: &mut Ask) -> Reply {
     let filter = AuditFilter { before: None, limit: CSV_BATCH, ..filter(ask) };
     for name in FIELDS.iter().filter(|name| !ask.query(name).is_empty()) {

@@ -5,16 +5,17 @@ use ingest::time::Timestamp;
 
 use crate::show;
 use crate::web::Ask;
+use crate::words::{de, t, tf};
 
 /// (value in the link, label, length)
 const RANGES: [(&str, &str, i64); 7] = [
-    ("15m", "letzte 15 Minuten", 15 * Timestamp::MINUTE),
-    ("1h", "letzte Stunde", Timestamp::HOUR),
-    ("6h", "letzte 6 Stunden", 6 * Timestamp::HOUR),
-    ("24h", "letzte 24 Stunden", Timestamp::DAY),
-    ("7d", "letzte 7 Tage", 7 * Timestamp::DAY),
-    ("30d", "letzte 30 Tage", 30 * Timestamp::DAY),
-    ("90d", "letzte 90 Tage", 90 * Timestamp::DAY),
+    ("15m", de("letzte 15 Minuten"), 15 * Timestamp::MINUTE),
+    ("1h", de("letzte Stunde"), Timestamp::HOUR),
+    ("6h", de("letzte 6 Stunden"), 6 * Timestamp::HOUR),
+    ("24h", de("letzte 24 Stunden"), Timestamp::DAY),
+    ("7d", de("letzte 7 Tage"), 7 * Timestamp::DAY),
+    ("30d", de("letzte 30 Tage"), 30 * Timestamp::DAY),
+    ("90d", de("letzte 90 Tage"), 90 * Timestamp::DAY),
 ];
 
 pub(super) struct Range {
@@ -35,14 +36,14 @@ impl Range {
         let chosen = ask.query("zeit");
         if let (true, Some(from)) = (chosen.is_empty() || chosen == "von-bis", moment("von")) {
             let to = moment("bis").unwrap_or(ask.now).max(from.plus(1));
-            let label = format!("{} bis {}", show::stamp(from), show::stamp(to));
+            let label = tf("{from} bis {to}", &[("from", &show::stamp(from)), ("to", &show::stamp(to))]);
             let mut choices = vec![("von-bis", label, true)];
-            choices.extend(RANGES.iter().map(|(value, label, _)| (*value, (*label).to_owned(), false)));
+            choices.extend(RANGES.iter().map(|(value, label, _)| (*value, t(label).to_owned(), false)));
             return Self { from, to, words: [("zeit", String::new()), ("von", from.rfc3339()), ("bis", to.rfc3339())], choices };
         }
         let find = |wanted: &str| RANGES.iter().find(|(value, ..)| *value == wanted);
         let (value, _, length) = find(chosen).or_else(|| find(fallback)).copied().unwrap_or(("24h", "", Timestamp::DAY));
-        let choices = RANGES.iter().map(|(known, label, _)| (*known, (*label).to_owned(), *known == value)).collect();
+        let choices = RANGES.iter().map(|(known, label, _)| (*known, t(label).to_owned(), *known == value)).collect();
         // A record stamped a little ahead of our clock still belongs to "now".
         let to = ask.now.plus(Timestamp::MINUTE);
         Self {

@@ -9,6 +9,7 @@ use super::value::{Value, Values};
 use crate::show::{self, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
+use crate::words::tf;
 
 const ROWS: u64 = 100_000;
 /// Rows of one page, and the most that one request gets.
@@ -57,7 +58,7 @@ struct RasterRow {
 
 pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
     let from = number(ask, "ab").unwrap_or(0).min(ROWS - 1);
-    let frame = ask.frame("Raster mit 100.000 Zeilen", Place::Elsewhere);
+    let frame = ask.frame(&tf("Raster mit {n} Zeilen", &[("n", &show::num(ROWS))]), Place::Elsewhere);
     ask.page(&RasterPage { frame, rows: page(ask, from, PAGE_ROWS) })
 }
 
@@ -74,7 +75,7 @@ pub(in crate::web) fn rows(ask: &mut Ask) -> Reply {
 
 pub(in crate::web) fn row(ask: &mut Ask) -> Reply {
     let n = ask.param("n").parse().ok().filter(|n| *n < ROWS).ok_or(PageError::NotFound)?;
-    let (frame, range) = (ask.frame(&format!("Zeile {}", show::num(n)), Place::Elsewhere), Range::of(ask, "24h"));
+    let (frame, range) = (ask.frame(&tf("Zeile {n}", &[("n", &show::num(n))]), Place::Elsewhere), Range::of(ask, "24h"));
     ask.page(&RasterRow { frame, row: made(&Values::new(ask, "/suche", "", &range, vec![]), n) })
 }
 

@@ -19,7 +19,7 @@ use crate::reveal::{
 use crate::show::{self, Markup, Tone, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
-use crate::words;
+use crate::words::{self, t, tf};
 
 struct Shown {
     pseudonym: String,
@@ -82,8 +82,10 @@ fn page(ask: &Ask, status: axum::http::StatusCode, typed: Typed, problem: String
         let state = one.state(ask.now);
         let name = |id: crate::user::UserId| names.of(&id.to_string());
         let decision = match (one.decider, one.decided_at, state) {
-            (Some(decider), Some(at), State::Declined) => format!("{} hat am {} abgelehnt", name(decider), show::stamp(at)),
-            (Some(decider), Some(at), _) => format!("{} hat am {} genehmigt", name(decider), show::stamp(at)),
+            (Some(decider), Some(at), State::Declined) => {
+                tf("{name} hat am {date} abgelehnt", &[("name", &name(decider)), ("date", &show::stamp(at))])
+            }
+            (Some(decider), Some(at), _) => tf("{name} hat am {date} genehmigt", &[("name", &name(decider)), ("date", &show::stamp(at))]),
             _ => String::new(),
         };
         let opened = shown.filter(|shown| shown.id == one.id);
@@ -106,7 +108,7 @@ fn page(ask: &Ask, status: axum::http::StatusCode, typed: Typed, problem: String
     };
     let (value, incident, reason) = typed;
     let page = RevealsPage {
-        frame: ask.frame("Aufdeckung", Place::Reveals),
+        frame: ask.frame(t("Aufdeckung"), Place::Reveals),
         state: state_words(&ask.app.pseudonyms),
         problem,
         value,
@@ -122,25 +124,25 @@ fn page(ask: &Ask, status: axum::http::StatusCode, typed: Typed, problem: String
 
 fn badge(state: State) -> Markup {
     match state {
-        State::Asked => show::badge(Tone::Mid, "wartet auf Entscheidung"),
-        State::Approved => show::badge(Tone::Good, "genehmigt"),
-        State::Declined => show::badge(Tone::High, "abgelehnt"),
-        State::Lapsed => show::badge(Tone::Quiet, "verfallen"),
-        State::Over => show::badge(Tone::Quiet, "abgelaufen"),
+        State::Asked => show::badge(Tone::Mid, t("wartet auf Entscheidung")),
+        State::Approved => show::badge(Tone::Good, t("genehmigt")),
+        State::Declined => show::badge(Tone::High, t("abgelehnt")),
+        State::Lapsed => show::badge(Tone::Quiet, t("verfallen")),
+        State::Over => show::badge(Tone::Quiet, t("abgelaufen")),
     }
 }
 
 /// Since when what is hidden.
 fn state_words(pseudonyms: &Pseudonyms) -> String {
     match pseudonyms.plan() {
-        None => "Zurzeit wird nichts pseudonymisiert; einschalten lässt es sich in der Konfiguration unter [pseudonymise].".into(),
-        Some(plan) if plan.on => format!(
-            "Was seit dem {} eingeht, steht pseudonymisiert im Ereignisspeicher; was vorher gespeichert wurde, bleibt, wie es ist.",
-            show::stamp(plan.at)
+        None => t("Zurzeit wird nichts pseudonymisiert; einschalten lässt es sich in der Konfiguration unter [pseudonymise].").into(),
+        Some(plan) if plan.on => tf(
+            "Was seit dem {date} eingeht, steht pseudonymisiert im Ereignisspeicher; was vorher gespeichert wurde, bleibt, wie es ist.",
+            &[("date", &show::stamp(plan.at))],
         ),
-        Some(plan) => format!(
-            "Seit dem {} wird nicht mehr pseudonymisiert; was vorher gespeichert wurde, bleibt pseudonymisiert.",
-            show::stamp(plan.at)
+        Some(plan) => tf(
+            "Seit dem {date} wird nicht mehr pseudonymisiert; was vorher gespeichert wurde, bleibt pseudonymisiert.",
+            &[("date", &show::stamp(plan.at))],
         ),
     }
 }
@@ -152,11 +154,11 @@ fn open(pseudonyms: &Pseudonyms, object: &Object) -> Shown {
     };
     let missing = opened.is_err();
     let why = |error| match error {
-        TokenError::NotAToken => "kein Pseudonym",
-        TokenError::Closed => "war zu lang und lässt sich nicht aufdecken",
-        TokenError::UnknownKey => "mit einem Schlüssel gebildet, den es hier nicht gibt",
-        TokenError::Forgotten => "der Schlüssel wurde vernichtet",
-        TokenError::Broken => "verändert oder abgeschnitten",
+        TokenError::NotAToken => t("kein Pseudonym"),
+        TokenError::Closed => t("war zu lang und lässt sich nicht aufdecken"),
+        TokenError::UnknownKey => t("mit einem Schlüssel gebildet, den es hier nicht gibt"),
+        TokenError::Forgotten => t("der Schlüssel wurde vernichtet"),
+        TokenError::Broken => t("verändert oder abgeschnitten"),
     };
     Shown { pseudonym: object.value.clone(), value: opened.unwrap_or_else(|error| why(error).to_owned()), missing }
 }
@@ -174,14 +176,14 @@ pub(in crate::web) fn ask_do(ask: &mut Ask) -> Reply {
     };
     if !incident.is_empty() && ask.app.db.read(|c| incident_by_number(c, &Scope::All, &incident))?.is_none() {
         let shown = show::safe(&incident.chars().take(40).collect::<String>());
-        return again(format!("Den Vorfall „{shown}“ gibt es nicht."));
+        return again(tf("Den Vorfall „{number}“ gibt es nicht.", &[("number", &shown)]));
     }
     let new = NewReveal { reason: reason.clone(), incident: incident.clone(), objects };
     let now = ask.now;
     match ask.app.db.write(move |tx| reveal_ask(tx, viewer.user, viewer.role, &new, now)) {
         Ok(_) => ask.redirect("/aufdeckung", "reveal-asked"),
         Err(RevealError::Db(error)) => Err(error.into()),
-        Err(error) => again(error.to_string()),
+        Err(error) => again(said(&error)),
     }
 }
 
@@ -190,18 +192,22 @@ fn objects(pseudonyms: &Pseudonyms, text: &str) -> Result<Vec<Object>, String> {
     let mut all: Vec<Object> = Vec::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()).take(OBJECTS_MAX + 1) {
         let shown = show::safe(&line.chars().take(60).collect::<String>());
+        let no_pseudonym = || tf("„{value}“ ist kein Pseudonym.", &[("value", &shown)]);
         let object = match line.split_once(char::is_whitespace) {
             None if is_token(line) => Object { value: line.to_owned(), seq: 0 },
             Some((address, seq)) => {
                 let known = address.parse::<IpAddr>().ok().zip(seq.trim().parse().ok());
                 let known = known.filter(|(address, seq)| pseudonyms.is_hidden(*address, Seq(*seq)));
-                let (address, seq) = known.ok_or_else(|| format!("„{shown}“ ist kein Pseudonym."))?;
+                let (address, seq) = known.ok_or_else(no_pseudonym)?;
                 Object { value: address.to_string(), seq }
             }
             None if line.parse::<IpAddr>().is_ok() => {
-                return Err(format!("„{shown}“: Bei Adressen gehört die laufende Nummer des Ereignisses dahinter, mit Leerzeichen."));
+                return Err(tf(
+                    "„{value}“: Bei Adressen gehört die laufende Nummer des Ereignisses dahinter, mit Leerzeichen.",
+                    &[("value", &shown)],
+                ));
             }
-            None => return Err(format!("„{shown}“ ist kein Pseudonym.")),
+            None => return Err(no_pseudonym()),
         };
         if !all.contains(&object) {
             all.push(object);
@@ -217,7 +223,7 @@ pub(in crate::web) fn decide(ask: &mut Ask) -> Reply {
         "genehmigen" => true,
         "ablehnen" => false,
         _ if ask.app.db.read(|c| reveal::reveal_get(c, id))?.is_none() => return Err(PageError::NotFound),
-        _ => return Err(PageError::Refused("Bitte wählen Sie „Genehmigen“ oder „Ablehnen“.".into())),
+        _ => return Err(PageError::Refused(t("Bitte wählen Sie „Genehmigen“ oder „Ablehnen“.").into())),
     };
     let (answer, now) = (ask.form("grund").to_owned(), ask.now);
     ask.app.db.write(move |tx| reveal_decide(tx, id, (viewer.user, viewer.role), approve, &answer, now)).map_err(refused)?;
@@ -232,12 +238,28 @@ pub(in crate::web) fn look(ask: &mut Ask) -> Reply {
     page(ask, axum::http::StatusCode::OK, Typed::default(), String::new(), Some(&reveal))
 }
 
+/// What is wrong with a request or a decision, as a page says it.
+fn said(error: &RevealError) -> String {
+    match error {
+        RevealError::Forbidden => t("Das darf Ihre Rolle nicht.").into(),
+        RevealError::OwnRequest => t("Über den eigenen Antrag entscheidet eine andere Person.").into(),
+        RevealError::NotOpen => t("Darüber ist schon entschieden, oder der Antrag ist verfallen.").into(),
+        RevealError::NotVisible => t("Der Antrag ist nicht genehmigt, oder die Zeit zum Ansehen ist vorbei.").into(),
+        RevealError::Reason => tf(
+            "Bitte begründen Sie es mit mindestens {min} und höchstens {max} Zeichen.",
+            &[("min", &REASON_CHARS_MIN), ("max", &REASON_CHARS_MAX)],
+        ),
+        RevealError::Objects => tf("Bitte nennen Sie mindestens ein und höchstens {n} Pseudonyme.", &[("n", &OBJECTS_MAX)]),
+        other => other.to_string(),
+    }
+}
+
 fn refused(error: RevealError) -> PageError {
     match error {
         RevealError::NotFound => PageError::NotFound,
         RevealError::Forbidden => PageError::Forbidden,
         RevealError::Db(error) => error.into(),
-        other => PageError::Refused(other.to_string()),
+        other => PageError::Refused(said(&other)),
     }
 }
 

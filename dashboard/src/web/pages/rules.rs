@@ -17,7 +17,7 @@ use ingest::time::Timestamp;
 use crate::show::{self, Markup, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
-use crate::words;
+use crate::words::{self, t, tf};
 
 /// How far back a rule's quality looks.
 const QUALITY_DAYS: i64 = 90;
@@ -37,16 +37,19 @@ impl Quality {
         let judged = of.judged();
         let percent = |count: u64| count as f64 / judged.max(1) as f64;
         let text = match judged {
-            0 => "noch keiner bewertet".to_owned(),
-            n if n < CASES_MIN as u64 => {
-                format!("{} von {n} zutreffend, {} Fehlalarm; zu wenige Fälle für Anteile", of.true_positive, of.false_positive)
-            }
-            n => format!(
-                "{} zutreffend, {} erlaubt, {} Fehlalarm (n\u{a0}=\u{a0}{})",
-                show::percent(percent(of.true_positive)),
-                show::percent(percent(of.benign)),
-                show::percent(percent(of.false_positive)),
-                show::num(n)
+            0 => t("noch keiner bewertet").to_owned(),
+            n if n < CASES_MIN as u64 => tf(
+                "{right} von {n} zutreffend, {wrong} Fehlalarm; zu wenige Fälle für Anteile",
+                &[("right", &of.true_positive), ("n", &n), ("wrong", &of.false_positive)],
+            ),
+            n => tf(
+                "{right} zutreffend, {benign} erlaubt, {wrong} Fehlalarm (n\u{a0}=\u{a0}{n})",
+                &[
+                    ("right", &show::percent(percent(of.true_positive))),
+                    ("benign", &show::percent(percent(of.benign))),
+                    ("wrong", &show::percent(percent(of.false_positive))),
+                    ("n", &show::num(n)),
+                ],
             ),
         };
         let mut bars = vec![];
@@ -85,14 +88,14 @@ struct RulesPage {
 
 fn kind(rule: &CompiledRule) -> &'static str {
     match (rule.alerts, rule.is_correlation()) {
-        (false, _) => "Baustein",
-        (true, true) => "Zusammenhang",
-        (true, false) => "Einzelereignis",
+        (false, _) => t("Baustein"),
+        (true, true) => t("Zusammenhang"),
+        (true, false) => t("Einzelereignis"),
     }
 }
 
 fn rsit(rule: &Rule) -> String {
-    rule.rsit.parse().unwrap_or(Rsit::UNDETERMINED).label()
+    words::rsit(rule.rsit.parse().unwrap_or(Rsit::UNDETERMINED))
 }
 
 pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
@@ -112,11 +115,10 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
     };
     let (alerting, parts): (Vec<&CompiledRule>, Vec<&CompiledRule>) = rules.into_iter().partition(|rule| rule.alerts);
     let page = RulesPage {
-        frame: ask.frame("Regeln", Place::Rules),
-        summary: format!(
-            "{} Regeln, die schwersten zuerst, und {} Bausteine; Alarme der letzten {QUALITY_DAYS} Tage",
-            show::num(alerting.len() as i128),
-            show::num(parts.len() as i128)
+        frame: ask.frame(t("Regeln"), Place::Rules),
+        summary: tf(
+            "{n} Regeln, die schwersten zuerst, und {parts} Bausteine; Alarme der letzten {days} Tage",
+            &[("n", &show::num(alerting.len() as i128)), ("parts", &show::num(parts.len() as i128)), ("days", &QUALITY_DAYS)],
         ),
         rows: alerting.iter().map(row).collect(),
         parts: parts.iter().map(row).collect(),
@@ -126,7 +128,7 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
 
 /// The rule's wording: from the binary, else from the operator's folder as it is now.
 fn source(file: &str) -> String {
-    let own = || std::fs::read_to_string(file).unwrap_or_else(|_| "Die Datei ist nicht mehr lesbar.".into());
+    let own = || std::fs::read_to_string(file).unwrap_or_else(|_| t("Die Datei ist nicht mehr lesbar.").into());
     shipped_text(file).map_or_else(own, str::to_owned)
 }
 
@@ -197,7 +199,7 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         frame: ask.frame(&rule.title, Place::Rules),
         name: &rule.name,
         level: words::level_badge(rule.level),
-        kind: compiled.map_or("Eigene Beobachtung", kind),
+        kind: compiled.map_or(t("Eigene Beobachtung"), kind),
         rsit: rsit(&rule),
         attack: &rule.attack,
         description: &rule.description,
@@ -227,9 +229,9 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
 fn within(minutes: i64) -> String {
     const DAY_MINUTES: i64 = Timestamp::DAY / Timestamp::MINUTE;
     match (minutes / DAY_MINUTES, minutes % DAY_MINUTES) {
-        (1, 0) => "binnen eines Tages".into(),
-        (days, 0) => format!("binnen {days}\u{a0}Tagen"),
-        _ => format!("binnen {}", show::duration(minutes.saturating_mul(Timestamp::MINUTE))),
+        (1, 0) => t("binnen eines Tages").into(),
+        (days, 0) => tf("binnen {n}\u{a0}Tagen", &[("n", &days)]),
+        _ => tf("binnen {time}", &[("time", &show::duration(minutes.saturating_mul(Timestamp::MINUTE)))]),
     }
 }
 
@@ -249,7 +251,7 @@ fn line(ask: &Ask, alert: &Alert, numbers: &HashMap<IncidentId, String>) -> Aler
         href: number.as_ref().map_or_else(|| super::evidence::href(&query, alert.first, alert.last), |number| format!("/vorfall/{number}")),
         entity,
         place: alert.body_name.clone().unwrap_or(site),
-        incident: number.unwrap_or_else(|| "Ereignisse in der Suche".into()),
+        incident: number.unwrap_or_else(|| t("Ereignisse in der Suche").into()),
     }
 }
 

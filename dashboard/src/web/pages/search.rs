@@ -18,12 +18,14 @@ use crate::chart::{self, Brush, Caption, Ink, OverTime, Series, TimeBar, Unit};
 use crate::show::{self, Markup, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
+use crate::words::{self, de, t, tf};
 
 const PAGE_ROWS: usize = 100;
 const BARS: usize = 60;
 /// Below the search where persons are hidden.
-const PSEUDONYMS_HINT: &str = "Konten, E-Mail-Adressen und interne Adressen stehen hier als Pseudonyme. Mit einem Feld gefragt \
-                               (user.name:…, source.ip:…) werden sie auch über den Klarwert gefunden; solche Anfragen werden protokolliert.";
+const PSEUDONYMS_HINT: &str = de(
+    "Konten, E-Mail-Adressen und interne Adressen stehen hier als Pseudonyme. Mit einem Feld gefragt (user.name:…, source.ip:…) werden sie auch über den Klarwert gefunden; solche Anfragen werden protokolliert.",
+);
 /// Values shown per facet.
 const FACET_VALUES: usize = 6;
 
@@ -108,13 +110,13 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
     let text = ask.query("q").trim();
     let range = Range::of(ask, "24h");
     let mut page = SearchPage {
-        frame: ask.frame("Suche", Place::Search),
+        frame: ask.frame(t("Suche"), Place::Search),
         query: text,
         ranges: vec![],
         error: None,
         chips: vec![],
         summary: String::new(),
-        hint: if ask.app.pseudonyms.any() { PSEUDONYMS_HINT } else { "" },
+        hint: if ask.app.pseudonyms.any() { t(PSEUDONYMS_HINT) } else { "" },
         chart: Markup::default(),
         facets: vec![],
         rows: Rows::default(),
@@ -123,7 +125,7 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
     };
     match (Query::parse(text), &ask.app.events) {
         (Err(error), _) => page.error = Some(Broken::new(text, &error)),
-        (Ok(_), None) => page.summary = "Der Ereignisspeicher läuft in diesem Programm nicht.".into(),
+        (Ok(_), None) => page.summary = t("Der Ereignisspeicher läuft in diesem Programm nicht.").into(),
         (Ok(query), Some(store)) => {
             let request = request(ask, query, &range);
             note_real_values(ask, &request.query)?;
@@ -197,7 +199,7 @@ pub(in crate::web) fn event(ask: &mut Ask) -> Reply {
     let event = found.first().ok_or(PageError::NotFound)?;
     let values = Values::new(ask, "/suche", text, &range, vec![]);
     ask.page(&EventPage {
-        frame: ask.frame(&format!("Ereignis {}", show::num(event.seq.0)), Place::Search),
+        frame: ask.frame(&tf("Ereignis {n}", &[("n", &show::num(event.seq.0))]), Place::Search),
         back: range.link("/suche", &[("q", text)]),
         time: format!("{} · {}", show::precise(event.timestamp), sites.name(event.site)),
         fields: hit_fields(Some(ask), event, sites.name(event.site), &values),
@@ -223,20 +225,20 @@ fn remark_search(ask: &Ask, query: &Query, range: &Range, hits: u64) {
 }
 
 fn summary(found: &SearchResult) -> String {
-    let at_least = if found.partial { "mindestens " } else { "" };
-    let word = if found.total == 1 { "Ereignis" } else { "Ereignisse" };
-    let mut text = format!(
-        "{at_least}{} {word} in {} ms",
-        show::num(found.total),
-        show::num(i64::try_from(found.took.as_millis()).unwrap_or(i64::MAX))
-    );
+    let said = match found.total {
+        _ if found.partial => de("mindestens {n} Ereignisse in {millis} ms"),
+        1 => de("{n} Ereignis in {millis} ms"),
+        _ => de("{n} Ereignisse in {millis} ms"),
+    };
+    let millis = show::num(i64::try_from(found.took.as_millis()).unwrap_or(i64::MAX));
+    let mut parts = vec![tf(said, &[("n", &show::num(found.total)), ("millis", &millis)])];
     if found.partial {
-        text.push_str(" · Es gibt mehr, als eine Suche liest: Grenzen Sie den Zeitraum ein.");
+        parts.push(t("Es gibt mehr, als eine Suche liest: Grenzen Sie den Zeitraum ein.").into());
     }
     if !found.damaged.is_empty() {
-        text.push_str(&format!(" · {} Tage waren nicht lesbar und fehlen hier.", found.damaged.len()));
+        parts.push(tf("{n} Tage waren nicht lesbar und fehlen hier.", &[("n", &found.damaged.len())]));
     }
-    text
+    parts.join(" · ")
 }
 
 fn histogram(found: &SearchResult, range: &Range, text: &str) -> Markup {
@@ -252,12 +254,14 @@ fn histogram(found: &SearchResult, range: &Range, text: &str) -> Markup {
             TimeBar { at, values: vec![*count as f64], href }
         })
         .collect();
-    let desc =
-        format!("Balken je {} von {} bis {}.", show::duration(histogram.width_millis), show::stamp(range.from), show::stamp(range.to));
+    let desc = tf(
+        "Balken je {width} von {from} bis {to}.",
+        &[("width", &show::duration(histogram.width_millis)), ("from", &show::stamp(range.from)), ("to", &show::stamp(range.to))],
+    );
     chart::over_time(OverTime {
-        caption: Caption { id: "treffer", title: "Ereignisse über die Zeit", desc: &desc },
-        unit: Unit::Count("Ereignisse"),
-        series: &[Series { ink: Ink::Act, name: "Ereignisse" }],
+        caption: Caption { id: "treffer", title: t("Ereignisse über die Zeit"), desc: &desc },
+        unit: Unit::Count(t("Ereignisse")),
+        series: &[Series { ink: Ink::Act, name: t("Ereignisse") }],
         until: bars.last().map_or(range.to, |bar| bar.at.plus(histogram.width_millis)),
         bars: &bars,
         brush: Some(Brush { path: "/suche", pairs: &[("q", text)] }),
@@ -284,7 +288,7 @@ fn chips(text: &str, range: &Range) -> Vec<(String, String)> {
 
 fn facets(found: &SearchResult, range: &Range, text: &str) -> Vec<Facet> {
     let facet = |(field, values): &(FieldId, Vec<(String, u64)>)| Facet {
-        label: field.label(),
+        label: words::field(*field),
         field: field.name(),
         values: values
             .iter()
@@ -341,18 +345,18 @@ fn hit_fields(ask: Option<&Ask>, event: &Event, site: &str, values: &Values<'_>)
         value: Value::plain(value),
         reveal: String::new(),
     };
-    let mut all = vec![filter("site", "Standort", site.to_owned()), filter("observer.ip", "Gemeldet von", event.peer.to_string())];
+    let mut all = vec![filter("site", t("Standort"), site.to_owned()), filter("observer.ip", t("Gemeldet von"), event.peer.to_string())];
     all.extend(event.fields().map(|(field, value)| {
-        let one = filter(field.name(), field.label(), value.text().into_owned());
+        let one = filter(field.name(), words::field(field), value.text().into_owned());
         let personal = sort(field).is_some();
         let reveal = ask.map(|ask| super::reveals::ask_href(ask, &one.value.text, personal, event.seq)).unwrap_or_default();
         HitField { reveal, ..one }
     }));
-    all.extend(event.defects.iter().map(|defect| filter("_defect", "Mangel", defect.name().to_owned())));
-    all.push(plain("@timestamp", "Zeit", event.timestamp.rfc3339()));
-    all.push(plain("event.ingested", "Empfangen", event.received_at.rfc3339()));
-    all.push(plain("event.sequence", "Laufende Nummer", event.seq.0.to_string()));
-    all.push(plain("_raw", "Ganze Zeile", event.line().to_owned()));
+    all.extend(event.defects.iter().map(|defect| filter("_defect", t("Mangel"), defect.name().to_owned())));
+    all.push(plain("@timestamp", t("Zeit"), event.timestamp.rfc3339()));
+    all.push(plain("event.ingested", t("Empfangen"), event.received_at.rfc3339()));
+    all.push(plain("event.sequence", t("Laufende Nummer"), event.seq.0.to_string()));
+    all.push(plain("_raw", t("Ganze Zeile"), event.line().to_owned()));
     all
 }
 

@@ -14,24 +14,24 @@ use crate::chart::{self, Caption, Cell, Ink, OverTime, Series, TimeBar, Unit};
 use crate::show::{self, Markup, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
-use crate::words;
+use crate::words::{self, de, t, tf};
 
 /// What an operator may expect: value of the form, label, milliseconds.
 const EXPECTED: [(&str, &str, Option<i64>); 8] = [
-    ("", "wenn es unüblich wird", None),
-    ("15", "nach 15 min", Some(15 * Timestamp::MINUTE)),
-    ("60", "nach 1 h", Some(Timestamp::HOUR)),
-    ("240", "nach 4 h", Some(4 * Timestamp::HOUR)),
-    ("1500", "nach 25 h (täglich)", Some(25 * Timestamp::HOUR)),
-    ("4380", "nach 73 h (Wochenende)", Some(73 * Timestamp::HOUR)),
-    ("11520", "nach 8 Tagen (wöchentlich)", Some(8 * Timestamp::DAY)),
-    ("0", "nie: sie wird nicht mehr erwartet", Some(0)),
+    ("", de("wenn es unüblich wird"), None),
+    ("15", de("nach 15 min"), Some(15 * Timestamp::MINUTE)),
+    ("60", de("nach 1 h"), Some(Timestamp::HOUR)),
+    ("240", de("nach 4 h"), Some(4 * Timestamp::HOUR)),
+    ("1500", de("nach 25 h (täglich)"), Some(25 * Timestamp::HOUR)),
+    ("4380", de("nach 73 h (Wochenende)"), Some(73 * Timestamp::HOUR)),
+    ("11520", de("nach 8 Tagen (wöchentlich)"), Some(8 * Timestamp::DAY)),
+    ("0", de("nie: sie wird nicht mehr erwartet"), Some(0)),
 ];
 /// Years that a stamp may be told to be of: logs are not older.
 const YEARS: std::ops::RangeInclusive<i32> = 1990..=2100;
 /// A clock that is off by more is worth a word.
 const SKEW_MILLIS_MAX: i64 = 2 * Timestamp::MINUTE;
-const DAYS: [&str; 7] = ["Mo", "Di", "Mi", "Do", "Fr", "Sa", "So"];
+const DAYS: [&str; 7] = [de("Mo"), de("Di"), de("Mi"), de("Do"), de("Fr"), de("Sa"), de("So")];
 
 struct DefectRow {
     word: String,
@@ -74,18 +74,18 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
 pub(in crate::web) fn edit(ask: &mut Ask) -> Reply {
     let source = find(ask)?;
     let Some((.., expected)) = EXPECTED.iter().find(|(value, ..)| *value == ask.form("erwartet")) else {
-        return page(ask, &source, "Bitte wählen Sie, wann die Quelle als verstummt gilt.".into());
+        return page(ask, &source, t("Bitte wählen Sie, wann die Quelle als verstummt gilt.").into());
     };
     let (zone, year) = (ask.form("zone").trim(), ask.form("jahr").trim());
     let zone: Option<Tz> = match zone.parse() {
         Ok(zone) => Some(zone),
         Err(_) if zone.is_empty() => None,
-        Err(_) => return page(ask, &source, "Diese Zeitzone gibt es nicht. Gemeint ist etwas wie UTC oder Europe/Berlin.".into()),
+        Err(_) => return page(ask, &source, t("Diese Zeitzone gibt es nicht. Gemeint ist etwas wie UTC oder Europe/Berlin.").into()),
     };
     let year = match year.parse() {
         Ok(year) if YEARS.contains(&year) => Year::Fixed(year),
         _ if year.is_empty() => Year::Nearest,
-        _ => return page(ask, &source, "Das Jahr hat vier Ziffern, etwa 2019, oder bleibt leer.".into()),
+        _ => return page(ask, &source, t("Das Jahr hat vier Ziffern, etwa 2019, oder bleibt leer.").into()),
     };
     let (sites, now, expected) = (ask.app.sites(), ask.now, *expected);
     let actor = ask.viewer()?.user.to_string();
@@ -113,7 +113,7 @@ fn page(ask: &Ask, source: &Source, problem: String) -> Reply {
     let sites = ask.app.sites();
     let rules = ask.app.db.read(|c| Ok::<_, DbError>((source_hours(c, source.id, now)?, ingest::source::reading_list(c)?)))?;
     let (hours, rules) = rules;
-    let body = sites.body(source.site).and_then(|body| body_names(ask).ok()?.remove(&body)).unwrap_or_else(|| "keine".into());
+    let body = sites.body(source.site).and_then(|body| body_names(ask).ok()?.remove(&body)).unwrap_or_else(|| t("keine").into());
     let peer = source.peer.parse().ok();
     let own = rules.iter().rev().find(|rule| rule.site == Some(source.site) && rule.peer == peer && rule.host == source.host);
     let fallback = rules.iter().rev().filter(|rule| rule.peer.is_none() && rule.site.is_none_or(|site| site == source.site));
@@ -142,11 +142,11 @@ fn page(ask: &Ask, source: &Source, problem: String) -> Reply {
         gaps: chart::week(
             Caption {
                 id: "pausen",
-                title: "Übliche Pause je Stunde der Woche",
-                desc: "Je kräftiger, desto länger schweigt die Quelle um diese Stunde.",
+                title: t("Übliche Pause je Stunde der Woche"),
+                desc: t("Je kräftiger, desto länger schweigt die Quelle um diese Stunde."),
             },
-            "Uhrzeit",
-            &DAYS,
+            t("Uhrzeit"),
+            &DAYS.map(t),
             &source
                 .gaps
                 .table()
@@ -154,7 +154,7 @@ fn page(ask: &Ask, source: &Source, problem: String) -> Reply {
                 .map(|gap| gap.map(|gap| Cell { value: gap as f64, text: show::duration(gap) }))
                 .collect::<Vec<_>>(),
             GAP_TONES.map(|gap| gap as f64),
-            ["unter 1 min", "unter 10 min", "unter 1 h", "unter 6 h", "länger"],
+            [t("unter 1 min"), t("unter 10 min"), t("unter 1 h"), t("unter 6 h"), t("länger")],
         ),
         gap_text: gap_text(source, now),
         defects: defects
@@ -168,7 +168,7 @@ fn page(ask: &Ask, source: &Source, problem: String) -> Reply {
         search: link(&term),
         may_edit: matches!(role, Role::Analyst | Role::Lead | Role::Admin) && source.transport != "import",
         action: format!("/quelle/{}", source.id),
-        expected: EXPECTED.iter().map(|(value, label, expected)| (*value, *label, *expected == source.expected)).collect(),
+        expected: EXPECTED.iter().map(|(value, label, expected)| (*value, t(label), *expected == source.expected)).collect(),
         zone: typed("zone", own.and_then(|rule| rule.zone).map(|zone| zone.name().to_owned()).unwrap_or_default()),
         zone_else: zone_else.map_or("Europe/Berlin", Tz::name).to_owned(),
         year: typed("jahr", year),
@@ -185,26 +185,40 @@ fn host_term(source: &Source) -> String {
 
 fn facts(source: &Source, body: String, now: Timestamp) -> Vec<(&'static str, String)> {
     let rate = source.rate(now);
-    let share = source.format().map(|(_, share)| format!(" ({} der Zeilen verstanden)", show::percent(share))).unwrap_or_default();
+    let format = match source.format() {
+        Some((_, share)) => {
+            tf("{format} ({share} der Zeilen verstanden)", &[("format", &format(source)), ("share", &show::percent(share))])
+        }
+        None => format(source).to_owned(),
+    };
     let clock = match source.skew {
-        None => "sagt nichts".to_owned(),
-        Some(skew) if skew.abs() <= SKEW_MILLIS_MAX => format!("geht richtig (auf {})", show::duration(skew.abs())),
-        Some(skew) => format!("geht {} {}", show::duration(skew.abs()), if skew > 0 { "nach" } else { "vor" }),
+        None => t("sagt nichts").to_owned(),
+        Some(skew) if skew.abs() <= SKEW_MILLIS_MAX => tf("geht richtig (auf {time})", &[("time", &show::duration(skew.abs()))]),
+        Some(skew) => {
+            let text = if skew > 0 { de("geht {time} nach") } else { de("geht {time} vor") };
+            tf(text, &[("time", &show::duration(skew.abs()))])
+        }
     };
     vec![
-        ("Stelle", body),
-        ("Adresse", source.peer.clone()),
-        ("Gerätename", if source.host.is_empty() { "nennt keinen".into() } else { source.host.clone() }),
-        ("Art", kind(source).to_owned()),
-        ("Format", format!("{}{share}", format(source))),
-        ("Zuerst gehört", show::stamp(source.first_seen)),
-        ("Zuletzt gehört", show::stamp_seconds(source.last_seen)),
+        (t("Stelle"), body),
+        (t("Adresse"), source.peer.clone()),
+        (t("Gerätename"), if source.host.is_empty() { t("nennt keinen").into() } else { source.host.clone() }),
+        (t("Art"), kind(source).to_owned()),
+        (t("Format"), format),
+        (t("Zuerst gehört"), show::stamp(source.first_seen)),
+        (t("Zuletzt gehört"), show::stamp_seconds(source.last_seen)),
         (
-            "Letzte 24 Stunden",
-            format!("{} Pakete, {} je Stunde", show::num(source.day), show::decimal(rate, if rate < 10.0 { 1 } else { 0 })),
+            t("Letzte 24 Stunden"),
+            tf(
+                "{n} Pakete, {rate} je Stunde",
+                &[("n", &show::num(source.day)), ("rate", &show::decimal(rate, if rate < 10.0 { 1 } else { 0 }))],
+            ),
         ),
-        ("Insgesamt", format!("{} Pakete, {}", show::num(source.frames), show::bytes(source.bytes.unsigned_abs()))),
-        ("Uhr", clock),
+        (
+            t("Insgesamt"),
+            tf("{n} Pakete, {size}", &[("n", &show::num(source.frames)), ("size", &show::bytes(source.bytes.unsigned_abs()))]),
+        ),
+        (t("Uhr"), clock),
     ]
 }
 
@@ -212,20 +226,23 @@ fn advice(source: &Source, now: Timestamp) -> Vec<String> {
     let mut advice = Vec::new();
     if source.is_silent(now) {
         let since = show::duration(now.since(source.last_seen));
-        advice.push(format!("Sie schweigt seit {since}. Rufen Sie die Stelle an: Läuft das Gerät, und sendet es noch hierher?"));
+        advice.push(tf(
+            "Sie schweigt seit {since}. Rufen Sie die Stelle an: Läuft das Gerät, und sendet es noch hierher?",
+            &[("since", &since)],
+        ));
     }
     if let Some(skew) = source.skew.filter(|skew| skew.abs() > SKEW_MILLIS_MAX) {
         let hours = (skew as f64 / Timestamp::HOUR as f64).round();
         let whole = hours != 0.0 && (skew - (hours as i64) * Timestamp::HOUR).abs() < SKEW_MILLIS_MAX;
         advice.push(if whole {
-            "Ihre Uhr ist um ganze Stunden verschoben: Wahrscheinlich stimmt die Zeitzone nicht. Stellen Sie sie hier oder am Gerät ein."
+            t("Ihre Uhr ist um ganze Stunden verschoben: Wahrscheinlich stimmt die Zeitzone nicht. Stellen Sie sie hier oder am Gerät ein.")
                 .into()
         } else {
-            "Ihre Uhr geht falsch. Lassen Sie am Gerät NTP einrichten.".into()
+            t("Ihre Uhr geht falsch. Lassen Sie am Gerät NTP einrichten.").into()
         });
     }
     if source.format().is_none() && source.kind == "log" && source.records > 0 {
-        advice.push("Ihr Format versteht Wartburg noch nicht: Die Zeilen sind im Wortlaut auffindbar, aber nicht nach Feldern.".into());
+        advice.push(t("Ihr Format versteht Wartburg noch nicht: Die Zeilen sind im Wortlaut auffindbar, aber nicht nach Feldern.").into());
     }
     advice
 }
@@ -233,11 +250,15 @@ fn advice(source: &Source, now: Timestamp) -> Vec<String> {
 fn gap_text(source: &Source, now: Timestamp) -> String {
     let usual = show::duration(source.usual_gap_millis(now));
     match source.expected {
-        Some(0) => "Sie wird nicht mehr erwartet.".into(),
-        Some(expected) => format!("Eingestellt: verstummt nach {}. Üblich sind um diese Stunde {usual}.", show::duration(expected)),
-        None => {
-            format!("Um diese Stunde sind {usual} üblich; als verstummt gilt sie nach {}.", show::duration(source.patience_millis(now)))
-        }
+        Some(0) => t("Sie wird nicht mehr erwartet.").into(),
+        Some(expected) => tf(
+            "Eingestellt: verstummt nach {expected}. Üblich sind um diese Stunde {usual}.",
+            &[("expected", &show::duration(expected)), ("usual", &usual)],
+        ),
+        None => tf(
+            "Um diese Stunde sind {usual} üblich; als verstummt gilt sie nach {patience}.",
+            &[("usual", &usual), ("patience", &show::duration(source.patience_millis(now)))],
+        ),
     }
 }
 
@@ -248,11 +269,11 @@ fn hours_chart(hours: &[(Timestamp, i64)]) -> Markup {
     let bars: Vec<TimeBar> =
         hours.iter().map(|(at, frames)| TimeBar { at: *at, values: vec![*frames as f64], href: String::new() }).collect();
     let total: i64 = hours.iter().map(|(_, frames)| frames).sum();
-    let desc = format!("Pakete je Stunde in den letzten {} Stunden, zusammen {}.", HOURS, show::num(total));
+    let desc = tf("Pakete je Stunde in den letzten {hours} Stunden, zusammen {n}.", &[("hours", &HOURS), ("n", &show::num(total))]);
     chart::over_time(OverTime {
-        caption: Caption { id: "stunden", title: "Pakete je Stunde", desc: &desc },
-        unit: Unit::Count("Pakete"),
-        series: &[Series { ink: Ink::Act, name: "Pakete" }],
+        caption: Caption { id: "stunden", title: t("Pakete je Stunde"), desc: &desc },
+        unit: Unit::Count(t("Pakete")),
+        series: &[Series { ink: Ink::Act, name: t("Pakete") }],
         until: bars.last().map_or(Timestamp(0), |bar| bar.at.plus(Timestamp::HOUR)),
         bars: &bars,
         brush: None,

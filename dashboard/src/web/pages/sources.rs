@@ -17,7 +17,7 @@ use crate::show::{self, Markup, Tone, filters, link};
 use crate::vitals::{self, Tally};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
-use crate::words;
+use crate::words::{self, de, t, tf};
 
 struct SourceRow {
     state: Markup,
@@ -93,22 +93,25 @@ const SITE_ROWS: usize = 100;
 /// Sources named on the Lage.
 const NAMED_MAX: usize = 2;
 
-const STATES: [(&str, &str); 4] = [("", "alle"), ("verstummt", "verstummt"), ("sendet", "meldet sich"), ("import", "Import")];
+const STATES: [(&str, &str); 4] =
+    [("", de("alle")), ("verstummt", de("verstummt")), ("sendet", de("meldet sich")), ("import", de("Import"))];
 const ORDERS: [(&str, &str); 4] =
-    [("", "verstummte"), ("viel", "die lautesten"), ("maengel", "die mit den meisten Mängeln"), ("neu", "die neuesten")];
+    [("", de("verstummte")), ("viel", de("die lautesten")), ("maengel", de("die mit den meisten Mängeln")), ("neu", de("die neuesten"))];
 
 pub(super) fn silent_tile(ask: &Ask) -> Result<SilentTile, PageError> {
     let (scope, sites) = (ask.scope(), ask.app.sites());
     let sources = ask.app.db.read(|c| source_list(c, &scope, &sites, ask.now))?;
     let silent: Vec<&Source> = sources.iter().filter(|source| source.is_silent(ask.now)).collect();
-    let named =
-        silent.iter().take(NAMED_MAX).map(|source| format!("{} seit {}", source.name(), show::duration(ask.now.since(source.last_seen))));
+    let named = silent
+        .iter()
+        .take(NAMED_MAX)
+        .map(|source| tf("{name} seit {time}", &[("name", &source.name()), ("time", &show::duration(ask.now.since(source.last_seen)))]));
     let why = match (sources.len(), silent.len()) {
-        (0, _) => "Noch keine Quelle bekannt.".to_owned(),
-        (_, 0) => "Alle Quellen melden sich.".to_owned(),
+        (0, _) => t("Noch keine Quelle bekannt.").to_owned(),
+        (_, 0) => t("Alle Quellen melden sich.").to_owned(),
         _ => named.collect::<Vec<_>>().join(", "),
     };
-    let of = if sources.is_empty() { String::new() } else { format!("von {}", show::num(count(sources.len()))) };
+    let of = if sources.is_empty() { String::new() } else { tf("von {n}", &[("n", &show::num(count(sources.len())))]) };
     Ok(SilentTile { value: show::num(count(silent.len())), of, why, badge: None })
 }
 
@@ -124,10 +127,10 @@ fn count(n: usize) -> i64 {
 
 pub(super) fn state(source: &Source, now: Timestamp) -> Markup {
     match (source.transport.as_str(), source.expected, source.is_silent(now)) {
-        ("import", ..) => show::badge(Tone::Quiet, "Import"),
-        (_, Some(0), _) => show::badge(Tone::Quiet, "nicht mehr erwartet"),
-        (_, _, true) => show::badge(Tone::High, "verstummt"),
-        _ => show::badge(Tone::Good, "meldet sich"),
+        ("import", ..) => show::badge(Tone::Quiet, t("Import")),
+        (_, Some(0), _) => show::badge(Tone::Quiet, t("nicht mehr erwartet")),
+        (_, _, true) => show::badge(Tone::High, t("verstummt")),
+        _ => show::badge(Tone::Good, t("meldet sich")),
     }
 }
 
@@ -137,7 +140,7 @@ pub(super) fn format(source: &Source) -> &'static str {
 }
 
 pub(super) fn kind(source: &Source) -> &'static str {
-    if source.kind == "flow" { "Datenflüsse" } else { "Protokolle" }
+    if source.kind == "flow" { t("Datenflüsse") } else { t("Protokolle") }
 }
 
 /// The names of all bodies.
@@ -179,19 +182,19 @@ fn books(ask: &Ask) -> (Vec<BookRow>, String) {
     }
     if rows.len() > 1 {
         let all = Listener::ALL.into_iter().map(kernel).sum();
-        rows.push(BookRow { sum: true, rejected_why: vec![], dropped_why: vec![], ..book("Alle", &sum, all) });
+        rows.push(BookRow { sum: true, rejected_why: vec![], dropped_why: vec![], ..book(t("Alle"), &sum, all) });
     }
     let balance = match (sum.open(), sum.excess()) {
-        (0, 0) => "seit dem Start; die Rechnung geht auf".to_owned(),
-        (open, 0) => format!("seit dem Start; {} sind gerade unterwegs", show::num(open)),
-        (_, excess) => format!("die Rechnung geht nicht auf: {} zu viel verbucht", show::num(excess)),
+        (0, 0) => t("seit dem Start; die Rechnung geht auf").to_owned(),
+        (open, 0) => tf("seit dem Start; {n} sind gerade unterwegs", &[("n", &show::num(open))]),
+        (_, excess) => tf("die Rechnung geht nicht auf: {n} zu viel verbucht", &[("n", &show::num(excess))]),
     };
     (rows, balance)
 }
 
 fn book(label: &'static str, tally: &Tally, kernel: u64) -> BookRow {
     let why = |reasons: &BTreeMap<String, u64>, word: &dyn Fn(&str) -> Option<&'static str>| {
-        reasons.iter().map(|(reason, count)| format!("{} {}", show::num(*count), word(reason).unwrap_or("aus anderem Grund"))).collect()
+        reasons.iter().map(|(reason, count)| format!("{} {}", show::num(*count), word(reason).unwrap_or(t("aus anderem Grund")))).collect()
     };
     BookRow {
         label,
@@ -272,19 +275,18 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
         .collect();
     named.sort();
     named.dedup();
-    let mut body_choices = vec![(String::new(), "alle".to_owned(), filter.body.is_none())];
+    let mut body_choices = vec![(String::new(), t("alle").to_owned(), filter.body.is_none())];
     body_choices.extend(named.into_iter().map(|(name, body)| (body.to_string(), name, filter.body == Some(body))));
     let (books, balance) = if wide == Scope::All { books(ask) } else { (vec![], String::new()) };
-    let choices =
-        |all: &[(&'static str, &str)], now: &str| all.iter().map(|(value, label)| (*value, (*label).to_owned(), *value == now)).collect();
-    let title = if wide == Scope::All { "Quellen und Standorte" } else { "Ihre Quellen" };
+    let choices = |all: &[(&'static str, &'static str)], now: &str| {
+        all.iter().map(|(value, label)| (*value, t(label).to_owned(), *value == now)).collect()
+    };
+    let title = if wide == Scope::All { t("Quellen und Standorte") } else { t("Ihre Quellen") };
     let view = SourcesPage {
         frame: ask.frame(title, Place::Sources),
-        summary: format!(
-            "{} Quellen, {} verstummt · {} Standorte",
-            show::num(count(sources.len())),
-            show::num(count(silent)),
-            show::num(count(sites_all))
+        summary: tf(
+            "{n} Quellen, {silent} verstummt · {sites} Standorte",
+            &[("n", &show::num(count(sources.len()))), ("silent", &show::num(count(silent))), ("sites", &show::num(count(sites_all)))],
         ),
         states: choices(&STATES, filter.state),
         bodies: body_choices,
@@ -300,12 +302,12 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
             .collect(),
         earlier: if page > 1 { to(page - 1) } else { String::new() },
         later: if page < pages { to(page + 1) } else { String::new() },
-        place: format!("Seite {page} von {pages}"),
+        place: tf("Seite {page} von {pages}", &[("page", &page), ("pages", &pages)]),
         balance,
         books,
         enrichment: if wide == Scope::All { enrichment(ask) } else { vec![] },
         sites_found: if site_rows.len() < sites_all {
-            format!("{} von {}", show::num(count(site_rows.len())), show::num(count(sites_all)))
+            tf("{n} von {total}", &[("n", &show::num(count(site_rows.len()))), ("total", &show::num(count(sites_all)))])
         } else {
             show::num(count(sites_all))
         },
@@ -319,19 +321,19 @@ fn enrichment(ask: &Ask) -> Vec<(String, String, bool)> {
     let Some(enrichment) = ask.app.pulse.as_ref().map(|pulse| &pulse.enrichment) else { return vec![] };
     let settings = enrichment.settings();
     let on = words::enrichments(settings);
-    let mut rows = vec![("Eingeschaltet".to_owned(), if on.is_empty() { "nichts".to_owned() } else { on.join(", ") }, false)];
+    let mut rows = vec![(t("Eingeschaltet").to_owned(), if on.is_empty() { t("nichts").to_owned() } else { on.join(", ") }, false)];
     if settings.leases {
         rows.push((
-            "Rechnernamen aus DHCP".to_owned(),
-            format!("{} Zuordnungen bekannt", show::num(count(enrichment.leases_len()))),
+            t("Rechnernamen aus DHCP").to_owned(),
+            tf("{n} Zuordnungen bekannt", &[("n", &show::num(count(enrichment.leases_len())))]),
             false,
         ));
     }
     for file in enrichment.geo().map(ingest::enrich::Geo::files).unwrap_or_default() {
         let state = words::geo_file(&file, ask.now);
         rows.push(match &file.error {
-            Some(error) => ("Geo-Datei".to_owned(), format!("{} {}", file.path.display(), words::geo_fault(error)), true),
-            None => ("Geo-Datei".to_owned(), state, words::is_geo_old(&file, ask.now)),
+            Some(error) => (t("Geo-Datei").to_owned(), format!("{} {}", file.path.display(), words::geo_fault(error)), true),
+            None => (t("Geo-Datei").to_owned(), state, words::is_geo_old(&file, ask.now)),
         });
     }
     rows
@@ -351,7 +353,7 @@ fn site_rows(
     let mut all = 0;
     for site in sites.iter().filter(|site| wide.body_allowed(site.body)) {
         all += 1;
-        let body = site.body.and_then(|body| bodies.get(&body).cloned()).unwrap_or_else(|| "keine".into());
+        let body = site.body.and_then(|body| bodies.get(&body).cloned()).unwrap_or_else(|| t("keine").into());
         let word = filter.word.is_empty() || site.name.to_lowercase().contains(&filter.word) || body.to_lowercase().contains(&filter.word);
         if word && (filter.body.is_none() || filter.body == site.body) {
             let prefixes = site.prefixes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

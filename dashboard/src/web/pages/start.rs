@@ -21,7 +21,7 @@ use crate::show::{self, Markup, Tone, filters};
 use crate::web::ask::see_other;
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
-use crate::words::{self, Names};
+use crate::words::{self, Names, t, tf};
 
 pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
     match ask.viewer()?.role {
@@ -78,7 +78,7 @@ struct OverviewLive {
 
 fn overview(ask: &Ask) -> Reply {
     let Lage { tiles, rows, open, map, chart } = lage(ask)?;
-    let frame = ask.frame("Lage", Place::Overview);
+    let frame = ask.frame(t("Lage"), Place::Overview);
     ask.page(&OverviewPage { frame, today: show::date_long(ask.now), tiles, rows, open, map, chart })
 }
 
@@ -126,57 +126,57 @@ fn lage(ask: &Ask) -> Result<Lage, PageError> {
     let series = SERIES.map(|level| Series { ink: Ink::level(level), name: words::level(level) });
     let bars: Vec<TimeBar> = hours.into_iter().map(|(at, values)| TimeBar { at, values: values.to_vec(), href: String::new() }).collect();
     let until = bars.last().map_or(now, |bar| bar.at.plus(Timestamp::HOUR));
-    let spark = Caption { id: "alarme-verlauf", title: "Neue Alarme je Stunde", desc: "Die letzten 24 Stunden." };
+    let spark = Caption { id: "alarme-verlauf", title: t("Neue Alarme je Stunde"), desc: t("Die letzten 24 Stunden.") };
     let tiles = vec![
         Tile {
-            title: "Neue Alarme",
+            title: t("Neue Alarme"),
             href: "/alarme",
             value: show::num(counts.new),
             of: String::new(),
             why: match counts.oldest_new {
-                Some(at) => format!("{urgent} hoch oder kritisch, ältester {}", show::duration(now.since(at))),
-                None => "Alle Alarme sind bestätigt.".into(),
+                Some(at) => tf("{n} hoch oder kritisch, ältester {age}", &[("n", &urgent), ("age", &show::duration(now.since(at)))]),
+                None => t("Alle Alarme sind bestätigt.").into(),
             },
             badge: None,
-            spark: Some(chart::sparkline(spark, Unit::Count("Alarme"), &trend)),
+            spark: Some(chart::sparkline(spark, Unit::Count(t("Alarme")), &trend)),
         },
         recommendation_tile(&waits),
         Tile {
-            title: "Offene Vorfälle",
+            title: t("Offene Vorfälle"),
             href: "/vorfaelle",
             value: show::num(cases.open),
             of: String::new(),
             why: severities(&cases.open_by_severity.iter().map(|(level, count)| (*level, *count)).collect::<Vec<_>>()),
-            badge: (cases.new > 0).then(|| show::badge(Tone::Mid, &format!("{} noch nicht gesichtet", cases.new))),
+            badge: (cases.new > 0).then(|| show::badge(Tone::Mid, &tf("{n} noch nicht gesichtet", &[("n", &cases.new)]))),
             spark: None,
         },
         super::sources::silent_tile(ask)?.into(),
     ];
     let caption = Caption {
         id: "alarme-24h",
-        title: "Alarme je Stunde nach Schwere",
-        desc: "Gestapelte Balken über die letzten 24 Stunden, niedrige Schwere unten.",
+        title: t("Alarme je Stunde nach Schwere"),
+        desc: t("Gestapelte Balken über die letzten 24 Stunden, niedrige Schwere unten."),
     };
     let map_caption = Caption {
         id: "kreise",
-        title: "Vorfälle je Kreis",
-        desc: "Kacheln der 22 Kreise, je kräftiger, desto mehr Vorfälle in den letzten 30 Tagen.",
+        title: t("Vorfälle je Kreis"),
+        desc: t("Kacheln der 22 Kreise, je kräftiger, desto mehr Vorfälle in den letzten 30 Tagen."),
     };
     Ok(Lage {
         tiles,
         rows: urgent_first.iter().take(OPEN_ROWS).map(|incident| Row::new(incident, &names, now, incident.last_activity)).collect(),
         open: show::num(cases.open),
-        map: chart::tile_map(map_caption, Unit::Count("Vorfälle"), |key| {
+        map: chart::tile_map(map_caption, Unit::Count(t("Vorfälle")), |key| {
             Some((per_kreis.get(key).map_or(0.0, |count| *count as f64), String::new()))
         }),
-        chart: chart::over_time(OverTime { caption, unit: Unit::Count("Alarme"), series: &series, bars: &bars, until, brush: None }),
+        chart: chart::over_time(OverTime { caption, unit: Unit::Count(t("Alarme")), series: &series, bars: &bars, until, brush: None }),
     })
 }
 
 impl From<super::sources::SilentTile> for Tile {
     fn from(silent: super::sources::SilentTile) -> Self {
         Self {
-            title: "Stille Quellen",
+            title: t("Stille Quellen"),
             href: "/quellen",
             value: silent.value,
             of: silent.of,
@@ -208,7 +208,7 @@ fn per_hour(alerts: &[(Timestamp, Level)], now: Timestamp) -> Vec<(Timestamp, [f
 fn severities(counts: &[(Level, u64)]) -> String {
     let named = counts.iter().rev().filter(|(_, count)| *count > 0).map(|(level, count)| format!("{count} {}", words::level(*level)));
     let text = named.collect::<Vec<_>>().join(", ");
-    if text.is_empty() { "Nichts offen.".into() } else { text }
+    if text.is_empty() { t("Nichts offen.").into() } else { text }
 }
 
 /// For each case whose first recommendation was sent in the period: how long that took since its opening, sorted.
@@ -236,16 +236,16 @@ fn recommendation_tile(waits: &[i64]) -> Tile {
     let median = waits.get(waits.len() / 2).copied();
     let (value, badge) = match median {
         None => ("–".into(), None),
-        Some(median) if waits.len() < CASES_MIN => (show::duration(median), Some(show::badge(Tone::Quiet, "zu wenige Fälle"))),
-        Some(median) if median <= RECOMMENDATION_TARGET_MILLIS => (show::duration(median), Some(show::badge(Tone::Good, "im Ziel"))),
-        Some(median) => (show::duration(median), Some(show::badge(Tone::High, "über dem Ziel"))),
+        Some(median) if waits.len() < CASES_MIN => (show::duration(median), Some(show::badge(Tone::Quiet, t("zu wenige Fälle")))),
+        Some(median) if median <= RECOMMENDATION_TARGET_MILLIS => (show::duration(median), Some(show::badge(Tone::Good, t("im Ziel")))),
+        Some(median) => (show::duration(median), Some(show::badge(Tone::High, t("über dem Ziel")))),
     };
     Tile {
-        title: "Zeit bis Empfehlung",
+        title: t("Zeit bis Empfehlung"),
         href: "/kennzahlen",
         value,
         of: String::new(),
-        why: format!("Median, 30 Tage, n\u{a0}=\u{a0}{} · Ziel ≤\u{a0}4\u{a0}h", waits.len()),
+        why: tf("Median, 30 Tage, n\u{a0}=\u{a0}{n} · Ziel ≤\u{a0}4\u{a0}h", &[("n", &waits.len())]),
         badge,
         spark: None,
     }
@@ -292,9 +292,9 @@ fn portal(ask: &Ask) -> Reply {
             let left = one.steps.iter().filter(|step| matches!(step.state, StepState::Open | StepState::InWork)).count();
             let due = one.due_next(ask.now).map(|at| {
                 if at < ask.now {
-                    format!("überfällig seit {}", show::duration(ask.now.since(at)))
+                    tf("überfällig seit {time}", &[("time", &show::duration(ask.now.since(at)))])
                 } else {
-                    format!("noch {}", show::duration(at.since(ask.now)))
+                    tf("noch {time}", &[("time", &show::duration(at.since(ask.now)))])
                 }
             });
             todo.push(Todo {
@@ -302,7 +302,10 @@ fn portal(ask: &Ask) -> Reply {
                 due: due.unwrap_or_default(),
                 href: format!("/vorfall/{}", view.incident.number),
                 title: one.title.clone(),
-                why: format!("{left} von {} Schritten sind offen · {}", one.steps.len(), view.incident.number),
+                why: tf(
+                    "{left} von {n} Schritten sind offen · {incident}",
+                    &[("left", &left), ("n", &one.steps.len()), ("incident", &view.incident.number)],
+                ),
             });
         }
     }
@@ -312,11 +315,11 @@ fn portal(ask: &Ask) -> Reply {
         due: String::new(),
         href: row.href,
         title: row.title,
-        why: "Warnung: Bitte bestätigen Sie, dass Sie sie gelesen haben.".into(),
+        why: t("Warnung: Bitte bestätigen Sie, dass Sie sie gelesen haben.").into(),
     }));
     let page = PortalPage {
-        frame: ask.frame("Start", Place::Overview),
-        body: body.map_or_else(|| "Start".into(), |body| body.name),
+        frame: ask.frame(t("Start"), Place::Overview),
+        body: body.map_or_else(|| t("Start").into(), |body| body.name),
         today: show::date_long(ask.now),
         todo,
         incidents: views.iter().map(|view| Row::new(&view.incident, &names, ask.now, view.incident.last_activity)).collect(),

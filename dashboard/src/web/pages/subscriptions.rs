@@ -12,6 +12,7 @@ use ingest::scope::Scope;
 use crate::show::{self, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
+use crate::words::{de, t, tf};
 
 struct Row {
     id: String,
@@ -58,18 +59,21 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
             keywords: one.keywords.join(", "),
             contacts: contacts.get(&one.body).into_iter().flatten().map(|contact| (contact.name.clone(), contact.email.clone())).collect(),
             may_end: own,
-            toggle: if one.enabled { "Anhalten" } else { "Fortsetzen" },
+            toggle: if one.enabled { t("Anhalten") } else { t("Fortsetzen") },
         })
     };
     let internal = scope == Scope::All;
     let people: usize = contacts.values().map(Vec::len).sum();
     let page = SubscriptionsPage {
-        frame: ask.frame(if internal { "Empfänger und Abos" } else { "Abos" }, Place::Subscriptions),
-        summary: format!("{} Stellen, {} Ansprechpersonen", show::num(count(bodies.len())), show::num(count(people))),
+        frame: ask.frame(if internal { t("Empfänger und Abos") } else { t("Abos") }, Place::Subscriptions),
+        summary: tf(
+            "{bodies} Stellen, {people} Ansprechpersonen",
+            &[("bodies", &show::num(count(bodies.len()))), ("people", &show::num(count(people)))],
+        ),
         rows: subscriptions.iter().filter_map(row).collect(),
         bodies: bodies.iter().map(|body| (body.id.to_string(), body.name.clone())).collect(),
-        severities: Severity::ALL.iter().map(|one| (one.as_str(), one.label())).collect(),
-        kinds: Kind::ALL.iter().map(|one| (one.as_str(), one.label())).collect(),
+        severities: Severity::ALL.iter().map(|one| (one.as_str(), t(one.label()))).collect(),
+        kinds: Kind::ALL.iter().map(|one| (one.as_str(), t(one.label()))).collect(),
     };
     ask.page(&page)
 }
@@ -80,16 +84,16 @@ fn count(n: usize) -> i64 {
 
 fn what(one: &Subscription, own: bool) -> String {
     let kinds = if one.kinds.is_empty() {
-        "alle Arten".to_owned()
+        t("alle Arten").to_owned()
     } else {
-        one.kinds.iter().map(|kind| kind.label()).collect::<Vec<_>>().join(", ")
+        one.kinds.iter().map(|kind| t(kind.label())).collect::<Vec<_>>().join(", ")
     };
-    let state = match (own, one.enabled) {
-        (false, _) => " (Vorgabe)",
-        (true, false) => " (angehalten)",
-        (true, true) => "",
+    let text = match (own, one.enabled) {
+        (false, _) => de("ab „{severity}“, {kinds} (Vorgabe)"),
+        (true, false) => de("ab „{severity}“, {kinds} (angehalten)"),
+        (true, true) => de("ab „{severity}“, {kinds}"),
     };
-    format!("ab „{}“, {kinds}{state}", one.severity_min.label())
+    tf(text, &[("severity", &t(one.severity_min.label())), ("kinds", &kinds)])
 }
 
 pub(in crate::web) fn add(ask: &mut Ask) -> Reply {
@@ -110,7 +114,7 @@ pub(in crate::web) fn add(ask: &mut Ask) -> Reply {
     match ask.write(move |tx| subscription_add(tx, &scope, &one, now))? {
         Some(_) => ask.redirect("/abos", "subscribed"),
         None => Err(PageError::Refused(
-            "Diese Stelle hat schon so viele Abos, wie möglich sind. Halten Sie eines an oder ändern Sie es.".into(),
+            t("Diese Stelle hat schon so viele Abos, wie möglich sind. Halten Sie eines an oder ändern Sie es.").into(),
         )),
     }
 }

@@ -12,6 +12,7 @@ use crate::api_token::{
 use crate::show::{self, Markup, Tone, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, Machine, PageError, ROUTES, Reply, Verb};
+use crate::words::{de, t, tf};
 
 /// A token in a table; also on the administrator's page.
 pub(super) struct TokenRow {
@@ -58,7 +59,7 @@ fn page(ask: &Ask, status: StatusCode, secret: String, problem: String) -> Reply
     let given: Vec<&str> = ask.form.all("recht").collect();
     let choice = |grant: Grant| Choice { key: grant.key(), label: label(grant), chosen: typed && given.contains(&grant.key().as_str()) };
     let page = TokensPage {
-        frame: ask.frame("Zugriffsschlüssel", Place::Elsewhere),
+        frame: ask.frame(t("Zugriffsschlüssel für Programme"), Place::Elsewhere),
         rows: tokens.iter().map(|token| row(token, now)).collect(),
         choices: offered(viewer).into_iter().map(choice).collect(),
         secret,
@@ -74,17 +75,17 @@ fn page(ask: &Ask, status: StatusCode, secret: String, problem: String) -> Reply
 
 pub(super) fn row(token: &ApiToken, now: Timestamp) -> TokenRow {
     let state = match (token.revoked_at, token.works(now)) {
-        (Some(_), _) => show::badge(Tone::Quiet, "widerrufen"),
-        (None, true) => show::badge(Tone::Good, "gilt"),
-        (None, false) => show::badge(Tone::Quiet, "abgelaufen"),
+        (Some(_), _) => show::badge(Tone::Quiet, t("widerrufen")),
+        (None, true) => show::badge(Tone::Good, t("gilt")),
+        (None, false) => show::badge(Tone::Quiet, t("abgelaufen")),
     };
     let grants: Vec<String> = token.grants.iter().map(|grant| label(*grant)).collect();
     TokenRow {
         id: token.id.to_string(),
         name: token.name.clone(),
-        grants: if grants.is_empty() { "nur „Wer bin ich?“".into() } else { grants.join(", ") },
+        grants: if grants.is_empty() { t("nur „Wer bin ich?“").into() } else { grants.join(", ") },
         until: show::date(token.until.plus(-1)),
-        seen: token.seen_at.map_or_else(|| "noch nie".into(), show::stamp),
+        seen: token.seen_at.map_or_else(|| t("noch nie").into(), show::stamp),
         state,
         works: token.works(now),
     }
@@ -92,12 +93,12 @@ pub(super) fn row(token: &ApiToken, now: Timestamp) -> TokenRow {
 
 fn label(grant: Grant) -> String {
     let area = match grant.area {
-        Area::Advisories => "Meldungen (CSAF)",
-        Area::Incidents => "Vorfälle",
-        Area::Kpis => "Kennzahlen (CSV)",
-        Area::Sources => "Quellen",
+        Area::Advisories => t("Meldungen (CSAF)"),
+        Area::Incidents => t("Vorfälle"),
+        Area::Kpis => t("Kennzahlen (CSV)"),
+        Area::Sources => t("Quellen"),
     };
-    format!("{area} {}", if grant.write { "ändern" } else { "lesen" })
+    tf(if grant.write { de("{area} ändern") } else { de("{area} lesen") }, &[("area", &area)])
 }
 
 /// What a token of this person can do at all: what some route takes tokens for and lets the role in.
@@ -119,21 +120,23 @@ pub(in crate::web) fn add(ask: &mut Ask) -> Reply {
     let grants: Vec<Grant> = ask.form.all("recht").filter_map(Grant::parse).collect();
     let again = |ask: &Ask, text: String| page(ask, StatusCode::UNPROCESSABLE_ENTITY, String::new(), text);
     if !grants.iter().all(|grant| allowed.contains(grant)) {
-        return again(ask, "Eines der Rechte haben Sie selbst nicht. Bitte wählen Sie aus der Liste.".into());
+        return again(ask, t("Eines der Rechte haben Sie selbst nicht. Bitte wählen Sie aus der Liste.").into());
     }
     let until = show::day_parse(ask.form("bis")).map(|(_, end)| end);
-    let wrong_end = "Das Ende muss nach heute und innerhalb eines Jahres liegen. Zum Beispiel in drei Monaten.";
+    let wrong_end = t("Das Ende muss nach heute und innerhalb eines Jahres liegen. Zum Beispiel in drei Monaten.");
     let Some(until) = until else { return again(ask, wrong_end.into()) };
     let (name, now) = (ask.form("name").to_owned(), ask.now);
     match ask.app.db.write(move |tx| api_token_add(tx, viewer.user, &name, &grants, until, now)) {
         Ok((_, secret)) => page(ask, StatusCode::OK, secret.reveal().to_owned(), String::new()),
-        Err(ApiTokenError::Name) => {
-            again(ask, format!("Bitte geben Sie einen Namen von höchstens {NAME_CHARS_MAX} Zeichen an, zum Beispiel „Bericht Haushalt“."))
-        }
+        Err(ApiTokenError::Name) => again(
+            ask,
+            tf("Bitte geben Sie einen Namen von höchstens {n} Zeichen an, zum Beispiel „Bericht Haushalt“.", &[("n", &NAME_CHARS_MAX)]),
+        ),
         Err(ApiTokenError::Until) => again(ask, wrong_end.into()),
-        Err(ApiTokenError::TooMany) => {
-            again(ask, format!("Sie haben schon {PER_USER_MAX} Schlüssel, die gelten. Widerrufen Sie einen, den niemand mehr braucht."))
-        }
+        Err(ApiTokenError::TooMany) => again(
+            ask,
+            tf("Sie haben schon {n} Schlüssel, die gelten. Widerrufen Sie einen, den niemand mehr braucht.", &[("n", &PER_USER_MAX)]),
+        ),
         Err(ApiTokenError::Db(error)) => Err(error.into()),
         Err(error @ ApiTokenError::NotFound) => Err(PageError::store(error)),
     }

@@ -14,6 +14,7 @@ use super::written;
 use crate::csv;
 use crate::show;
 use crate::web::{Ask, PageError};
+use crate::words::{de, t, tf};
 
 /// One case as the page and the download show it.
 pub(super) struct Case {
@@ -56,16 +57,16 @@ pub(super) fn cases(ask: &Ask, def: &KpiDef, rows: &[&KpiRow]) -> Result<Vec<Cas
         let (href, name, title) = labels.get(row.subject.as_str()).cloned().unwrap_or_default();
         Case {
             href,
-            name: if name.is_empty() { "ohne Einsicht".into() } else { name },
+            name: if name.is_empty() { t("ohne Einsicht").into() } else { name },
             title,
-            body: row.body.and_then(|body| bodies.get(&body).cloned()).unwrap_or_else(|| "keine Stelle".into()),
+            body: row.body.and_then(|body| bodies.get(&body).cloned()).unwrap_or_else(|| t("keine Stelle").into()),
             from: show::stamp(row.from),
             to: row.to.map(show::stamp).unwrap_or_default(),
             value: match (def.unit, row.value) {
                 (_, None) => "–".into(),
-                (Unit::Hours, Some(hours)) if row.to.is_none() => format!("bisher {}", written::hours(hours)),
+                (Unit::Hours, Some(hours)) if row.to.is_none() => tf("bisher {time}", &[("time", &written::hours(hours))]),
                 (Unit::Hours, Some(hours)) => written::hours(hours),
-                (Unit::Percent, Some(hit)) => if hit > 0.0 { "ja" } else { "nein" }.into(),
+                (Unit::Percent, Some(hit)) => if hit > 0.0 { t("ja") } else { t("nein") }.into(),
             },
             number: match (def.unit, row.value) {
                 (_, None) => String::new(),
@@ -73,7 +74,7 @@ pub(super) fn cases(ask: &Ask, def: &KpiDef, rows: &[&KpiRow]) -> Result<Vec<Cas
                 (Unit::Percent, Some(hit)) => format!("{hit:.0}"),
             },
             rated: row.rated,
-            note: row.note,
+            note: t(row.note),
         }
     };
     Ok(rows.iter().map(case).collect())
@@ -101,7 +102,7 @@ fn alerts(ask: &Ask, rows: &[&KpiRow]) -> Result<HashMap<String, Label>, PageErr
     let label = |(id, alert): (AlertId, detect::alert::AlertLabel)| {
         let case = alert.incident.and_then(|incident| cases.get(&incident));
         let hidden = case.is_some_and(|case| !viewer.may_read(case.tlp.as_str()));
-        let number = case.map(|case| case.number.clone()).unwrap_or_else(|| "ohne Vorfall".into());
+        let number = case.map(|case| case.number.clone()).unwrap_or_else(|| t("ohne Vorfall").into());
         let href = if case.is_some() { format!("/vorfall/{number}") } else { String::new() };
         (!hidden).then(|| (id.to_string(), (href, number, alert.title)))
     };
@@ -146,9 +147,9 @@ const EDGES: [(f64, &str); 8] = [
     (4.0, "4\u{a0}h"),
     (8.0, "8\u{a0}h"),
     (24.0, "24\u{a0}h"),
-    (72.0, "3\u{a0}Tage"),
-    (168.0, "7\u{a0}Tage"),
-    (720.0, "30\u{a0}Tage"),
+    (72.0, de("3\u{a0}Tage")),
+    (168.0, de("7\u{a0}Tage")),
+    (720.0, de("30\u{a0}Tage")),
     (f64::INFINITY, ""),
 ];
 
@@ -169,7 +170,7 @@ pub(super) fn distribution(value: &KpiValue, cases: bool) -> Vec<ClassCount> {
         let label = match (parts, value.def.unit) {
             ([one], _) => one.2.label.clone(),
             ([first, .., last], Unit::Hours) => between(first.0, last.1),
-            (several, _) => several.iter().map(|part| part.2.label.as_str()).collect::<Vec<_>>().join(" oder "),
+            (several, _) => several.iter().map(|part| part.2.label.as_str()).collect::<Vec<_>>().join(&format!(" {} ", t("oder"))),
         };
         // How many of a class still run could be one or two again: told apart only in the sum.
         ClassCount { label, ended: ended + open, open: 0 }
@@ -179,9 +180,9 @@ pub(super) fn distribution(value: &KpiValue, cases: bool) -> Vec<ClassCount> {
 
 fn between(from: &str, to: &str) -> String {
     match (from, to) {
-        ("", to) => format!("unter {to}"),
-        (from, "") => format!("{from} und mehr"),
-        (from, to) => format!("{from} bis unter {to}"),
+        ("", to) => tf("unter {to}", &[("to", &to)]),
+        (from, "") => tf("{from} und mehr", &[("from", &from)]),
+        (from, to) => tf("{from} bis unter {to}", &[("from", &from), ("to", &to)]),
     }
 }
 
@@ -192,6 +193,7 @@ fn hour_classes(rows: &[KpiRow]) -> Classes {
     let mut classes: Classes = vec![];
     let mut least = 0.0;
     for (edge, upper) in EDGES {
+        let upper = t(upper);
         let inside = |row: &&KpiRow| row.value.is_some_and(|hours| hours >= least && hours < edge);
         let (ended, open) = rows.iter().filter(inside).fold((0, 0), |sum, row| match row.to {
             Some(_) => (sum.0 + 1, sum.1),
@@ -212,7 +214,7 @@ fn note_classes(rows: &[KpiRow]) -> Classes {
     for row in rows {
         match classes.iter_mut().find(|(note, _, _)| *note == row.note) {
             Some((_, _, class)) => class.ended += 1,
-            None => classes.push((row.note, "", ClassCount { label: row.note.to_owned(), ended: 1, open: 0 })),
+            None => classes.push((row.note, "", ClassCount { label: t(row.note).to_owned(), ended: 1, open: 0 })),
         }
     }
     classes.sort_by(|a, b| b.2.ended.cmp(&a.2.ended).then_with(|| a.0.cmp(b.0)));
@@ -221,11 +223,11 @@ fn note_classes(rows: &[KpiRow]) -> Classes {
 
 /// The cases as a spreadsheet in German settings reads them: semicolons, comma decimals, a mark for UTF-8.
 pub(super) fn csv_cases(cases: &[Case]) -> String {
-    let head = ["Fall", "Betreff", "Stelle", "Von", "Bis", "Wert", "Zählt für das Ziel", "Anmerkung"];
+    let head = [t("Fall"), t("Betreff"), t("Stelle"), t("Von"), t("Bis"), t("Wert"), t("Zählt für das Ziel"), t("Anmerkung")];
     let mut out = String::from(csv::MARK);
     csv::line(&mut out, &head);
     for case in cases {
-        let rated = if case.rated { "ja" } else { "nein" };
+        let rated = if case.rated { t("ja") } else { t("nein") };
         csv::line(&mut out, &[&case.name, &case.title, &case.body, &case.from, &case.to, &case.number, rated, case.note]);
     }
     out
@@ -233,7 +235,7 @@ pub(super) fn csv_cases(cases: &[Case]) -> String {
 
 pub(super) fn csv_distribution(classes: &[ClassCount]) -> String {
     let mut out = String::from(csv::MARK);
-    csv::line(&mut out, &["Klasse", "Anzahl"]);
+    csv::line(&mut out, &[t("Klasse"), t("Anzahl")]);
     for class in classes {
         csv::line(&mut out, &[&class.label, &class.total().to_string()]);
     }
