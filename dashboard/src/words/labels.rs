@@ -4,9 +4,7 @@
 use detect::rsit::{CATEGORIES, Rsit};
 use ingest::fields::FieldId;
 
-#[cfg(test)]
-use super::de;
-use super::{t, tf};
+use super::{de, t, tf};
 
 /// `Einbruchsversuche: Anmeldeversuche`
 pub fn rsit(class: Rsit) -> String {
@@ -20,8 +18,12 @@ pub fn rsit(class: Rsit) -> String {
 
 /// A field's label, or its name where it has none.
 pub fn field(field: FieldId) -> &'static str {
-    t(field.label())
+    let label = field.label();
+    t(AMBIGUOUS.iter().find(|(known, _)| *known == label).map_or(label, |(_, marked)| marked))
 }
+
+/// What means something else where the pages use the same word.
+const AMBIGUOUS: [(&str, &str); 2] = [("Meldung", de("Zeile|Meldung")), ("Protokoll", de("Netz|Protokoll"))];
 
 #[cfg(test)]
 const RSIT: &[&str] = &[
@@ -124,7 +126,6 @@ const FIELDS: &[&str] = &[
     de("Syslog-Bereich"),
     de("Syslog-Nachrichtenart"),
     de("Transport"),
-    de("Protokoll"),
     de("Bytes"),
     de("Pakete"),
     de("Richtung"),
@@ -203,7 +204,6 @@ const FIELDS: &[&str] = &[
     de("TLS-Verfahren"),
     de("JA3 (Client)"),
     de("JA3 (Server)"),
-    de("Meldung"),
 ];
 
 #[cfg(test)]
@@ -262,7 +262,8 @@ mod tests {
         let nothing = (BTreeSet::new(), BTreeSet::new());
         let classes = CATEGORIES.iter().flat_map(|category| category.types.iter().map(|(_, label)| *label).chain([category.label]));
         assert_eq!(missing(RSIT, classes), nothing);
-        assert_eq!(missing(FIELDS, ingest::fields::FIELDS.iter().map(|field| field.label)), nothing);
+        let fields: Vec<&str> = FIELDS.iter().copied().chain(AMBIGUOUS.map(|(label, _)| label)).collect();
+        assert_eq!(missing(&fields, ingest::fields::FIELDS.iter().map(|field| field.label)), nothing);
         macro_rules! labels {
             ($($words:ident)*) => { [$($words::ALL.iter().map(|one| one.label()).collect::<Vec<_>>()),*].concat() };
         }

@@ -64,10 +64,12 @@ static ENGLISH: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(||
 });
 
 /// The words in the language of this answer. `text` is German and stands as a literal here or where `de` marks it.
+/// Where a German word has two meanings, the one that is meant stands before a bar, as one word: `t("Netz|Protokoll")`.
 pub fn t(text: &'static str) -> &'static str {
+    let german = text.split_once('|').filter(|(meaning, _)| !meaning.contains(' ')).map_or(text, |(_, german)| german);
     match language() {
-        Language::German => text,
-        Language::English => ENGLISH.get(text).copied().unwrap_or(text),
+        Language::German => german,
+        Language::English => ENGLISH.get(text).copied().unwrap_or(german),
     }
 }
 
@@ -129,6 +131,16 @@ mod tests {
         });
         let panicked = std::panic::catch_unwind(|| with_language(Language::English, || panic!("planted")));
         assert!(panicked.is_err() && language() == Language::German);
+    }
+
+    #[test]
+    fn a_word_of_two_meanings_says_which() {
+        assert_eq!((t("Protokoll"), t("Netz|Protokoll")), ("Protokoll", "Protokoll"));
+        with_language(Language::English, || {
+            assert_eq!((t("Protokoll"), t("Netz|Protokoll")), ("Audit log", "Protocol"));
+            assert_eq!(t("Katalog|Unbekannt"), "Unbekannt");
+        });
+        assert_eq!(t("Je Zeile: Name | Fassung"), "Je Zeile: Name | Fassung");
     }
 
     #[test]

@@ -26,7 +26,7 @@ const FIELDS: [(&str, &str, GroupBy); 8] = [
     ("paar", de("Quelle und Ziel"), GroupBy::Pair),
     ("destination.port", de("Zielport"), GroupBy::DestinationPort),
     ("source.port", de("Quellport"), GroupBy::SourcePort),
-    ("network.transport", de("Protokoll"), GroupBy::Transport),
+    ("network.transport", de("Netz|Protokoll"), GroupBy::Transport),
     ("site", de("Standort"), GroupBy::Site),
     ("observer.ip", de("Gerät"), GroupBy::Exporter),
 ];
