@@ -2,11 +2,12 @@
 //! `cargo bench --bench front`. A whole process (the demo) over loopback; medians and 95th percentiles, for machines are
 //! noisy. What argon2 alone costs, and a file that needs no session, stand beside as measures.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
+use ingest::time::Stopwatch;
 
 const LOGINS: usize = 40;
 const PAGES: usize = 400;
@@ -18,20 +19,25 @@ const OTHERS: [&str; 9] = ["/", "/vorfaelle", "/alarme", "/suche", "/fluesse", "
 
 fn main() -> anyhow::Result<()> {
     let demo = Demo::start()?;
-    println!("| what | median ms | 95 % ms | n |\n|---|---:|---:|---:|");
-    row("argon2 alone, as passwords are kept", argon2_alone()?);
+    let out = &mut std::io::stdout();
+    writeln!(out, "| what | median ms | 95 % ms | n |\n|---|---:|---:|---:|")?;
+    row(out, "argon2 alone, as passwords are kept", argon2_alone()?)?;
     let mut cookie = String::new();
-    row("log-in: the form sent until the answer", times(LOGINS, || Ok(cookie = demo.sign_in()?))?);
+    let sign_in = || {
+        cookie = demo.sign_in()?;
+        Ok(())
+    };
+    row(out, "log-in: the form sent until the answer", times(LOGINS, sign_in)?)?;
     let file = demo.style_sheet(&cookie)?;
     let file = times(PAGES, || demo.get(&file, &cookie).map(drop))?;
     let bare = times(PAGES, || demo.get(BARE, &cookie).map(drop))?;
     let overhead = median(&bare).saturating_sub(median(&file));
-    row("a file, without session", file);
-    row("a page without contents", bare);
+    row(out, "a file, without session", file)?;
+    row(out, "a page without contents", bare)?;
     for path in OTHERS {
-        row(path, times(PAGES / 8, || demo.get(path, &cookie).map(drop))?);
+        row(out, path, times(PAGES / 8, || demo.get(path, &cookie).map(drop))?)?;
     }
-    println!("\na page's own overhead: {:.2} ms (a page without contents less a file; medians)", millis(overhead));
+    writeln!(out, "\na page's own overhead: {:.2} ms (a page without contents less a file; medians)", millis(overhead))?;
     Ok(())
 }
 
@@ -106,17 +112,18 @@ impl Drop for Demo {
 fn times(n: usize, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Vec<Duration>> {
     work()?;
     let times = (0..n).map(|_| {
-        let start = Instant::now();
-        work().map(|()| start.elapsed())
+        let watch = Stopwatch::start();
+        work().map(|()| watch.elapsed())
     });
     let mut times = times.collect::<anyhow::Result<Vec<_>>>()?;
     times.sort_unstable();
     Ok(times)
 }
 
-fn row(what: &str, times: Vec<Duration>) {
+fn row(out: &mut impl std::io::Write, what: &str, times: Vec<Duration>) -> anyhow::Result<()> {
     let late = times.get(times.len() * 95 / 100).copied().unwrap_or_default();
-    println!("| {what} | {:.2} | {:.2} | {} |", millis(median(&times)), millis(late), times.len());
+    writeln!(out, "| {what} | {:.2} | {:.2} | {} |", millis(median(&times)), millis(late), times.len())?;
+    Ok(())
 }
 
 fn median(sorted: &[Duration]) -> Duration {
