@@ -60,6 +60,8 @@ export async function walk(house, people, visit) {
 }
 
 /** The links of a page of ours, the frame's first: navigation, one's own account, the components. */
-export function links(page) {
-  return page.$$eval("nav a[href^='/'], header a[href^='/'], footer.foot a[href^='/'], main a[href^='/']", (all) => [...new Set(all.map((a) => a.getAttribute("href")))]);
+export async function links(page) {
+  const all = await page.$$eval("nav a[href^='/'], header a[href^='/'], footer.foot a[href^='/'], main a[href^='/']", (all) => [...new Set(all.map((a) => a.getAttribute("href")))]);
+  // What the components lead to are examples, and not for everybody.
+  return new URL(page.url()).pathname.startsWith("/bausteine") ? all.filter((path) => path.startsWith("/bausteine")) : all;
 }
