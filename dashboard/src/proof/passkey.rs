@@ -146,7 +146,7 @@ impl Ceremonies {
         };
         let exclude = known.into_iter().filter_map(Known::descriptor).collect();
         let mut options = PublicKeyCredentialCreationOptions::passkey(&relying.rp, entity, exclude);
-        // Asked for, not insisted on: most devices' own keys do not know it, and would refuse. We ask for finger or PIN anyway.
+        // Asked for, not insisted on: a device that does not know it would refuse, and we ask for finger or PIN anyway.
         options.extensions.cred_protect = CredProtect::UserVerificationRequired(ExtensionInfo::AllowDontEnforceValue);
         let (waiting, options) = options.start_ceremony().ok()?;
         let json = serde_json::to_value(&options).ok()?;
