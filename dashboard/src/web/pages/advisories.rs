@@ -24,33 +24,9 @@ use ingest::scope::Scope;
 use crate::show::{self, Markup, Tone, filters, link};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
-use crate::words::{self, Names, de, t, tf};
+use crate::words::{self, Names, t, tf};
 
 const PAGE_ROWS: usize = 50;
-
-/// The labels that the stage below has, marked for the catalogue: it speaks German only, and here they are shown.
-const _: &[&str] = &[
-    de("Sicherheitswarnung"),
-    de("Sicherheitshinweis"),
-    de("Sicherheitsinformation"),
-    de("niedrig"),
-    de("mittel"),
-    de("hoch"),
-    de("kritisch"),
-    de("1 (grau)"),
-    de("2 (gelb)"),
-    de("3 (orange)"),
-    de("4 (rot)"),
-    de("Entwurf"),
-    de("In Prüfung"),
-    de("Freigegeben"),
-    de("Veröffentlicht"),
-    de("Zurückgezogen"),
-    de("Gelesen"),
-    de("Betroffen"),
-    de("Nicht betroffen"),
-    de("Behoben"),
-];
 
 pub(super) struct Row {
     pub(super) href: String,
@@ -680,19 +656,6 @@ pub(super) fn for_portal(ask: &Ask) -> Result<(Vec<Row>, Vec<Row>), PageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::{Language, with_language};
-
-    #[test]
-    fn the_labels_of_the_stage_below_have_their_english() {
-        let mut labels: Vec<&str> = Kind::ALL.iter().map(|one| one.label()).collect();
-        labels.extend(Severity::ALL.iter().map(|one| one.label()));
-        labels.extend(State::ALL.iter().map(|one| one.label()));
-        labels.extend(ack::Answer::ALL.iter().map(|one| one.label()));
-        // "3 (orange)" is the same in both.
-        labels.extend(ThreatLevel::ALL.iter().map(|one| one.label()).filter(|label| !label.contains("orange")));
-        let german = with_language(Language::English, || labels.into_iter().filter(|label| t(label) == *label).collect::<Vec<_>>());
-        assert_eq!(german, Vec::<&str>::new());
-    }
 
     #[test]
     fn a_line_names_a_product() {
