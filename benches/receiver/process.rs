@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 
 /// Linux gives user and system time in these, whatever the kernel's own tick is.
-const TICKS_PER_SECOND: f64 = 100.0;
+pub const TICKS_PER_SECOND: f64 = 100.0;
 
 /// CPU seconds of all its threads, also of those that have ended.
 #[derive(Clone, Copy, Debug, Default)]

@@ -74,11 +74,26 @@ pub enum Command {
     /// Zeigt, was aus Zeilen oder Datagrammen wird, ohne etwas zu speichern
     Decode(DecodeArgs),
     /// Sucht in den Ereignissen
-    #[command(long_about = "Sucht in den Ereignissen, neueste zuerst. Beispiele:\n  \
+    #[command(
+        long_about = "Sucht in den Ereignissen, neueste zuerst, oder fasst sie hinter | zu einer Tabelle zusammen: count, top, rare, \
+                            distinct, stats, histogram und patterns, danach sort, head und fields. Zeiten: @timestamp:>now-24h, \
+                            @timestamp:2026-11-21, @timestamp:[2026-11-21T14:00 TO now]. Beispiele:\n  \
                             wartburg search 'event.action:ssh_login AND event.outcome:failure'\n  \
                             wartburg search 'source.ip:10.0.0.0/8 AND \"Failed password\"' --from 2026-11-01\n  \
-                            wartburg search '_defect:no_header' --json")]
+                            wartburg search 'event.outcome:failure | count by site, user.name | head 20'\n  \
+                            wartburg search '@timestamp:>now-7d | histogram 1h by event.module' --json\n  \
+                            wartburg search '* | stats p95(network.bytes), dc(source.ip) by site'\n  \
+                            wartburg search '_defect:no_header' --json"
+    )]
     Search(SearchArgs),
+    /// Zeigt neue Ereignisse, sobald sie empfangen werden
+    #[command(
+        long_about = "Liest neben dem laufenden Dienst im Journal mit und zeigt jede neue Zeile, zu der die Anfrage passt, einmal und in \
+                            der Reihenfolge des Empfangs. Ändert nichts. Ende mit Strg+C. Beispiele:\n  \
+                            wartburg tail 'event.outcome:failure'\n  \
+                            wartburg tail 'source.ip:203.0.113.0/24' --from 15m --json"
+    )]
+    Tail(TailArgs),
     /// Zeigt Flussdaten oder die größten nach einem Feld
     Flows(FlowsArgs),
     /// Listet die Vorfälle
@@ -112,6 +127,11 @@ pub enum Command {
     Journal {
         #[command(subcommand)]
         command: JournalCommand,
+    },
+    /// Zeigt, prüft und repariert den Ereignisspeicher; Sperren gegen das Löschen
+    Store {
+        #[command(subcommand)]
+        command: StoreCommand,
     },
     /// Prüft, ob alles noch so ist, wie es geschrieben wurde
     #[command(long_about = "Prüft das Journal: jede Prüfsumme, die lückenlose Nummerierung und die Kette der Siegel, an der sich zeigt, \
@@ -188,9 +208,12 @@ pub struct DecodeArgs {
     /// Dateien; - für die Standardeingabe
     #[arg(required = true, value_name = "DATEI", value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
-    /// Die Dateien sind Fluss-Datagramme (NetFlow)
+    /// Die Dateien sind Fluss-Datagramme (NetFlow v5 und v9, IPFIX, sFlow), je Datei eines, in der Reihenfolge ihres Eingangs
     #[arg(long)]
     pub flow: bool,
+    /// Mit --flow --json auch, was kein Fluss ist: Angaben zum Exporteur, Zähler von Schnittstellen, Unbekanntes
+    #[arg(long, requires = "flow")]
+    pub all: bool,
     /// Ein JSON-Objekt je Zeile, Felder mit ECS-Namen: "source.ip"
     #[arg(long, group = "form")]
     pub json: bool,
@@ -228,13 +251,35 @@ pub struct UnparsedArgs {
 
 #[derive(Debug, Args)]
 pub struct SearchArgs {
-    /// Anfrage, etwa 'user.name:root AND NOT site:rathaus'; * findet alles
+    /// Anfrage, etwa 'user.name:root AND NOT site:rathaus' oder 'failed | count by site'; * findet alles
     pub query: String,
     #[command(flatten)]
     pub span: Span,
-    /// Höchstens so viele Treffer
-    #[arg(long, default_value_t = 100, value_name = "ANZAHL")]
-    pub limit: usize,
+    /// Höchstens so viele Treffer (Vorgabe 100) oder Zeilen einer Tabelle (Vorgabe alle)
+    #[arg(long, value_name = "ANZAHL")]
+    pub limit: Option<usize>,
+    /// Ein JSON-Objekt je Zeile
+    #[arg(long)]
+    pub json: bool,
+    /// Alle Treffer in diese Datei, .csv, .ndjson oder .parquet; --limit gilt dann nicht
+    #[arg(long, value_name = "DATEI", conflicts_with = "json")]
+    pub export: Option<PathBuf>,
+    /// Mit --export: die ältesten zuerst
+    #[arg(long, requires = "export")]
+    pub oldest_first: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct TailArgs {
+    /// Anfrage, etwa 'user.name:root AND NOT site:rathaus'; * zeigt alles
+    #[arg(default_value = "*")]
+    pub query: String,
+    /// Nach der Zeit des Empfangs; ohne --from nur, was ab jetzt kommt
+    #[command(flatten)]
+    pub span: Span,
+    /// Endet nach so vielen Zeilen
+    #[arg(long, value_name = "ANZAHL")]
+    pub limit: Option<usize>,
     /// Ein JSON-Objekt je Zeile
     #[arg(long)]
     pub json: bool,
@@ -242,17 +287,20 @@ pub struct SearchArgs {
 
 #[derive(Debug, Args)]
 pub struct FlowsArgs {
-    /// Anfrage, etwa 'destination.port:3389'; * findet alles
+    /// Anfrage, etwa 'destination.port:3389' oder 'site:rathaus-a | top 20 source.ip by bytes'; * findet alles
     #[arg(default_value = "*")]
     pub query: String,
-    /// Die größten nach diesem Feld, etwa source.ip
+    /// Die Anfrage ist ein Filter in nfdumps Schreibweise, etwa 'src ip 10.0.0.0/8 and dst port 3389 and bytes > 1M'
+    #[arg(long)]
+    pub nfdump: bool,
+    /// Die größten nach diesem Feld, etwa source.ip; kurz für '… | top 20 source.ip by bytes'
     #[arg(long, value_name = "FELD")]
     pub top: Option<String>,
     #[command(flatten)]
     pub span: Span,
-    /// Höchstens so viele Zeilen
-    #[arg(long, default_value_t = 20, value_name = "ANZAHL")]
-    pub limit: usize,
+    /// Höchstens so viele Zeilen; ohne Angabe 20 Flüsse, von einer Tabelle alle
+    #[arg(long, value_name = "ANZAHL")]
+    pub limit: Option<usize>,
     /// Ein JSON-Objekt je Zeile
     #[arg(long)]
     pub json: bool,
@@ -318,6 +366,106 @@ pub enum JournalCommand {
     Cat(CatArgs),
     /// Prüft Prüfsummen, Nummern und Siegel
     Verify(VerifyArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Listet die Tage je Aufbewahrungsklasse: Ereignisse, Größe, Siegel, Schäden
+    Ls(ListArgs),
+    /// Prüft die Dateien: versiegelte Tage gegen ihr Siegel, die anderen gegen ihre Prüfsummen
+    #[command(long_about = "Prüft die Dateien jedes Tages: versiegelte gegen ihr Siegel (Größe, CRC32C, SHA-256), die anderen gegen die \
+                            Prüfsummen des Index. Geht neben einem laufenden Server. Endet mit 1, wenn etwas nicht stimmt; \
+                            `wartburg store rebuild` baut beschädigte Tage aus dem Journal neu auf.")]
+    Verify(StoreDayArgs),
+    /// Baut beschädigte (oder die genannten) Tage aus dem Journal neu auf, ohne die Suche anzuhalten
+    #[command(long_about = "Baut Tage aus dem Journal neu auf: alle beschädigten, oder den mit --class und --day genannten. Läuft ein \
+                            Server, tut er es und dieser Befehl sieht zu; die Suche geht weiter. Was das Journal nicht mehr hat, wird \
+                            gesagt. Der alte Stand bleibt unter events/.aside liegen.")]
+    Rebuild(StoreDayArgs),
+    /// Legt Sperren an, listet sie und hebt sie auf: Was gesperrt ist, wird nicht gelöscht
+    Hold {
+        #[command(subcommand)]
+        command: HoldCommand,
+    },
+    /// Löscht die Ereignisse einer Person (Art. 17 DSGVO) endgültig und mit Nachweis
+    #[command(long_about = "Löscht endgültig, was eine Anfrage findet, aus allen Tagen des Ereignisspeichers, und schreibt seine Dateien \
+                            neu. Der Nachweis (`store deletions`) nennt Anzahl, Tage und eine Prüfsumme, nicht den Inhalt; die Anfrage \
+                            wird nach dem Löschen verworfen. Weder ein Neuaufbau noch ein Neustart holt es zurück. Was gesperrt ist, \
+                            wird nicht gelöscht: Dann geschieht nichts. Das Journal behält seine Kopie bis zum Ende seiner Frist; \
+                            der Nachweis sagt, bis wann. Vorher mit `wartburg search` ansehen, was die Anfrage findet.")]
+    Forget(ForgetArgs),
+    /// Listet, was gelöscht wurde: Klasse, Tag, Anzahl, wann und warum
+    Deletions(ListArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ForgetArgs {
+    /// Anfrage, etwa 'user.name:"e.muster"'; alles, was sie findet, wird gelöscht
+    #[arg(required_unless_present = "user")]
+    pub query: Option<String>,
+    /// Kurz für die Anfrage user.name:"NAME"
+    #[arg(long, value_name = "NAME", conflicts_with = "query")]
+    pub user: Option<String>,
+    #[command(flatten)]
+    pub span: Span,
+    /// Anmeldename der Leitung oder Administration, die es angeordnet hat; steht im Protokoll
+    #[arg(long, value_name = "LOGIN")]
+    pub by: String,
+    /// Weshalb, etwa ein Aktenzeichen; steht im Protokoll. Keine Namen
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Ohne dies wird nur gesagt, was geschähe
+    #[arg(long)]
+    pub yes: bool,
+    /// Ein JSON-Objekt
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct StoreDayArgs {
+    /// Nur diese Aufbewahrungsklasse
+    #[arg(long, value_name = "NAME")]
+    pub class: Option<String>,
+    /// Nur dieser Tag (UTC), etwa 2026-11-21
+    #[arg(long, value_name = "TAG")]
+    pub day: Option<String>,
+    /// Ein JSON-Objekt je Zeile
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum HoldCommand {
+    /// Sperrt, was eine Anfrage findet, oder einzelne Ereignisse
+    Add {
+        /// Anfrage, etwa 'source.ip:10.1.2.3'; alles, was sie findet, ist gesperrt
+        query: Option<String>,
+        #[command(flatten)]
+        span: Span,
+        /// Einzelne Ereignisse: ihre Nummern, mit Komma getrennt
+        #[arg(long, value_name = "NUMMERN", value_delimiter = ',')]
+        seqs: Vec<u64>,
+        /// Weshalb; steht im Protokoll
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Der Vorfall, zu dem es gehört
+        #[arg(long, value_name = "NUMMER")]
+        incident: Option<String>,
+        /// Anmeldename der Leitung oder Administration, die es angeordnet hat; steht im Protokoll
+        #[arg(long, value_name = "LOGIN")]
+        by: Option<String>,
+    },
+    /// Listet die Sperren
+    Ls(ListArgs),
+    /// Hebt eine Sperre auf; was keine andere mehr hält, wird gelöscht, wenn seine Zeit um ist
+    Release {
+        /// Ihre Nummer, wie `store hold ls` sie zeigt
+        id: String,
+        /// Anmeldename der Leitung oder Administration, die es angeordnet hat; steht im Protokoll
+        #[arg(long, value_name = "LOGIN")]
+        by: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -7,9 +7,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use detect::role::Role;
+use detect::watch::LossLimit;
 use ingest::body::Prefix;
 use ingest::disk::Thresholds;
 use ingest::enrich;
+use ingest::flow::SamplingRule;
 use ingest::listen::{Addresses, Listener, Priority, QuotaConfig, SiteQuota, TlsFiles};
 use ingest::pseudonym::{Addresses as HiddenAddresses, Wanted};
 use ingest::time::Timestamp;
@@ -41,11 +43,47 @@ pub struct Config {
     /// Zone of log stamps that carry none.
     pub zone: chrono_tz::Tz,
     pub rule_dirs: Vec<PathBuf>,
+    /// The own networks as flow detectors see them; none: the private ones.
+    pub flow_inside: Vec<Prefix>,
+    /// What the operator changes of the detectors; `detectors.toml` in the data directory where it is not said.
+    pub detectors_file: Option<PathBuf>,
     /// What is added to events.
     pub enrich: enrich::Settings,
     /// Whom the event store hides; what is not said stays as it was.
     pub pseudonymise: Wanted,
+    pub retention: Retention,
+    pub flows: Flows,
     pub sites: Vec<SiteConfig>,
+}
+
+/// What is particular to flows.
+#[derive(Clone, Debug, Default)]
+pub struct Flows {
+    /// From which loss on there is an alert.
+    pub loss: LossLimit,
+    /// What exporters sample that do not say it.
+    pub sampling: Vec<SamplingRule>,
+}
+
+/// For how long events are kept, and when their days are sealed.
+#[derive(Clone, Debug, Default)]
+pub struct Retention {
+    pub default_days: u32,
+    pub flow_days: u32,
+    pub seal_days: u32,
+    pub check_seconds: u64,
+    pub classes: Vec<ClassConfig>,
+}
+
+/// A retention class and whose events belong to it.
+#[derive(Clone, Debug, Default)]
+pub struct ClassConfig {
+    pub name: String,
+    pub days: u32,
+    /// Names of sites.
+    pub sites: Vec<String>,
+    /// Senders' addresses.
+    pub sources: Vec<Prefix>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -200,7 +238,21 @@ const KEYS: &[Key] = &[
     key("intake.gelf_udp", Kind::Address, "\"aus\"", "\"0.0.0.0:12201\"", "GELF über UDP, auch in Teilen; \"aus\" schaltet ab"),
     key("intake.gelf_tcp", Kind::Address, "\"aus\"", "\"0.0.0.0:12201\"", "GELF über TCP; \"aus\" schaltet ab"),
     key("intake.https", Kind::Address, "\"aus\"", "\"0.0.0.0:8515\"", "wie intake.http, über TLS; \"aus\" schaltet ab"),
-    key("intake.netflow_udp", Kind::Address, "\"0.0.0.0:2055\"", "\"0.0.0.0:2055\"", "NetFlow v5 und v9 über UDP; \"aus\" schaltet ab"),
+    key(
+        "intake.netflow_udp",
+        Kind::Address,
+        "\"0.0.0.0:2055\"",
+        "\"0.0.0.0:2055\"",
+        "Flussdaten über UDP: NetFlow v5 und v9, IPFIX und sFlow, an den ersten Bytes erkannt; \"aus\" schaltet ab",
+    ),
+    key(
+        "intake.ipfix_udp",
+        Kind::Address,
+        "\"aus\"",
+        "\"0.0.0.0:4739\"",
+        "dasselbe am üblichen Anschluss von IPFIX, für Geräte, an denen er sich nicht ändern lässt; \"aus\" schaltet ab",
+    ),
+    key("intake.sflow_udp", Kind::Address, "\"aus\"", "\"0.0.0.0:6343\"", "dasselbe am üblichen Anschluss von sFlow; \"aus\" schaltet ab"),
     key("intake.tls_certificate", Kind::Path, "", "\"/etc/wartburg/tls.pem\"", "Zertifikat der TLS-Anschlüsse mit seiner Kette, PEM"),
     key("intake.tls_key", Kind::Path, "", "\"/etc/wartburg/tls.key\"", "Schlüssel dazu, PEM; beide werden nach einer Änderung neu gelesen"),
     key(
@@ -236,7 +288,7 @@ const KEYS: &[Key] = &[
         Kind::Integer(1, 16),
         "1",
         "2",
-        "UDP-Anschlüsse je Syslog- oder NetFlow-Adresse, jeder mit eigenem Thread; mehr als einer lohnt erst über 100.000 Zeilen je Sekunde",
+        "UDP-Anschlüsse je Adresse für Syslog oder Flussdaten, jeder mit eigenem Thread; mehr als einer lohnt erst über 100.000 Zeilen je Sekunde",
     ),
     key(
         "intake.site_rate",
@@ -252,6 +304,87 @@ const KEYS: &[Key] = &[
         "30",
         "Tage, die das Journal Empfangenes behält; so lange lassen sich die Speicher daraus neu aufbauen",
     ),
+    key(
+        "retention.default_days",
+        Kind::Integer(1, 3_650),
+        "90",
+        "90",
+        "Tage, für die der Ereignisspeicher Ereignisse behält, die zu keiner anderen Klasse gehören (docs/aufbewahrung.md)",
+    ),
+    key(
+        "retention.flow_days",
+        Kind::Integer(1, 3_650),
+        "30",
+        "30",
+        "Tage, für die der Flussspeicher Flüsse behält; Summen je Minute bleiben zwei Tage, je Stunde so lange wie die Flüsse",
+    ),
+    key(
+        "retention.seal_days",
+        Kind::Integer(0, 30),
+        "2",
+        "2",
+        "Tage nach seinem Ende, nach denen ein Tag zusammengefasst und versiegelt wird",
+    ),
+    key(
+        "retention.check_seconds",
+        Kind::Integer(1, 86_400),
+        "300",
+        "300",
+        "alle wie viel Sekunden nachgesehen wird, was zu löschen und zu versiegeln ist",
+    ),
+    key(
+        "retention.classes[].name",
+        Kind::Text,
+        "",
+        "\"kurz\"",
+        "Name einer weiteren Klasse: Kleinbuchstaben, Ziffern, Bindestrich; ihre Ereignisse liegen unter events/<Name>/<Tag>",
+    ),
+    key("retention.classes[].days", Kind::Integer(1, 3_650), "", "30", "Tage, für die sie behalten wird"),
+    key(
+        "retention.classes[].sites",
+        Kind::Texts,
+        "",
+        "[\"rathaus-soemmerda\"]",
+        "Standorte, deren Ereignisse dazugehören; gilt für alles, was danach eingeht",
+    ),
+    key(
+        "retention.classes[].sources",
+        Kind::Prefixes,
+        "",
+        "[\"10.20.0.1/32\"]",
+        "Absenderadressen, deren Ereignisse dazugehören; von mehreren Klassen gilt die erste, die passt",
+    ),
+    key(
+        "flows.loss_percent",
+        Kind::Integer(0, 100),
+        "1",
+        "5",
+        "ab mehr als so viel Prozent verlorener Flussdaten eines Exporteurs gibt es einen Alarm (gerechnet aus seinen Folgenummern); 0: keinen",
+    ),
+    key("flows.loss_minutes", Kind::Integer(1, 60), "15", "15", "über so viele Minuten wird dieser Anteil gerechnet"),
+    key(
+        "flows.inside",
+        Kind::Prefixes,
+        "[]",
+        "[\"10.0.0.0/8\", \"203.0.113.0/24\"]",
+        "eigene Netze, nach denen die Detektoren innen und außen unterscheiden; leer: die privaten; die der Standorte zählen immer dazu",
+    ),
+    key(
+        "flows.detectors",
+        Kind::Path,
+        "",
+        "\"/etc/wartburg/detectors.toml\"",
+        "Datei mit geänderten Parametern der Detektoren (docs/detektoren.md); ohne Angabe detectors.toml im Datenverzeichnis, wenn es sie gibt",
+    ),
+    key(
+        "flows.sampling[].exporters",
+        Kind::Prefixes,
+        "",
+        "[\"10.20.0.1/32\"]",
+        "Exporteure, die nur jedes n-te Paket ansehen und es nicht selbst sagen; von mehreren Zeilen gilt die erste, die passt",
+    ),
+    key("flows.sampling[].domain", Kind::Integer(0, u32::MAX as i64), "", "0", "nur diese Domäne des Exporteurs; ohne Angabe alle"),
+    key("flows.sampling[].rate", Kind::Integer(1, 1 << 24), "", "1000", "n: eines von so vielen Paketen wird angesehen"),
     key("disk.warn_percent", Kind::Integer(1, 100), "85", "85", "ab so vielen belegten Prozent der Platte wird gewarnt"),
     key(
         "disk.shed_percent",
@@ -572,18 +705,29 @@ impl Reader<'_> {
                 DeValue::Table(inner) if KEYS.iter().any(|key| key.path.starts_with(&format!("{path}."))) => self.table(&path, inner),
                 DeValue::Array(items) if KEYS.iter().any(|key| key.path.starts_with(&format!("{path}[]."))) => {
                     for item in items {
-                        let groups = path == "oidc.groups";
-                        if groups {
-                            self.config.oidc.groups.push(GroupRow::default());
-                        } else {
-                            self.config.sites.push(SiteConfig::default());
+                        match path.as_str() {
+                            "oidc.groups" => self.config.oidc.groups.push(GroupRow::default()),
+                            "retention.classes" => self.config.retention.classes.push(ClassConfig::default()),
+                            "flows.sampling" => self.config.flows.sampling.push(SamplingRule { exporters: vec![], domain: None, rate: 0 }),
+                            _ => self.config.sites.push(SiteConfig::default()),
                         }
                         if let DeValue::Table(inner) = item.get_ref() {
                             self.table(&format!("{path}[]"), inner);
                         }
-                        if groups {
-                            self.group_checked(line);
-                            continue;
+                        match path.as_str() {
+                            "oidc.groups" => {
+                                self.group_checked(line);
+                                continue;
+                            }
+                            "retention.classes" => {
+                                self.class_checked(line);
+                                continue;
+                            }
+                            "flows.sampling" => {
+                                self.sampling_checked(line);
+                                continue;
+                            }
+                            _ => {}
                         }
                         if self.config.sites.last().is_some_and(|site| site.name.is_empty()) {
                             self.fail(line, "sites[].name", "fehlt", "\"rathaus-soemmerda\"");
@@ -592,6 +736,40 @@ impl Reader<'_> {
                 }
                 value => self.value(&path, line, value),
             }
+        }
+    }
+
+    /// A class must have a name that can be a folder's, of its own, and days.
+    fn class_checked(&mut self, line: usize) {
+        let Some(class) = self.config.retention.classes.last().cloned() else { return };
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let taken = [ingest::events::CLASS, ingest::events::HOLD].contains(&class.name.as_str())
+            || self.config.retention.classes.iter().filter(|other| other.name == class.name).count() > 1;
+        if class.name.is_empty() || class.name.len() > 32 || !class.name.bytes().all(plain) || class.name.starts_with('-') {
+            self.fail(
+                line,
+                "retention.classes[].name",
+                "fehlt oder hat andere Zeichen als Kleinbuchstaben, Ziffern, Bindestrich",
+                "\"kurz\"",
+            );
+        } else if taken {
+            self.fail(line, "retention.classes[].name", &format!("„{}“ ist schon vergeben", class.name), "\"kurz\"");
+        }
+        if class.days == 0 {
+            self.fail(line, "retention.classes[].days", "fehlt", "30");
+        }
+        if class.sites.is_empty() && class.sources.is_empty() {
+            self.fail(line, "retention.classes[].sites", "und sources fehlen: zu der Klasse gehörte nichts", "[\"rathaus-soemmerda\"]");
+        }
+    }
+
+    fn sampling_checked(&mut self, line: usize) {
+        let Some(rule) = self.config.flows.sampling.last().cloned() else { return };
+        if rule.exporters.is_empty() {
+            self.fail(line, "flows.sampling[].exporters", "fehlt", "[\"10.20.0.1/32\"]");
+        }
+        if rule.rate == 0 {
+            self.fail(line, "flows.sampling[].rate", "fehlt", "1000");
         }
     }
 
@@ -654,6 +832,38 @@ impl Reader<'_> {
                 config.intake.udp_receive_buffer_bytes = usize::try_from(bytes).unwrap_or_default();
             }
             ("journal.keep_days", Checked::Integer(days)) => config.journal_keep_days = u32::try_from(days).unwrap_or(u32::MAX),
+            ("retention.default_days", Checked::Integer(days)) => config.retention.default_days = u32::try_from(days).unwrap_or(u32::MAX),
+            ("retention.flow_days", Checked::Integer(days)) => config.retention.flow_days = u32::try_from(days).unwrap_or(u32::MAX),
+            ("retention.seal_days", Checked::Integer(days)) => config.retention.seal_days = u32::try_from(days).unwrap_or_default(),
+            ("retention.check_seconds", Checked::Integer(seconds)) => {
+                config.retention.check_seconds = u64::try_from(seconds).unwrap_or_default();
+            }
+            (
+                "retention.classes[].name" | "retention.classes[].days" | "retention.classes[].sites" | "retention.classes[].sources",
+                value,
+            ) => {
+                if let Some(class) = config.retention.classes.last_mut() {
+                    match value {
+                        Checked::Text(name) => class.name = name,
+                        Checked::Integer(days) => class.days = u32::try_from(days).unwrap_or(u32::MAX),
+                        Checked::Texts(sites) => class.sites = sites,
+                        Checked::Prefixes(sources) => class.sources = sources,
+                        _ => {}
+                    }
+                }
+            }
+            ("flows.loss_percent", Checked::Integer(percent)) => config.flows.loss.percent = u32::try_from(percent).unwrap_or_default(),
+            ("flows.loss_minutes", Checked::Integer(minutes)) => config.flows.loss.minutes = u32::try_from(minutes).unwrap_or(15),
+            ("flows.sampling[].exporters" | "flows.sampling[].domain" | "flows.sampling[].rate", value) => {
+                if let Some(rule) = config.flows.sampling.last_mut() {
+                    match (path, value) {
+                        ("flows.sampling[].domain", Checked::Integer(domain)) => rule.domain = u32::try_from(domain).ok(),
+                        (_, Checked::Integer(rate)) => rule.rate = u32::try_from(rate).unwrap_or(1),
+                        (_, Checked::Prefixes(exporters)) => rule.exporters = exporters,
+                        _ => {}
+                    }
+                }
+            }
             ("disk.warn_percent", Checked::Integer(percent)) => config.disk.warn_percent = u8::try_from(percent).unwrap_or(100),
             ("disk.shed_percent", Checked::Integer(percent)) => config.disk.shed_percent = u8::try_from(percent).unwrap_or(100),
             ("disk.stop_percent", Checked::Integer(percent)) => config.disk.stop_percent = u8::try_from(percent).unwrap_or(100),
@@ -710,6 +920,8 @@ impl Reader<'_> {
             ("csaf.contact", Checked::Text(contact)) => config.contact = contact,
             ("time.zone", Checked::Zone(zone)) => config.zone = zone,
             ("rules.dirs", Checked::Paths(dirs)) => config.rule_dirs = dirs,
+            ("flows.inside", Checked::Prefixes(prefixes)) => config.flow_inside = prefixes,
+            ("flows.detectors", Checked::Text(file)) => config.detectors_file = Some(file.into()),
             ("enrich.community_id", Checked::Text(choice)) => config.enrich.community_id = choice == "an",
             ("enrich.direction", Checked::Text(choice)) => config.enrich.direction = choice == "an",
             ("enrich.user_agent", Checked::Text(choice)) => config.enrich.user_agent = choice == "an",
@@ -1029,6 +1241,24 @@ body = \"*\"",
             w.toml, Zeile 2: unbekannter Schlüssel „oidc.groups[].gruppe“. Gemeint ist vielleicht „oidc.groups[].group“.
             w.toml, Zeile 1: oidc.groups[].group: fehlt. Zum Beispiel: "wartburg-analyse"
         "#]],
+        );
+    }
+
+    #[test]
+    fn what_exporters_sample_and_do_not_say() {
+        let config = parse("", "[[flows.sampling]]\nexporters = [\"10.20.0.1/32\"]\ndomain = 7\nrate = 1000\n").unwrap();
+        let exporters = vec!["10.20.0.1/32".parse().unwrap()];
+        assert_eq!(config.flows.sampling, [SamplingRule { exporters, domain: Some(7), rate: 1_000 }]);
+        assert_eq!(defaults().flows.loss, LossLimit { percent: 1, minutes: 15 });
+        check(
+            "[[flows.sampling]]\nexporters = []\nrate = 0\n[[flows.sampling]]\n",
+            expect![[r#"
+                w.toml, Zeile 3: flows.sampling[].rate: 0 liegt nicht zwischen 1 und 16777216. Zum Beispiel: 1000
+                w.toml, Zeile 1: flows.sampling[].exporters: fehlt. Zum Beispiel: ["10.20.0.1/32"]
+                w.toml, Zeile 1: flows.sampling[].rate: fehlt. Zum Beispiel: 1000
+                w.toml, Zeile 1: flows.sampling[].exporters: fehlt. Zum Beispiel: ["10.20.0.1/32"]
+                w.toml, Zeile 1: flows.sampling[].rate: fehlt. Zum Beispiel: 1000
+            "#]],
         );
     }
 

@@ -1,10 +1,14 @@
 //! `/metrics`: the server's figures in Prometheus' text format 0.0.4. Counted per listener and site, never per sender:
-//! whoever forges addresses must not be able to fill the monitoring.
+//! whoever forges addresses must not be able to fill the monitoring. Exporters of flows are few and worth a line each: those of
+//! known sites, within a bound.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use ingest::body::SITE_UNKNOWN;
 use ingest::disk::Level;
+use ingest::flow::{Account, SFLOW};
 use ingest::listen::{Listener, certificate_end};
 use ingest::scope::Scope;
 use ingest::source::source_list;
@@ -48,6 +52,7 @@ pub fn page(app: &App, now: Timestamp) -> String {
     intake(&mut page, app);
     journal(&mut page, app);
     disk(&mut page, app);
+    flows(&mut page, app);
     sources(&mut page, app, now);
     page.0
 }
@@ -137,6 +142,68 @@ fn disk(page: &mut Page, app: &App) {
         let holds = f64::from(u8::from(app.watermark.level() == level));
         page.sample("wartburg_disk_level", &[("level", level.as_str())], holds);
     }
+}
+
+/// Streams with lines of their own: two domains for each of the 600 sites. Those that sent most; the others are left out and
+/// counted.
+const STREAMS_MAX: usize = 1_200;
+
+/// Name, help, whether it is a counter, and what it shows of an account.
+type FlowFamily = (&'static str, &'static str, &'static str, fn(&Account) -> f64);
+
+const FLOW_FAMILIES: [FlowFamily; 15] = [
+    ("wartburg_flow_datagrams_total", "counter", "Datagrams of flows that were decoded.", |a| a.datagrams as f64),
+    ("wartburg_flow_records_total", "counter", "Flows that they held.", |a| a.records as f64),
+    ("wartburg_flow_options_total", "counter", "Records about the exporter itself.", |a| a.options as f64),
+    (
+        "wartburg_flow_missed_total",
+        "counter",
+        "Units that were missing by the sequence numbers: records, of NetFlow v9 and sFlow datagrams. Less the late ones they are lost.",
+        |a| (a.lost + a.late) as f64,
+    ),
+    ("wartburg_flow_late_total", "counter", "Of these, the ones that came after all.", |a| a.late as f64),
+    ("wartburg_flow_doubled_total", "counter", "Datagrams that came twice.", |a| a.doubled as f64),
+    ("wartburg_flow_restarts_total", "counter", "Times that the exporter began to count anew.", |a| a.restarts as f64),
+    ("wartburg_flow_unsure_total", "counter", "Gaps of which nothing can be said, because data waits for its template.", |a| {
+        a.unsure as f64
+    }),
+    ("wartburg_flow_sets_waited_total", "counter", "Sets of data whose template was not known yet.", |a| a.sets_waited as f64),
+    ("wartburg_flow_sets_lost_total", "counter", "Sets of data that were given up because their template never came.", |a| {
+        a.sets_lost as f64
+    }),
+    ("wartburg_flow_defective_total", "counter", "Datagrams with a defect.", |a| a.defective as f64),
+    ("wartburg_flow_dropped_by_exporter", "gauge", "Packets that the exporter could not sample, by its own count.", |a| {
+        a.dropped_by_exporter as f64
+    }),
+    ("wartburg_flow_clock_skew_seconds", "gauge", "The exporter's clock ahead of ours.", |a| a.skew_ms as f64 / 1_000.0),
+    ("wartburg_flow_export_delay_seconds", "gauge", "From a flow's end to its export, in the last datagram.", |a| {
+        a.delay_ms as f64 / 1_000.0
+    }),
+    ("wartburg_flow_sampling", "gauge", "1 of so many packets is looked at; 0 where no flow came yet.", |a| f64::from(a.sampling)),
+];
+
+fn flows(page: &mut Page, app: &App) {
+    let sites = app.sites();
+    let (mut shown, unknown): (Vec<_>, Vec<_>) =
+        app.flow_accounts.list().into_iter().partition(|(_, account)| account.site != SITE_UNKNOWN);
+    shown.sort_by_key(|(key, account)| (Reverse(account.datagrams), *key));
+    let hidden = unknown.len() + shown.len().saturating_sub(STREAMS_MAX);
+    shown.truncate(STREAMS_MAX);
+    shown.sort_by_key(|(key, _)| *key);
+    let labels: Vec<[String; 4]> = shown
+        .iter()
+        .map(|(key, account)| {
+            let version = if key.version == SFLOW { "sflow".to_owned() } else { key.version.to_string() };
+            [sites.name(account.site).to_owned(), key.exporter.to_string(), version, key.domain.to_string()]
+        })
+        .collect();
+    for (name, kind, help, of) in FLOW_FAMILIES {
+        page.family(name, kind, help);
+        for ((_, account), [site, exporter, version, domain]) in shown.iter().zip(&labels) {
+            page.sample(name, &[("site", site), ("exporter", exporter), ("version", version), ("domain", domain)], of(account));
+        }
+    }
+    page.gauge("wartburg_flow_streams_hidden", "Streams without lines here: of no known site, or beyond the bound.", hidden as f64);
 }
 
 fn sources(page: &mut Page, app: &App, now: Timestamp) {

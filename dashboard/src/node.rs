@@ -12,6 +12,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use detect::consumer::DetectConsumer;
 use detect::engine::Engine;
+use detect::flow::consumer::{FOLDER as DETECTORS_FOLDER, FlowDetectConsumer};
+use detect::flow::retro::{Retro, RetroHunter};
+use detect::flow::{Board, Detectors, Sheet};
+use detect::intel::SharedIndicators;
 use detect::playbook::Playbooks;
 use detect::sigma::RuleSet;
 use ingest::audit::{NewAudit, audit_add};
@@ -22,15 +26,14 @@ use ingest::decode::{Options, Pairs, decode, rejoin};
 use ingest::disk::{DiskWatch, Watermark};
 use ingest::enrich::{Enrichment, GeoWatch, LeaseBook, LeaseConsumer, lease_load};
 use ingest::event::Event;
-use ingest::events::{EventConsumer, EventStore};
-use ingest::flow::netflow::NetflowDecoder;
-use ingest::flows::{FlowConsumer, FlowStore};
+use ingest::events::{self, Class, EventConsumer, EventStore, Upkeep};
+use ingest::flow::{FlowAccounts, FlowDecoder, FlowMemory, SamplingTable};
+use ingest::flows::{FlowConsumer, FlowSettings, FlowStore, FlowUpkeep, FlowsAgain};
 use ingest::frame::{Frame, FrameKind, Seq};
 use ingest::journal::{Journal, JournalOptions, Keeper};
 use ingest::pipeline::{Batch, Consumer, Decode, Pipeline, PipelineWatch};
 use ingest::pseudonym::{Addresses, Pseudonyms};
 use ingest::source::{ReadingRule, Readings, SharedReadings, SourceConsumer, Year, declaration_add, declaration_list, reading_put};
-use ingest::state::{state_load, state_save};
 use ingest::time::{Clock, Timestamp};
 
 use crate::config::{Config, SiteConfig};
@@ -42,7 +45,10 @@ const MIGRATIONS: &[Migrations] = &[
     ingest::history::MIGRATIONS,
     ingest::source::MIGRATIONS,
     ingest::state::MIGRATIONS,
+    ingest::flow::MIGRATIONS,
     ingest::enrich::MIGRATIONS,
+    ingest::events::MIGRATIONS,
+    ingest::flows::MIGRATIONS,
     detect::intel::MIGRATIONS,
     detect::alert::MIGRATIONS,
     detect::incident::MIGRATIONS,
@@ -63,10 +69,8 @@ const MIGRATIONS: &[Migrations] = &[
     crate::invitation::MIGRATIONS,
     crate::api_token::MIGRATIONS,
     crate::mandate::MIGRATIONS,
+    crate::saved_search::MIGRATIONS,
 ];
-
-/// Under which name the NetFlow templates are kept.
-const NETFLOW_STATE: &str = "netflow";
 
 /// An open data directory with its running pipeline.
 pub struct Node {
@@ -79,7 +83,11 @@ pub struct Node {
     pub pseudonyms: Arc<Pseudonyms>,
     pub events: Arc<EventStore>,
     pub flows: Arc<FlowStore>,
+    /// What came from the exporters and what did not.
+    pub flow_accounts: FlowAccounts,
     pub rules: Arc<RuleSet>,
+    /// The flow detectors' sheet, and how they stand.
+    pub board: Arc<Board>,
     pub playbooks: Arc<Playbooks>,
     pub journal: Journal,
     /// How full the disk with the data is.
@@ -87,7 +95,11 @@ pub struct Node {
     pub pipeline: Pipeline,
     _disk: DiskWatch,
     _keeping: Keeping,
+    upkeep: Option<Upkeep>,
+    flow_upkeep: Option<FlowUpkeep>,
     _geo: GeoWatch,
+    /// Searches what is stored for what lists bring.
+    retro: Option<Retro>,
     _lock: File,
 }
 
@@ -108,12 +120,14 @@ impl Node {
         let options = Options { zone: config.zone, readings: readings.clone(), memory: memory(&db)? };
         let enrichment = Enrichment::new(config.enrich.clone(), db.read(lease_load)?);
         let pseudonyms = pseudonyms(dir)?;
-        let (events, flows) = stores(dir, options.clone(), &enrichment, &sites, &pseudonyms)?;
+        let (events, flows) = stores(dir, options.clone(), &enrichment, &sites, &pseudonyms, false)?;
         let rules = Arc::new(rules(config)?);
         let indicators = Arc::new(db.read(detect::intel::IndicatorSet::load)?);
-        let engine = Engine::new(RuleSet::clone(&rules), indicators);
+        let listed = SharedIndicators::new(indicators.clone());
+        let engine = Engine::new(RuleSet::clone(&rules), indicators).with_indicators(&listed);
         let playbooks = playbooks()?;
-        let decoder = NodeDecoder::new(db.clone(), options, enrichment.clone())?;
+        let detectors = detectors(dir, config)?.with_indicators(&listed);
+        let board = Arc::new(Board::new(detectors.sheet().clone()));
         let mut consumers: Vec<Box<dyn Consumer>> = vec![
             Box::new(EventConsumer::new(events.clone())?),
             Box::new(FlowConsumer::new(flows.clone())),
@@ -123,13 +137,37 @@ impl Node {
         // Where leases were never kept it begins where the others are: the journal is not read anew for them.
         let start = consumers.iter().map(|consumer| consumer.cursor()).min().unwrap_or_default();
         consumers.push(Box::new(LeaseConsumer::new(db.clone(), enrichment.clone(), start)?));
+        let folder = dir.join(DETECTORS_FOLDER);
+        let found = FlowDetectConsumer::new(db.clone(), &folder, detectors, board.clone(), clock.clone(), playbooks.clone(), start);
+        consumers.push(Box::new(found.map_err(|error| anyhow::anyhow!("Detektoren: {error}"))?));
+        let durable = consumers.iter().map(|consumer| consumer.cursor()).min().unwrap_or_default();
+        let mut memory = FlowMemory::open(db.clone(), durable).context("Gedächtnis der Flussdaten lesen")?;
+        memory.sampling_set(SamplingTable::new(config.flows.sampling.clone()));
+        let flow_accounts = memory.accounts();
+        let decoder = NodeDecoder {
+            db: db.clone(),
+            options: options.clone(),
+            enrichment: enrichment.clone(),
+            flows: memory,
+            pairs: Pairs::default(),
+        };
         let seen = consumers.iter().map(|consumer| consumer.cursor()).max().unwrap_or_default();
-        let options = JournalOptions { floor: seen, watermark: disk.watermark() };
-        let journal = open_journal(dir, clock.now(), &options)?;
+        let journal_options = JournalOptions { floor: seen, watermark: disk.watermark() };
+        let journal = open_journal(dir, clock.now(), &journal_options)?;
         pseudonyms_apply(&pseudonyms, &db, config, &sites, journal.last().next(), clock.now())?;
         let pipeline = Pipeline::start(&journal, Box::new(decoder), consumers, sites.clone(), clock)?;
         let keeping = Keeping::start(journal.keeper(), pipeline.watch(), config.journal_keep_days, clock.clone())?;
+        let upkeep = upkeep(dir, &events, &db, &sites, clock, config, Lines::new(options, enrichment.clone(), sites.clone()))?;
+        let flow_upkeep = flow_upkeep(dir, &flows, &db, &sites, clock, config)?;
         let geo = GeoWatch::start(enrichment.clone()).context("Thread starten")?;
+        let sheet = board.sheet.clone();
+        let hunter = RetroHunter::new(db.clone(), flows.clone(), sites.clone(), playbooks.clone(), listed, &sheet, &config.flow_inside)?;
+        let (watch, received) = (pipeline.watch(), journal.keeper());
+        let stored = move || {
+            let received = received.last();
+            watch.states().iter().all(|state| state.name != "flows" || state.applied >= received)
+        };
+        let retro = hunter.map(|hunter| Retro::start(hunter, clock.clone(), stored)).transpose().context("Thread starten")?;
         Ok(Self {
             dir: dir.to_owned(),
             clock: clock.clone(),
@@ -140,16 +178,33 @@ impl Node {
             pseudonyms,
             events,
             flows,
+            flow_accounts,
             rules,
+            board,
             playbooks,
             journal,
             watermark: disk.watermark(),
             pipeline,
             _disk: disk,
             _keeping: keeping,
+            upkeep: Some(upkeep),
+            flow_upkeep: Some(flow_upkeep),
             _geo: geo,
+            retro,
             _lock: lock,
         })
+    }
+
+    /// Applies the configuration's retention classes to what is received from now on, and lets days go whose time is over.
+    /// For who serves, before the listeners are open; a command that runs beside its configuration must not delete.
+    ///
+    /// # Errors
+    /// Where a class names a site that is not there, or the plan cannot be written down.
+    pub fn retention_begin(&self, config: &Config) -> Result<()> {
+        classes_apply(&self.events, config, &self.sites, self.journal.last().next())?;
+        self.upkeep.iter().for_each(Upkeep::retain);
+        self.flow_upkeep.iter().for_each(FlowUpkeep::retain);
+        Ok(())
     }
 
     /// Waits until everything in the journal is searchable and judged; says who cannot go on.
@@ -186,6 +241,11 @@ impl Node {
 
     /// Writes everything out and ends, in the order of the data.
     pub fn close(mut self) {
+        // First what writes of its own accord.
+        self.retro.take();
+        // Then what asks the event store's consumer for something.
+        self.upkeep.take();
+        self.flow_upkeep.take();
         self.journal.close();
         self.pipeline.stop();
         self.db.close();
@@ -283,6 +343,7 @@ impl View {
             &enrichment,
             &shared,
             &pseudonyms(dir)?,
+            true,
         )?;
         Ok(Self { db, sites, events, flows, node: None })
     }
@@ -333,9 +394,25 @@ fn stores(
     enrichment: &Enrichment,
     sites: &SharedSites,
     pseudonyms: &Arc<Pseudonyms>,
+    beside: bool,
 ) -> Result<(Arc<EventStore>, Arc<FlowStore>)> {
+    let redecode = redecode(options, enrichment, sites, pseudonyms);
+    let events = EventStore::open_with(&dir.join("events"), redecode, Some(pseudonyms.clone())).context("Ereignisspeicher öffnen")?;
+    let path = dir.join("flows");
+    // Beside a server nothing is changed: what looks left over there is just being written.
+    let flows = if beside { FlowStore::open_beside(&path) } else { FlowStore::open(&path) }.context("Flussspeicher öffnen")?;
+    Ok((events, flows))
+}
+
+/// Makes the event of a stored frame again, with the earlier line that it needs, if any.
+pub(crate) fn redecode(
+    options: Options,
+    enrichment: &Enrichment,
+    sites: &SharedSites,
+    pseudonyms: &Arc<Pseudonyms>,
+) -> impl Fn(&Frame, Option<Box<str>>) -> Option<Event> + Send + Sync + 'static {
     let (enrichment, sites, hidden) = (enrichment.clone(), sites.clone(), pseudonyms.clone());
-    let redecode = move |frame: &Frame, context: Option<Box<str>>| -> Option<Event> {
+    move |frame: &Frame, context: Option<Box<str>>| -> Option<Event> {
         let mut event = decode(frame, &options)?;
         rejoin(&mut event, context, |frame| decode(frame, &options));
         let table = sites.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -346,10 +423,131 @@ fn stores(
             Addresses::All => enrichment.enrich_hidden(&mut event, &table, false),
         }
         Some(event)
+    }
+}
+
+/// The retention classes of the configuration, for what is received from now on.
+fn classes_apply(store: &EventStore, config: &Config, sites: &SharedSites, since: Seq) -> Result<()> {
+    let table = sites.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut rows = Vec::new();
+    for class in &config.retention.classes {
+        let mut ids = Vec::new();
+        for name in &class.sites {
+            let site = table.by_name(name);
+            ids.push(site.with_context(|| format!("retention.classes: einen Standort „{name}“ gibt es nicht"))?.id);
+        }
+        let sources = class.sources.iter().map(ToString::to_string).collect();
+        rows.push(Class { name: class.name.clone(), days: class.days, sites: ids, sources });
+    }
+    rows.push(Class { name: events::CLASS.into(), days: config.retention.default_days, sites: Vec::new(), sources: Vec::new() });
+    store.classes_begin(&rows, since).context("Aufbewahrungsklassen aus der Konfiguration übernehmen")
+}
+
+/// The thread that seals days, lets them go and mends them.
+fn upkeep(
+    dir: &Path,
+    store: &Arc<EventStore>,
+    db: &Db,
+    sites: &SharedSites,
+    clock: &Clock,
+    config: &Config,
+    lines: Lines,
+) -> Result<Upkeep> {
+    let settings = events::Settings {
+        every: Duration::from_secs(config.retention.check_seconds),
+        seal_days: config.retention.seal_days,
+        journal_days: config.journal_keep_days,
     };
-    let events = EventStore::open_with(&dir.join("events"), redecode, Some(pseudonyms.clone())).context("Ereignisspeicher öffnen")?;
-    let flows = FlowStore::open(&dir.join("flows")).context("Flussspeicher öffnen")?;
-    Ok((events, flows))
+    let journal = dir.join("journal");
+    let again = move |day: Timestamp| -> Result<events::Again, Box<dyn std::error::Error + Send + Sync>> {
+        // Of a day is what was received from the day before on: clocks that run ahead by more are not believed.
+        let from = day.plus(-Timestamp::DAY);
+        let segments = ingest::journal::segments(&journal)?;
+        let first = segments.iter().find(|segment| segment.span.is_none_or(|(_, to)| to >= from)).map_or(Seq(1), |segment| segment.first);
+        let mut reader = ingest::journal::peek(&journal, Seq(first.0.saturating_sub(1)))?;
+        let (mut lines, journal) = (lines.again(), journal.clone());
+        Ok(Box::new(move |behind| {
+            if let Some(behind) = behind {
+                reader = ingest::journal::peek(&journal, behind)?;
+            }
+            Ok(reader.next(Duration::ZERO)?.map(|frames| lines.batch(frames)))
+        }))
+    };
+    Upkeep::start(store.clone(), db.clone(), sites.clone(), clock.clone(), settings, again).context("Thread starten")
+}
+
+/// Frames before a gap that are read for the templates in them: some minutes of a busy server, since exporters repeat
+/// their templates every few minutes.
+const TEMPLATE_FRAMES: u64 = 500_000;
+
+/// The thread that sums up, compacts, mends and lets go flows.
+fn flow_upkeep(dir: &Path, store: &Arc<FlowStore>, db: &Db, sites: &SharedSites, clock: &Clock, config: &Config) -> Result<FlowUpkeep> {
+    let settings = FlowSettings { every: Duration::from_secs(config.retention.check_seconds), days: config.retention.flow_days };
+    let (journal, sites) = (dir.join("journal"), sites.clone());
+    let again = move |from: Seq| -> Result<Box<FlowsAgain<'static>>, Box<dyn std::error::Error + Send + Sync>> {
+        let first = ingest::journal::segments(&journal)?.first().map_or(Seq(1), |segment| segment.first);
+        let from = Seq(from.0.saturating_sub(TEMPLATE_FRAMES).max(first.0).saturating_sub(1));
+        let mut reader = ingest::journal::peek(&journal, from)?;
+        let (mut decoder, sites) = (FlowDecoder::default(), sites.clone());
+        Ok(Box::new(move || {
+            let Some(frames) = reader.next(Duration::ZERO)? else { return Ok(None) };
+            let at = |frame: Option<&Frame>| frame.map_or(Seq(0), |frame| frame.seq);
+            let sites = sites.read().unwrap_or_else(PoisonError::into_inner).clone();
+            let mut batch = Batch { first: at(frames.first()), last: at(frames.last()), sites, ..Batch::default() };
+            for frame in frames.iter().filter(|frame| frame.frame.kind == FrameKind::Flow) {
+                decoder.decode(frame, &mut batch.flows);
+            }
+            Ok(Some(batch))
+        }))
+    };
+    FlowUpkeep::start(store.clone(), db.clone(), clock.clone(), settings, Box::new(again)).context("Thread starten")
+}
+
+/// Decodes lines that were decoded before: it declares nothing, learns nothing, and says the same.
+struct Lines {
+    options: Options,
+    enrichment: Enrichment,
+    sites: SharedSites,
+    pairs: Pairs,
+}
+
+impl Lines {
+    fn new(options: Options, enrichment: Enrichment, sites: SharedSites) -> Self {
+        Self { options, enrichment, sites, pairs: Pairs::default() }
+    }
+
+    fn again(&self) -> Self {
+        Self::new(self.options.clone(), self.enrichment.clone(), self.sites.clone())
+    }
+
+    fn batch(&mut self, frames: Vec<Frame>) -> Batch {
+        let at = |frame: Option<&Frame>| frame.map_or(Seq(0), |frame| frame.seq);
+        let sites = self.sites.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut batch = Batch { first: at(frames.first()), last: at(frames.last()), sites, ..Batch::default() };
+        for frame in frames.iter().filter(|frame| frame.frame.kind != FrameKind::Flow) {
+            if let Some(mut event) = decode(frame, &self.options) {
+                self.pairs.join(&mut event);
+                self.enrichment.enrich(&mut event, &batch.sites);
+                batch.events.push(event);
+            }
+        }
+        batch.frames = frames;
+        batch
+    }
+}
+
+/// The flow detectors with the operator's parameters.
+///
+/// # Errors
+/// Where a value is not accepted: file, line and an example.
+pub(crate) fn detectors(dir: &Path, config: &Config) -> Result<Detectors> {
+    let mut sheet = Sheet::shipped()?;
+    let file = config.detectors_file.clone().or_else(|| Some(dir.join("detectors.toml")).filter(|file| file.exists()));
+    if let Some(file) = file {
+        let text = std::fs::read_to_string(&file).with_context(|| format!("Parameter der Detektoren {} lesen", file.display()))?;
+        sheet = sheet.overridden(&file.display().to_string(), &text)?;
+    }
+    Ok(Detectors::new(Arc::new(sheet), &config.flow_inside)?)
 }
 
 /// The shipped rules and the operator's own.
@@ -432,7 +630,7 @@ pub(crate) fn keys_dir(dir: &Path) -> PathBuf {
     dir.join("keys")
 }
 
-fn pseudonyms(dir: &Path) -> Result<Arc<Pseudonyms>> {
+pub(crate) fn pseudonyms(dir: &Path) -> Result<Arc<Pseudonyms>> {
     Ok(Arc::new(Pseudonyms::open(&keys_dir(dir)).context("Schlüssel der Pseudonyme öffnen")?))
 }
 
@@ -441,7 +639,10 @@ fn pseudonyms_apply(pseudonyms: &Pseudonyms, db: &Db, config: &Config, sites: &S
     let sites = sites.read().unwrap_or_else(PoisonError::into_inner).clone();
     let prefixes: Vec<_> = sites.iter().flat_map(|site| site.prefixes.iter().copied()).collect();
     let before = pseudonyms.plan();
-    let begun = pseudonyms.begin(config.pseudonymise, &[ingest::events::CLASS], &prefixes, since, now);
+    // One table of classes: each has keys of its own, which can be destroyed with it.
+    let classes: Vec<&str> =
+        std::iter::once(events::CLASS).chain(config.retention.classes.iter().map(|class| class.name.as_str())).collect();
+    let begun = pseudonyms.begin(config.pseudonymise, &classes, &prefixes, since, now);
     begun.context("Pseudonymisierung aus der Konfiguration übernehmen")?;
     let Some(plan) = pseudonyms.plan().filter(|plan| before.as_ref() != Some(plan)) else { return Ok(()) };
     let detail = serde_json::json!({
@@ -502,18 +703,8 @@ struct NodeDecoder {
     db: Db,
     options: Options,
     enrichment: Enrichment,
-    netflow: NetflowDecoder,
+    flows: FlowMemory,
     pairs: Pairs,
-}
-
-impl NodeDecoder {
-    fn new(db: Db, options: Options, enrichment: Enrichment) -> Result<Self> {
-        let mut netflow = NetflowDecoder::default();
-        if let Some(state) = db.read(|connection| state_load(connection, NETFLOW_STATE))? {
-            netflow.restore(&state);
-        }
-        Ok(Self { db, options, enrichment, netflow, pairs: Pairs::default() })
-    }
 }
 
 impl Decode for NodeDecoder {
@@ -521,11 +712,9 @@ impl Decode for NodeDecoder {
         let first = frames.first().map_or(Seq(0), |frame| frame.seq);
         let last = frames.last().map_or(Seq(0), |frame| frame.seq);
         let mut batch = Batch { first, last, sites, ..Batch::default() };
-        let mut templates_changed = false;
         for frame in &frames {
             if frame.frame.kind == FrameKind::Flow {
-                let report = self.netflow.decode(frame, &mut batch.flows);
-                templates_changed |= report.templates > 0;
+                self.flows.decode(frame, &mut batch.flows);
             } else if let Some(mut event) = decode(frame, &self.options) {
                 self.pairs.join(&mut event);
                 self.enrichment.learn(&event);
@@ -542,14 +731,17 @@ impl Decode for NodeDecoder {
                 tracing::error!(%error, "the columns that sources have declared could not be kept; trying again with the next lines");
             }
         }
-        if templates_changed {
-            let state = self.netflow.snapshot();
-            let saved = self.db.write(move |tx| state_save(tx, NETFLOW_STATE, &state));
-            if let Err(error) = saved {
-                tracing::error!(%error, "NetFlow templates could not be kept; after a restart flows wait for the next template");
-            }
-        }
+        self.flows.passed(last);
         batch.frames = frames;
         batch
+    }
+
+    fn position(&self) -> Option<Seq> {
+        Some(self.flows.position())
+    }
+
+    fn keep(&mut self, durable: Seq, ending: bool) -> Option<Seq> {
+        let kept = self.flows.keep(durable, ending);
+        kept.inspect_err(|error| tracing::error!(%error, "what is known of the exporters could not be kept; trying again")).ok()
     }
 }

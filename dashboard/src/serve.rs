@@ -9,7 +9,7 @@ use std::time::Duration;
 use advisory::csaf::Publisher;
 use advisory::delivery::{Delivery, Login, SmtpConfig, Tls};
 use anyhow::{Context as _, Result, bail};
-use detect::watch::Watch;
+use detect::watch::{LossLimit, LossWatch, Watch};
 use ingest::audit::{RootKey, root_sign};
 use ingest::listen::{self, Addresses, Counters, ListenConfig, PageLimits, Pages};
 use tokio::net::TcpListener;
@@ -26,6 +26,7 @@ use crate::node::{Node, keys_dir};
 use crate::oidc::{self, Oidc};
 use crate::proof::passkey::Relying;
 use crate::proof::vault::Vault;
+use crate::saved_run::SavedRuns;
 use crate::vitals::{Pulse, Vitals};
 use crate::web::{self, App, Door, Settings};
 
@@ -35,6 +36,8 @@ pub const GRACE: Duration = Duration::from_secs(12);
 const DESCRIPTORS_WANTED: u64 = 16_000;
 /// How often the sources are looked after: silence is told within the minute that it becomes too long.
 const CARE_EVERY: Duration = Duration::from_secs(60);
+/// How often it is looked whether a scheduled search is due; the shortest schedule is five minutes.
+const SAVED_EVERY: Duration = Duration::from_secs(30);
 const SMTP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running server.
@@ -51,6 +54,7 @@ pub struct Server {
 /// # Errors
 /// A port in use, an address that is none, a mail setting that cannot work.
 pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<Server> {
+    node.retention_begin(config)?;
     let intake = &config.intake;
     let listen = ListenConfig {
         addresses: intake.addresses,
@@ -87,7 +91,9 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         certificate: config.intake.tls_certificate.clone(),
         enrichment: node.enrichment.clone(),
     };
-    tasks.spawn(care(node, pulse.clone(), counters.clone(), shutdown.clone()));
+    tasks.spawn(care(node, config.flows.loss, pulse.clone(), counters.clone(), shutdown.clone()));
+    let audit = AuditQueue::start(node.db.clone(), node.clock.clone()).context("Protokoll beginnen")?;
+    tasks.spawn(saved_runs(node, audit.clone(), shutdown.clone()));
     tasks.spawn(roots(node, shutdown.clone())?);
     // The demo may run on any port: what people open is where it listens.
     let base_url = if settings.demo { format!("http://{web_address}") } else { config.web.base_url.clone() };
@@ -103,7 +109,6 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         first_link_file: Some(invitation::first_file(&node.dir)),
         ..settings
     };
-    let audit = AuditQueue::start(node.db.clone(), node.clock.clone()).context("Protokoll beginnen")?;
     let vault = Vault::open(&keys_dir(&node.dir)).context("Schlüssel der Konten öffnen")?;
     let last_word = {
         let (db, clock, pulse, counters) = (node.db.clone(), node.clock.clone(), pulse.clone(), counters.clone());
@@ -125,12 +130,14 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         events: Some(node.events.clone()),
         flows: Some(node.flows.clone()),
         counters,
+        flow_accounts: node.flow_accounts.clone(),
         journal: Some(node.journal.keeper()),
         watermark: node.watermark.clone(),
         pulse: Some(pulse.clone()),
         pseudonyms: node.pseudonyms.clone(),
         readings: node.readings.clone(),
         rules: node.rules.clone(),
+        board: node.board.clone(),
         playbooks: node.playbooks.clone(),
         publisher: Arc::new(publisher(config)),
         csaf_dir: node.dir.join("advisories"),
@@ -158,14 +165,24 @@ impl Server {
 }
 
 /// Once a minute: looks after the sources, and leaves word of how the server is for `doctor`.
-fn care(node: &Node, pulse: Pulse, counters: Arc<Counters>, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
+fn care(
+    node: &Node,
+    limit: LossLimit,
+    pulse: Pulse,
+    counters: Arc<Counters>,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + Send + 'static {
     let (db, clock, sites) = (node.db.clone(), node.clock.clone(), node.sites.clone());
     let mut watch = Watch::new(db.clone(), pulse.started);
+    let (mut losses, accounts) = (LossWatch::new(db.clone(), limit), node.flow_accounts.clone());
     let mut once = move || {
         let now = clock.now();
         let sites = sites.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Err(error) = watch.look(&sites, pulse.journal.last(), now) {
             tracing::error!(%error, "the sources could not be looked after");
+        }
+        if let Err(error) = losses.look(&accounts.list(), &sites, now) {
+            tracing::error!(%error, "the exporters of flows could not be looked after");
         }
         if let Err(error) = Vitals::gather(&pulse, &counters, now).save(&db) {
             tracing::error!(%error, "how the server is could not be noted");
@@ -185,6 +202,36 @@ fn care(node: &Node, pulse: Pulse, counters: Arc<Counters>, stop: CancellationTo
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(CARE_EVERY) => {}
+            }
+        }
+    }
+}
+
+/// Runs the searches that have a schedule.
+fn saved_runs(node: &Node, audit: AuditQueue, stop: CancellationToken) -> impl Future<Output = ()> + Send + 'static {
+    let runs = SavedRuns {
+        db: node.db.clone(),
+        events: node.events.clone(),
+        sites: node.sites.clone(),
+        pseudonyms: node.pseudonyms.clone(),
+        playbooks: node.playbooks.clone(),
+        audit,
+        clock: node.clock.clone(),
+    };
+    async move {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(SAVED_EVERY) => {}
+            }
+            let once = runs.clone();
+            match tokio::task::spawn_blocking(move || once.look()).await {
+                Ok(Ok(looked)) if looked.runs > 0 => {
+                    tracing::info!(runs = looked.runs, faults = looked.faults, alerts = looked.alerts, "scheduled searches");
+                }
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::error!(%error, "the scheduled searches could not be run; trying again"),
+                Err(error) => tracing::error!(%error, "a scheduled search broke off; trying again"),
             }
         }
     }

@@ -270,6 +270,16 @@ pub fn precise(at: Timestamp) -> String {
     written(at, "%d.%m. %H:%M:%S%.3f", "%-d %b %H:%M:%S%.3f")
 }
 
+/// `21.11. 14:02:59`: a log line's time where there is little room.
+pub fn stamp_short(at: Timestamp) -> String {
+    written(at, "%d.%m. %H:%M:%S", "%-d %b %H:%M:%S")
+}
+
+/// `14:02:59.635`: a log line's time where the day is known.
+pub fn clock_precise(at: Timestamp) -> String {
+    berlin(at).format("%H:%M:%S%.3f").to_string()
+}
+
 /// `vor 4 min`, `gestern, 14:02`, `12.03.2026`; what is ahead reads `in 5 h`.
 pub fn ago(at: Timestamp, now: Timestamp) -> String {
     let passed = now.since(at);

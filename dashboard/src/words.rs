@@ -22,7 +22,7 @@ use crate::show::{self, Markup, Tone};
 use crate::user;
 
 pub use enrich::{enrichments, geo_fault, geo_file, geo_todo, is_geo_old};
-pub use intake::{consumer, defect, dropped, dropped_todo, format, listener, rejected, transport};
+pub use intake::{consumer, defect, dropped, dropped_todo, flow_version, format, listener, rejected, transport};
 pub use labels::{field, rsit};
 pub(crate) use language::filled;
 pub use language::{Language, de, language, t, tf, tn, with_language};

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::finding::{EVIDENCE_MAX, Finding};
+use crate::flow::Reason;
 use crate::incident::{CaseError, IncidentId, ROWS_MAX, Where, demand, line_clean, word_known};
 use crate::role::{Action, Role};
 use crate::rule::Level;
@@ -36,7 +37,8 @@ const CANDIDATES_MAX: usize = 16;
 
 pub const MIGRATIONS: Migrations = Migrations {
     owner: "alert",
-    steps: &["
+    steps: &[
+        "
         CREATE TABLE alert (
             id TEXT PRIMARY KEY,
             rule TEXT NOT NULL,
@@ -71,7 +73,9 @@ pub const MIGRATIONS: Migrations = Migrations {
             seq BIGINT NOT NULL,
             PRIMARY KEY (alert, seq)
         );
-    "],
+    ",
+        "ALTER TABLE alert ADD COLUMN reasons TEXT NOT NULL DEFAULT '[]';",
+    ],
 };
 
 /// Field name (`source.ip`) to values.
@@ -152,6 +156,9 @@ pub struct Alert {
     /// Records that took part, by journal frame; exact up to `EVIDENCE_MAX`, beyond it never counted twice.
     pub records: u64,
     pub observables: Observables,
+    /// The figures that decided, each with its threshold, as of the finding that reaches furthest; empty where a rule's
+    /// wording says it all.
+    pub reasons: Vec<Reason>,
     pub state: AlertState,
     pub disposition: Option<Disposition>,
     /// Who acknowledged or closed it last.
@@ -237,6 +244,7 @@ pub(crate) fn alert_open(tx: &Transaction<'_>, finding: &Finding, now: Timestamp
         created_at: now,
         records: finding.records.max(evidence.len() as u64),
         observables,
+        reasons: finding.reasons.clone(),
         state: AlertState::New,
         disposition: None,
         actor: None,
@@ -247,8 +255,8 @@ pub(crate) fn alert_open(tx: &Transaction<'_>, finding: &Finding, now: Timestamp
     };
     tx.prepare_cached(
         "INSERT INTO alert (id, rule, rule_name, title, level, rsit, playbook, site, body, entity, anchor, first, last, detected_at,
-            created_at, records, seq_last, observables, state, grouped)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, '')",
+            created_at, records, seq_last, observables, state, grouped, reasons)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, '', ?20)",
     )?
     .execute(params![
         alert.id,
@@ -270,6 +278,7 @@ pub(crate) fn alert_open(tx: &Transaction<'_>, finding: &Finding, now: Timestamp
         seq_sql(alert.seq_last),
         observables_json(&alert.observables),
         alert.state.as_str(),
+        json!(alert.reasons).to_string(),
     ])?;
     evidence_add(tx, alert.id, evidence.into_iter().take(EVIDENCE_MAX))?;
     let data = json!({ "rule": alert.rule, "rule_name": alert.rule_name, "level": alert.level, "rsit": alert.rsit,
@@ -285,9 +294,16 @@ fn alert_extend(tx: &Transaction<'_>, alert: Alert, finding: &Finding) -> Result
     if next == alert && fresh.is_empty() {
         return Ok(Applied::Known(alert));
     }
-    tx.prepare_cached("UPDATE alert SET first = ?2, last = ?3, records = ?4, seq_last = ?5, observables = ?6 WHERE id = ?1")?.execute(
-        params![next.id, next.first.0, next.last.0, count_sql(next.records), seq_sql(next.seq_last), observables_json(&next.observables),],
-    )?;
+    tx.prepare_cached("UPDATE alert SET first = ?2, last = ?3, records = ?4, seq_last = ?5, observables = ?6, reasons = ?7 WHERE id = ?1")?
+        .execute(params![
+            next.id,
+            next.first.0,
+            next.last.0,
+            count_sql(next.records),
+            seq_sql(next.seq_last),
+            observables_json(&next.observables),
+            json!(next.reasons).to_string(),
+        ])?;
     evidence_add(tx, next.id, fresh.into_iter())?;
     Ok(Applied::Extended(next))
 }
@@ -308,6 +324,9 @@ fn extended(alert: &Alert, known: &BTreeSet<Seq>, finding: &Finding) -> (Alert, 
     } else {
         alert.records.saturating_add(fresh_count).max(finding.records)
     };
+    if !finding.reasons.is_empty() && finding.last >= alert.last {
+        next.reasons = finding.reasons.clone();
+    }
     next.first = alert.first.min(finding.first);
     next.last = alert.last.max(finding.last);
     next.seq_last = evidence.last().copied().unwrap_or_default().max(alert.seq_last);
@@ -628,7 +647,7 @@ pub(crate) fn evidence_of_incident(connection: &Connection, id: IncidentId, limi
 
 const SELECT: &str = "SELECT a.id, a.rule, a.rule_name, a.title, a.level, a.rsit, a.playbook, a.site, s.name, a.body, b.name, a.entity,
         a.first, a.last, a.detected_at, a.created_at, a.records, a.observables, a.state, a.disposition, a.actor, a.incident, a.grouped,
-        a.anchor, a.seq_last
+        a.anchor, a.seq_last, a.reasons
     FROM alert a LEFT JOIN site s ON s.id = a.site LEFT JOIN body b ON b.id = a.body";
 
 fn alert_row(row: &Row<'_>) -> ingest::rusqlite::Result<Alert> {
@@ -659,6 +678,7 @@ fn alert_row(row: &Row<'_>) -> ingest::rusqlite::Result<Alert> {
         grouped: row.get(22)?,
         anchor: Timestamp(row.get(23)?),
         seq_last: seq_read(row.get(24)?),
+        reasons: serde_json::from_str(&text(25)?).unwrap_or_default(),
     })
 }
 

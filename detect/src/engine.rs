@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::correlate::{self, Correlation, Firing, GroupKey, Input, Measure, Observables, Outcome, Report, State};
 use crate::finding::{Entity, Finding};
-use crate::intel::{Enriched, IndicatorSet};
+use crate::intel::{Enriched, IndicatorSet, SharedIndicators};
 use crate::rule::Rule;
 use crate::sigma::{CompiledRule, EntityField, Logic};
 
@@ -46,6 +46,8 @@ pub struct Engine {
     set: RuleSet,
     rules: Vec<Arc<Rule>>,
     indicators: Arc<IndicatorSet>,
+    shared: SharedIndicators,
+    generation: u64,
     /// One per rule; only correlations use theirs.
     states: Vec<State>,
     settled_at: Option<Timestamp>,
@@ -79,7 +81,9 @@ impl Engine {
         let rules: Vec<Arc<Rule>> = set.rules().iter().map(|compiled| compiled.rule.clone()).collect();
         let states = rules.iter().map(|_| State::default()).collect();
         let scratch = Scratch { matched: vec![false; rules.len()], firings: vec![Vec::new(); rules.len()] };
-        Self { set, rules, indicators, states, settled_at: None, scratch }
+        let shared = SharedIndicators::new(indicators.clone());
+        let generation = shared.generation();
+        Self { set, rules, indicators, shared, generation, states, settled_at: None, scratch }
     }
 
     pub fn rules(&self) -> &[Arc<Rule>] {
@@ -94,11 +98,22 @@ impl Engine {
         self.indicators = indicators;
     }
 
+    /// Looks records up in the lists in force, also when they change.
+    #[must_use]
+    pub fn with_indicators(mut self, shared: &SharedIndicators) -> Self {
+        (self.shared, self.generation) = (shared.clone(), 0);
+        self
+    }
+
     /// Judges one record. Records come in journal order; `received_at` is when this one did.
     pub fn apply(&mut self, record: &dyn Record, site: SiteId, body: Option<BodyId>, received_at: Timestamp) -> Vec<Finding> {
         let mut findings = Vec::new();
         if self.settled_at.is_none_or(|at| received_at.since(at) >= SETTLE_INTERVAL) {
             findings = self.settle(received_at);
+        }
+        if self.generation != self.shared.generation() {
+            self.generation = self.shared.generation();
+            self.indicators = self.shared.get();
         }
         let indicators = self.indicators.clone();
         let record = Enriched::new(record, &indicators);
@@ -306,6 +321,7 @@ fn finding_of_record(compiled: &CompiledRule, record: &dyn Record, site: SiteId,
         detected_at: received_at,
         evidence: vec![record.seq()],
         records: 1,
+        reasons: vec![],
     }
 }
 
@@ -328,6 +344,7 @@ fn finding_of_report(compiled: &CompiledRule, correlation: &Correlation, report:
         detected_at,
         evidence: report.evidence,
         records: report.records,
+        reasons: vec![],
     }
 }
 
@@ -480,6 +497,7 @@ mod tests {
             confidence: 90,
             valid_until: Some(Timestamp(5_000)),
             created_at: Timestamp(0),
+            live_from: None,
         };
         engine.set_indicators(Arc::new(IndicatorSet::new(vec![indicator])));
         let denied = |at: i64| {

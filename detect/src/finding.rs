@@ -9,6 +9,7 @@ use ingest::body::{BodyId, SiteId};
 use ingest::frame::Seq;
 use ingest::time::Timestamp;
 
+use crate::flow::Reason;
 use crate::rule::Rule;
 
 /// One firing of one rule about one entity at one site.
@@ -30,6 +31,8 @@ pub struct Finding {
     pub evidence: Vec<Seq>,
     /// How many records took part, also those beyond the bound.
     pub records: u64,
+    /// The figures that decided; only detectors have them, a rule's wording says it all.
+    pub reasons: Vec<Reason>,
 }
 
 /// What a finding is about.

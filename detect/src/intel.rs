@@ -2,9 +2,13 @@
 //! their store, the snapshot that the rules look them up in, and the record that carries what was found. An indicator
 //! alone raises nothing: rules ask for `threat.indicator.name` and `threat.feed.name`.
 
-use std::collections::HashMap;
+mod ranges;
+
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use ingest::body::Prefix;
 use ingest::db::{DbError, Migrations};
@@ -16,6 +20,8 @@ use ingest::rusqlite::{Connection, Row, Transaction, params};
 use ingest::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::ranges::Ranges;
+
 ingest::id_type!(
     /// One entry of one list.
     IndicatorId
@@ -23,7 +29,8 @@ ingest::id_type!(
 
 pub const MIGRATIONS: Migrations = Migrations {
     owner: "indicator",
-    steps: &["
+    steps: &[
+        "
         CREATE TABLE indicator (
             id TEXT PRIMARY KEY,
             kind TEXT NOT NULL,
@@ -35,10 +42,34 @@ pub const MIGRATIONS: Migrations = Migrations {
             created_at BIGINT NOT NULL,
             UNIQUE (list, kind, value)
         );
-    "],
+    ",
+        // Those that are there already were watched for from the beginning; the others are hunted for in what is stored
+        // (`flow::retro`), each once: `hunt` is NULL until then.
+        "
+        ALTER TABLE indicator ADD COLUMN hunt TEXT;
+        UPDATE indicator SET hunt = '';
+        CREATE INDEX indicator_hunt ON indicator (hunt);
+        CREATE TABLE retro_hunt (
+            id TEXT PRIMARY KEY,
+            list TEXT NOT NULL,
+            version BIGINT NOT NULL,
+            state TEXT NOT NULL,
+            indicators BIGINT NOT NULL,
+            from_at BIGINT NOT NULL,
+            to_at BIGINT NOT NULL,
+            reached BIGINT NOT NULL,
+            hits BIGINT NOT NULL,
+            findings BIGINT NOT NULL,
+            begun_at BIGINT NOT NULL,
+            ended_at BIGINT,
+            ended_by TEXT,
+            UNIQUE (list, version)
+        );
+    ",
+    ],
 };
 
-/// Indicators held in memory at once, newest first. Millions are a later matter.
+/// Indicators held in memory at once, newest first: about 150 MB with their lists and dates.
 pub const INDICATORS_MAX: usize = 1_000_000;
 /// A shorter prefix is no indicator but half the net: the rules would fire on everything.
 const PREFIX_BITS_MIN_V4: u32 = 8;
@@ -171,11 +202,14 @@ pub struct NewIndicator {
 pub struct Indicator {
     pub id: IndicatorId,
     pub pattern: Pattern,
-    pub list: String,
+    pub list: Arc<str>,
     pub tlp: Tlp,
     pub confidence: u8,
     pub valid_until: Option<Timestamp>,
     pub created_at: Timestamp,
+    /// Flows received from then on are judged as they come, those before by the retro-hunt (`flow::retro`); `None` for all
+    /// as they come.
+    pub live_from: Option<Timestamp>,
 }
 
 /// Lists an indicator; one that its list has already is brought up to date and keeps its identity.
@@ -213,28 +247,83 @@ pub fn indicator_add(tx: &Transaction<'_>, new: &NewIndicator, now: Timestamp) -
 /// The database's own.
 pub fn indicator_list(connection: &Connection, limit: usize) -> Result<Vec<Indicator>, DbError> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, value, list, tlp, confidence, valid_until, created_at FROM indicator ORDER BY created_at DESC, id DESC LIMIT ?1",
+        "SELECT i.id, i.value, i.list, i.tlp, i.confidence, i.valid_until, i.created_at, h.to_at
+         FROM indicator i LEFT JOIN retro_hunt h ON h.id = i.hunt ORDER BY i.created_at DESC, i.id DESC LIMIT ?1",
     )?;
     let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], indicator_from_row)?;
+    indicators_of(rows)
+}
+
+/// One list as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListSummary {
+    pub list: String,
+    pub addresses: i64,
+    pub prefixes: i64,
+    pub domains: i64,
+    pub newest: Timestamp,
+}
+
+/// All lists by name, at most `limit`.
+///
+/// # Errors
+/// The database's own.
+pub fn indicator_lists(connection: &Connection, limit: usize) -> Result<Vec<ListSummary>, DbError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT list, SUM(CASE WHEN kind = 'address' THEN 1 ELSE 0 END), SUM(CASE WHEN kind = 'prefix' THEN 1 ELSE 0 END),
+         SUM(CASE WHEN kind = 'domain' THEN 1 ELSE 0 END), MAX(created_at) FROM indicator GROUP BY list ORDER BY list LIMIT ?1",
+    )?;
+    let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
+        let newest = Timestamp(row.get(4)?);
+        Ok(ListSummary { list: row.get(0)?, addresses: row.get(1)?, prefixes: row.get(2)?, domains: row.get(3)?, newest })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The addresses and prefixes that a hunt is after, at most `limit`.
+///
+/// # Errors
+/// The database's own.
+pub fn indicator_list_of_hunt(connection: &Connection, hunt: &str, limit: usize) -> Result<Vec<Indicator>, DbError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, value, list, tlp, confidence, valid_until, created_at, NULL FROM indicator
+         WHERE hunt = ?1 AND kind <> 'domain' ORDER BY created_at DESC, id DESC LIMIT ?2",
+    )?;
+    let rows = statement.query_map(params![hunt, i64::try_from(limit).unwrap_or(i64::MAX)], indicator_from_row)?;
+    indicators_of(rows)
+}
+
+fn indicators_of(rows: impl Iterator<Item = ingest::rusqlite::Result<Option<Indicator>>>) -> Result<Vec<Indicator>, DbError> {
     let found: Vec<Option<Indicator>> = rows.collect::<Result<_, _>>()?;
-    Ok(found.into_iter().flatten().collect())
+    let mut found: Vec<Indicator> = found.into_iter().flatten().collect();
+    // A list's name is kept once, not a million times.
+    let mut lists: HashSet<Arc<str>> = HashSet::new();
+    for indicator in &mut found {
+        match lists.get(&indicator.list) {
+            Some(known) => indicator.list = known.clone(),
+            None => drop(lists.insert(indicator.list.clone())),
+        }
+    }
+    Ok(found)
 }
 
 /// `None` for a row whose value this program cannot read.
 fn indicator_from_row(row: &Row<'_>) -> ingest::rusqlite::Result<Option<Indicator>> {
     let (value, tlp): (String, String) = (row.get(1)?, row.get(3)?);
     let confidence: i64 = row.get(4)?;
-    let valid_until: Option<i64> = row.get(5)?;
+    let (valid_until, live_from): (Option<i64>, Option<i64>) = (row.get(5)?, row.get(7)?);
+    let list: String = row.get(2)?;
     let Ok(pattern) = value.parse() else { return Ok(None) };
     Ok(Some(Indicator {
         id: row.get(0)?,
         pattern,
-        list: row.get(2)?,
+        list: list.into(),
         // What cannot be read is shared with nobody.
         tlp: Tlp::parse(&tlp).unwrap_or(Tlp::Red),
         confidence: u8::try_from(confidence.clamp(0, 100)).unwrap_or(0),
         valid_until: valid_until.map(Timestamp),
         created_at: Timestamp(row.get(6)?),
+        live_from: live_from.map(Timestamp),
     }))
 }
 
@@ -242,34 +331,31 @@ fn indicator_from_row(row: &Row<'_>) -> ingest::rusqlite::Result<Option<Indicato
 #[derive(Clone, Debug, Default)]
 pub struct IndicatorSet {
     all: Vec<Indicator>,
-    addresses: HashMap<IpAddr, Vec<u32>>,
-    /// By length, longest first: a lookup asks each length that occurs.
-    prefixes_v4: Vec<(u32, HashMap<u128, Vec<u32>>)>,
-    prefixes_v6: Vec<(u32, HashMap<u128, Vec<u32>>)>,
+    v4: Ranges<u32>,
+    v6: Ranges<u128>,
     domains: HashMap<String, Vec<u32>>,
 }
 
 impl IndicatorSet {
     pub fn new(all: Vec<Indicator>) -> Self {
-        let mut set = Self { all, ..Self::default() };
-        for (index, indicator) in (0u32..).zip(&set.all) {
-            match &indicator.pattern {
-                Pattern::Address(address) => set.addresses.entry(*address).or_default().push(index),
-                Pattern::Domain(name) => set.domains.entry(name.clone()).or_default().push(index),
-                Pattern::Prefix(prefix) => {
-                    let (first, bits) = (prefix.range().0, prefix_bits(*prefix));
-                    let lengths = if first.is_ipv4() { &mut set.prefixes_v4 } else { &mut set.prefixes_v6 };
-                    if !lengths.iter().any(|(length, _)| *length == bits) {
-                        lengths.push((bits, HashMap::new()));
-                        lengths.sort_unstable_by_key(|(length, _)| std::cmp::Reverse(*length));
-                    }
-                    if let Some((_, table)) = lengths.iter_mut().find(|(length, _)| *length == bits) {
-                        table.entry(number(first)).or_default().push(index);
-                    }
+        let mut domains: HashMap<String, Vec<u32>> = HashMap::new();
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for (index, indicator) in (0u32..).zip(&all) {
+            let range = match &indicator.pattern {
+                Pattern::Domain(name) => {
+                    domains.entry(name.clone()).or_default().push(index);
+                    continue;
                 }
+                Pattern::Address(address) => (*address, *address),
+                Pattern::Prefix(prefix) => prefix.range(),
+            };
+            match range {
+                (IpAddr::V4(first), IpAddr::V4(last)) => v4.push((first.to_bits(), last.to_bits(), index)),
+                (IpAddr::V6(first), IpAddr::V6(last)) => v6.push((first.to_bits(), last.to_bits(), index)),
+                _ => {}
             }
         }
-        set
+        Self { all, v4: Ranges::new(v4), v6: Ranges::new(v6), domains }
     }
 
     /// The newest `INDICATORS_MAX` of the store.
@@ -288,15 +374,18 @@ impl IndicatorSet {
         self.all.is_empty()
     }
 
-    /// The indicators that name `address`, exactly or by a prefix, and were valid at `at`.
+    /// Whether any indicator names an address or a prefix.
+    pub fn has_addresses(&self) -> bool {
+        !(self.v4.is_empty() && self.v6.is_empty())
+    }
+
+    /// The indicators that name `address`, exactly or by a prefix, and were valid at `at`; the narrowest first.
     pub fn address(&self, address: IpAddr, at: Timestamp) -> impl Iterator<Item = &Indicator> {
-        let address = address.to_canonical();
-        let exact = self.addresses.get(&address).into_iter().flatten();
-        let lengths = if address.is_ipv4() { &self.prefixes_v4 } else { &self.prefixes_v6 };
-        let width = if address.is_ipv4() { 32 } else { 128 };
-        let base = move |bits: u32| number(address) & !low_ones(width - bits);
-        let within = lengths.iter().filter_map(move |(bits, table)| table.get(&base(*bits))).flatten();
-        exact.chain(within).filter_map(move |index| self.valid(*index, at))
+        let found = match address.to_canonical() {
+            IpAddr::V4(v4) => self.v4.find(v4.to_bits()),
+            IpAddr::V6(v6) => self.v6.find(v6.to_bits()),
+        };
+        found.iter().filter_map(move |index| self.valid(*index, at))
     }
 
     /// The indicators that name `name` or a domain above it, and were valid at `at`.
@@ -316,15 +405,34 @@ impl IndicatorSet {
     }
 }
 
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => v4.to_bits().into(),
-        IpAddr::V6(v6) => v6.to_bits(),
-    }
+/// The set that is in force. Who holds a clone sees at next to no cost whether it has changed.
+#[derive(Clone, Debug, Default)]
+pub struct SharedIndicators(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    generation: AtomicU64,
+    set: RwLock<Arc<IndicatorSet>>,
 }
 
-fn low_ones(bits: u32) -> u128 {
-    u128::MAX.checked_shr(128u32.saturating_sub(bits)).unwrap_or(0)
+impl SharedIndicators {
+    pub fn new(set: Arc<IndicatorSet>) -> Self {
+        Self(Arc::new(Shared { generation: AtomicU64::new(1), set: RwLock::new(set) }))
+    }
+
+    pub fn get(&self) -> Arc<IndicatorSet> {
+        self.0.set.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub fn set(&self, set: Arc<IndicatorSet>) {
+        *self.0.set.write().unwrap_or_else(PoisonError::into_inner) = set;
+        self.0.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Another number with each set.
+    pub fn generation(&self) -> u64 {
+        self.0.generation.load(Ordering::Acquire)
+    }
 }
 
 /// Fields whose addresses are looked up, and those whose names are.
@@ -348,7 +456,7 @@ impl<'a> Enriched<'a> {
         }
         let at = record.timestamp();
         let mut hit = |indicator: &'a Indicator| {
-            let new = (indicator.pattern.value(), indicator.list.as_str());
+            let new = (indicator.pattern.value(), &*indicator.list);
             if hits.len() < HITS_MAX && !hits.contains(&new) {
                 hits.push(new);
             }
@@ -412,7 +520,8 @@ mod tests {
     fn set(all: &[(&str, Option<i64>)]) -> IndicatorSet {
         let indicator = |(pattern, until): &(&str, Option<i64>)| {
             let NewIndicator { pattern, list, tlp, confidence, valid_until } = new(pattern, "l", *until);
-            Indicator { id: IndicatorId::default(), pattern, list, tlp, confidence, valid_until, created_at: Timestamp(0) }
+            let list = list.into();
+            Indicator { id: IndicatorId::default(), pattern, list, tlp, confidence, valid_until, created_at: Timestamp(0), live_from: None }
         };
         IndicatorSet::new(all.iter().map(indicator).collect())
     }

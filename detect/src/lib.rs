@@ -6,6 +6,7 @@ pub mod consumer;
 pub mod correlate;
 pub mod engine;
 pub mod finding;
+pub mod flow;
 pub mod incident;
 pub mod intel;
 pub mod json_record;

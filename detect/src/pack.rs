@@ -110,7 +110,16 @@ impl Evidence {
                 let id = IndicatorId::default();
                 let created_at = Timestamp::default();
                 let list = "evidence".into();
-                self.indicators.push(Indicator { id, pattern, list, tlp: Tlp::Clear, confidence: 100, valid_until: None, created_at });
+                self.indicators.push(Indicator {
+                    id,
+                    pattern,
+                    list,
+                    tlp: Tlp::Clear,
+                    confidence: 100,
+                    valid_until: None,
+                    created_at,
+                    live_from: None,
+                });
             }
             Some(Some(("entity", value))) => self.entity = Some(value.to_owned()),
             Some(_) => {}
@@ -283,7 +292,6 @@ mod tests {
         expect![[r#"
             blocked_outbound_indicator high malicious-code/c2-server T1071 blocked_outbound_indicator
             new_admin_account high intrusions/privileged-account-compromise T1136+T1098 new_admin_account
-            portscan medium information-gathering/scanner T1046 portscan
             ssh_bruteforce medium intrusion-attempts/brute-force T1110 ssh_bruteforce
             ssh_bruteforce_success critical intrusions/unprivileged-account-compromise T1110+T1078 ssh_bruteforce_success
         "#]]

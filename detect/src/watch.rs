@@ -2,6 +2,8 @@
 //! that belongs to no site. Silence is judged on the clock and only while somebody listens; so this runs beside a
 //! running server, about once a minute, and not in the pipeline.
 
+mod flow_loss;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
@@ -16,6 +18,8 @@ use ingest::time::Timestamp;
 use crate::alert::{AlertId, alert_end, alert_open};
 use crate::finding::{Entity, Finding};
 use crate::rule::{Level, Rule};
+
+pub use flow_loss::{LossLimit, LossWatch};
 
 /// Alerts of one address at once: a relay that stops takes hundreds of hosts with it, and ten say the same.
 const SILENT_PER_PEER_MAX: usize = 10;
@@ -67,6 +71,18 @@ static UNKNOWN: LazyLock<Arc<Rule>> = LazyLock::new(|| {
     )
 });
 
+static FLOW_LOSS: LazyLock<Arc<Rule>> = LazyLock::new(|| {
+    rule(
+        "2f5f7d0c-6f0e-4a0f-9d8c-7d1a4c1f5e03",
+        "flow_loss",
+        "Flussdaten gehen verloren",
+        "Schlägt an, wenn von den Flussdaten eines Exporteurs mehr als der eingestellte Anteil nie angekommen ist \
+         (flows.loss_percent über flows.loss_minutes, gerechnet aus seinen Folgenummern). Der Alarm schließt sich, sobald über \
+         diese Zeit wieder weniger fehlt.",
+        "availability/outage",
+    )
+});
+
 fn rule(id: &str, name: &str, title: &str, description: &str, rsit: &str) -> Arc<Rule> {
     Arc::new(Rule {
         id: id.into(),
@@ -81,8 +97,8 @@ fn rule(id: &str, name: &str, title: &str, description: &str, rsit: &str) -> Arc
 }
 
 /// The rules of this module, which no folder holds.
-pub fn house_rules() -> [Arc<Rule>; 2] {
-    [SILENT.clone(), UNKNOWN.clone()]
+pub fn house_rules() -> [Arc<Rule>; 3] {
+    [SILENT.clone(), UNKNOWN.clone(), FLOW_LOSS.clone()]
 }
 
 /// What a look did.
@@ -93,6 +109,9 @@ pub struct Looked {
     pub returned: usize,
     /// Unknown senders that were told of.
     pub unknown: usize,
+    /// Streams of flows that lose too much, and those that do not any more.
+    pub losing: usize,
+    pub whole: usize,
 }
 
 /// Looks after the sources; made when the listeners are open.
@@ -187,7 +206,7 @@ fn silences_file(
         rows.collect::<Result<_, _>>()?
     };
     let (begun, ended) = judge(sources, &open, listening_since, now);
-    let looked = Looked { silent: begun.len(), returned: ended.len(), unknown: 0 };
+    let looked = Looked { silent: begun.len(), returned: ended.len(), ..Looked::default() };
     for (id, open, at) in ended {
         alert_end(tx, open.alert, at, "source_returned", now)?;
         tx.execute("DELETE FROM watch WHERE rule = ?1 AND subject = ?2", params![SILENT.name, id])?;
@@ -250,6 +269,7 @@ fn finding(rule: &Arc<Rule>, source: &Source, now: Timestamp) -> Finding {
         detected_at: now,
         evidence: vec![],
         records: 0,
+        reasons: vec![],
     }
 }
 

@@ -51,19 +51,18 @@ macro_rules! fields {
         pub const FIELDS: &[Field] = &[$(Field {
             name: $name, kind: Kind::$kind, storage: Storage::$storage, class: Class::$class, label: $label,
         }),*];
-        fields!(@ids 0u16; $($id)*);
+        /// The rows' places in the table.
+        #[expect(non_camel_case_types, clippy::upper_case_acronyms, reason = "named as the constants that are made of them")]
+        #[derive(Clone, Copy)]
+        enum Place { $($id),* }
+        $(pub const $id: FieldId = FieldId(Place::$id as u16);)*
     };
-    (@ids $n:expr; $id:ident $($rest:ident)*) => {
-        pub const $id: FieldId = FieldId($n);
-        fields!(@ids $n + 1; $($rest)*);
-    };
-    (@ids $n:expr;) => {};
 }
 
 fields! {
     // name, type, storage, class, German label
     SITE = "site", Keyword, Pivot, Technical, "Standort";
-    OBSERVER_IP = "observer.ip", Ip, Pivot, Technical, "Gemeldet von";
+    OBSERVER_IP = "observer.ip", Ip, Column, Technical, "Gemeldet von";
     HOST_NAME = "host.name", Keyword, Pivot, Technical, "Host";
     HOST_IP = "host.ip", Ip, Pivot, Personal, "Hostadresse";
     SOURCE_IP = "source.ip", Ip, Pivot, Personal, "Quelladresse";
@@ -187,6 +186,55 @@ fields! {
     TLS_CIPHER = "tls.cipher", Keyword, Column, Technical, "TLS-Verfahren";
     TLS_CLIENT_JA3 = "tls.client.ja3", Keyword, Column, Technical, "JA3 (Client)";
     TLS_SERVER_JA3S = "tls.server.ja3s", Keyword, Column, Technical, "JA3 (Server)";
+    // What flows have besides (`flows::value` says which column each is read from). Who asked and who answered, as far as
+    // ports, flags and the exporter's word tell.
+    CLIENT_IP = "client.ip", Ip, Column, Personal, "Client";
+    SERVER_IP = "server.ip", Ip, Column, Personal, "Server";
+    SERVER_PORT = "server.port", Int, Column, Technical, "Dienstport";
+    SOURCE_NAT_IP = "source.nat.ip", Ip, Column, Personal, "Quelladresse (übersetzt)";
+    SOURCE_NAT_PORT = "source.nat.port", Int, Column, Technical, "Quellport (übersetzt)";
+    DESTINATION_NAT_IP = "destination.nat.ip", Ip, Column, Personal, "Zieladresse (übersetzt)";
+    DESTINATION_NAT_PORT = "destination.nat.port", Int, Column, Technical, "Zielport (übersetzt)";
+    NETWORK_TYPE = "network.type", Keyword, Column, Technical, "Adressart";
+    NETWORK_IANA_NUMBER = "network.iana_number", Int, Column, Technical, "Protokollnummer";
+    NETWORK_VLAN_ID = "network.vlan.id", Int, Column, Technical, "VLAN";
+    OBSERVER_EGRESS_VLAN_ID = "observer.egress.vlan.id", Int, Column, Technical, "VLAN am Ausgang";
+    OBSERVER_INGRESS_INTERFACE_ID = "observer.ingress.interface.id", Int, Column, Technical, "Eingang (Nummer)";
+    OBSERVER_EGRESS_INTERFACE_ID = "observer.egress.interface.id", Int, Column, Technical, "Ausgang (Nummer)";
+    // What ECS has no name for, as the files' columns are called.
+    FLOW_BYTES_SCALED = "flow.bytes_scaled", Int, Column, Technical, "Bytes (hochgerechnet)";
+    FLOW_PACKETS_SCALED = "flow.packets_scaled", Int, Column, Technical, "Pakete (hochgerechnet)";
+    FLOW_SAMPLING = "flow.sampling", Int, Column, Technical, "Stichprobe, 1 von";
+    FLOW_TCP_FLAGS = "flow.tcp_flags", Keyword, Column, Technical, "TCP-Flags";
+    FLOW_TOS = "flow.tos", Int, Column, Technical, "TOS";
+    FLOW_VERSION = "flow.version", Keyword, Column, Technical, "Flussprotokoll";
+    FLOW_DOMAIN = "flow.domain", Int, Column, Technical, "Beobachtungsbereich";
+    FLOW_NEXT_HOP = "flow.next_hop", Ip, Column, Technical, "Nächster Router";
+    FLOW_SRC_MASK = "flow.src_mask", Int, Column, Technical, "Netzmaske (Quelle)";
+    FLOW_DST_MASK = "flow.dst_mask", Int, Column, Technical, "Netzmaske (Ziel)";
+    FLOW_DIRECTION = "flow.direction", Keyword, Column, Technical, "Gesehen am";
+    FLOW_END_REASON = "flow.end_reason", Keyword, Column, Technical, "Ende durch";
+    FLOW_FIREWALL_EVENT = "flow.firewall_event", Keyword, Column, Technical, "Firewall-Vorgang";
+    FLOW_NAT_EVENT = "flow.nat_event", Int, Column, Technical, "NAT-Vorgang";
+    FLOW_FORWARDING = "flow.forwarding", Keyword, Column, Technical, "Weiterleitung";
+    FLOW_BIFLOW = "flow.biflow", Keyword, Column, Technical, "Seite der Verbindung";
+    FLOW_MPLS_LABEL = "flow.mpls_label", Int, Column, Technical, "MPLS-Marke";
+    FLOW_IN_VRF = "flow.in_vrf", Int, Column, Technical, "VRF am Eingang";
+    FLOW_OUT_VRF = "flow.out_vrf", Int, Column, Technical, "VRF am Ausgang";
+    FLOW_MIN_TTL = "flow.min_ttl", Int, Column, Technical, "Kleinste TTL";
+    FLOW_MAX_TTL = "flow.max_ttl", Int, Column, Technical, "Größte TTL";
+    FLOW_MIN_LENGTH = "flow.min_length", Int, Column, Technical, "Kleinstes Paket";
+    FLOW_MAX_LENGTH = "flow.max_length", Int, Column, Technical, "Größtes Paket";
+    FLOW_LABEL = "flow.flow_label", Int, Column, Technical, "IPv6-Flussmarke";
+    FLOW_ID = "flow.flow_id", Int, Column, Technical, "Flussnummer";
+    FLOW_APPLICATION = "flow.application", Int, Column, Technical, "Anwendungsnummer";
+    FLOW_DROPPED_BYTES = "flow.dropped_bytes", Int, Column, Technical, "Bytes verworfen";
+    FLOW_DROPPED_PACKETS = "flow.dropped_packets", Int, Column, Technical, "Pakete verworfen";
+    FLOW_ICMP_TYPE = "flow.icmp_type", Int, Column, Technical, "ICMP-Art";
+    FLOW_ICMP_CODE = "flow.icmp_code", Int, Column, Technical, "ICMP-Code";
+    FLOW_PPS = "flow.pps", Int, Column, Technical, "Pakete je Sekunde";
+    FLOW_BPS = "flow.bps", Int, Column, Technical, "Bit je Sekunde";
+    FLOW_BPP = "flow.bpp", Int, Column, Technical, "Bytes je Paket";
     MESSAGE = "message", Keyword, Column, Technical, "Meldung";
 }
 

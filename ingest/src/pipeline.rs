@@ -2,7 +2,7 @@
 //! batches on a thread of its own and keeps its own durable cursor. Delivery is at least once from the lowest
 //! cursor; a consumer skips what it already has, so that effects happen once.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -35,9 +35,23 @@ pub struct Batch {
 /// full has space again one day. Meanwhile the journal keeps the data, and behind a full queue the others wait.
 pub type ConsumerError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Turns frames into events and flows. It may keep state (NetFlow templates), which it keeps over restarts itself.
+/// Turns frames into events and flows. It may have a memory (NetFlow templates and counts), which it keeps over restarts itself.
 pub trait Decode: Send {
     fn decode(&mut self, frames: Vec<Frame>, sites: Arc<SiteTable>) -> Batch;
+
+    /// The last sequence that its memory knows at the start; reading begins behind it. It must not lie ahead of any
+    /// consumer's cursor: what a consumer still needs must be decoded as it was the first time. `None` where it has no memory.
+    fn position(&self) -> Option<Seq> {
+        None
+    }
+
+    /// Called after every stretch and some times a second when none comes: the place for writing the memory down. `durable` is
+    /// what every consumer has durably; `ending` with the last call, when all have flushed. Returns the sequence up to which
+    /// the journal need not be kept for the memory's sake.
+    fn keep(&mut self, durable: Seq, ending: bool) -> Option<Seq> {
+        let _ = (durable, ending);
+        None
+    }
 }
 
 /// Something downstream of the journal: the event store, the flow store, the rules, the source statistics.
@@ -83,7 +97,7 @@ const READ_PATIENCE: Duration = Duration::from_millis(100);
 /// The running threads between the journal and the consumers.
 pub struct Pipeline {
     stop: Arc<AtomicBool>,
-    reader: Option<JoinHandle<()>>,
+    reader: Option<JoinHandle<Box<dyn Decode>>>,
     consumers: Vec<JoinHandle<()>>,
     progress: Arc<Progress>,
 }
@@ -109,19 +123,31 @@ impl PipelineWatch {
         self.0.states.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What every consumer has durably worked off, also one that has stopped.
+    /// What every consumer has durably worked off, also one that has stopped, and what the decoder's memory covers.
     pub fn consumed(&self) -> Seq {
-        let states = self.0.states.lock().unwrap_or_else(PoisonError::into_inner);
-        states.iter().map(|state| state.durable).min().unwrap_or_default()
+        self.0.durable().min(Seq(self.0.remembered.load(Ordering::Relaxed)))
     }
 }
 
 struct Progress {
     states: Mutex<Vec<ConsumerState>>,
+    /// Up to which sequence the decoder's memory covers the journal; the highest number where it has none.
+    remembered: AtomicU64,
     changed: Condvar,
 }
 
 impl Progress {
+    fn durable(&self) -> Seq {
+        let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.iter().map(|state| state.durable).min().unwrap_or_default()
+    }
+
+    fn keep(&self, decoder: &mut dyn Decode, ending: bool) {
+        if let Some(covered) = decoder.keep(self.durable(), ending) {
+            self.remembered.store(covered.0, Ordering::Relaxed);
+        }
+    }
+
     fn update(&self, index: usize, change: impl FnOnce(&mut ConsumerState)) {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(state) = states.get_mut(index) {
@@ -143,15 +169,14 @@ impl Pipeline {
         sites: SharedSites,
         clock: &Clock,
     ) -> Result<Self, JournalError> {
-        let from = consumers.iter().map(|consumer| consumer.cursor()).min().unwrap_or_else(|| journal.last());
+        let needed = consumers.iter().map(|consumer| consumer.cursor()).min().unwrap_or_else(|| journal.last());
+        let position = decoder.position();
+        let from = position.map_or(needed, |position| position.min(needed));
+        let remembered = AtomicU64::new(position.map_or(u64::MAX, |position| position.0));
         let state = |c: &dyn Consumer| ConsumerState { name: c.name(), applied: c.cursor(), durable: c.cursor(), error: None };
         let states = consumers.iter().map(|c| state(c.as_ref())).collect();
-        let progress = Arc::new(Progress { states: Mutex::new(states), changed: Condvar::new() });
+        let progress = Arc::new(Progress { states: Mutex::new(states), remembered, changed: Condvar::new() });
         let stop = Arc::new(AtomicBool::new(false));
-        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
-            let started = std::thread::Builder::new().name(name.into()).spawn(work);
-            started.map_err(|error| JournalError::Write(format!("start the thread {name}: {error}")))
-        };
         let mut queues = Vec::new();
         let mut threads = Vec::new();
         for (index, consumer) in consumers.into_iter().enumerate() {
@@ -160,11 +185,14 @@ impl Pipeline {
             let name = consumer.name();
             let place = Place { index, progress: progress.clone(), stop: stop.clone() };
             let clock = clock.clone();
-            threads.push(spawn(name, Box::new(move || consume(consumer, &place, &batches, &clock)))?);
+            threads.push(spawn(name, move || consume(consumer, &place, &batches, &clock))?);
         }
         let reader = journal.reader(from);
-        let stopped = stop.clone();
-        let reading = spawn("decode", Box::new(move || read(reader, decoder.as_mut(), queues, &sites, &stopped)))?;
+        let (stopped, seen) = (stop.clone(), progress.clone());
+        let reading = spawn("decode", move || {
+            read(reader, decoder.as_mut(), queues, &sites, &stopped, &seen);
+            decoder
+        })?;
         Ok(Self { stop, reader: Some(reading), consumers: threads, progress })
     }
 
@@ -189,13 +217,19 @@ impl Pipeline {
     /// Stops reading, lets the consumers finish what is queued and flush, and waits for them.
     pub fn stop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(reader) = self.reader.take() {
-            let _ = reader.join();
-        }
+        let decoder = self.reader.take().and_then(|reader| reader.join().ok());
         for consumer in self.consumers.drain(..) {
             let _ = consumer.join();
         }
+        if let Some(mut decoder) = decoder {
+            self.progress.keep(decoder.as_mut(), true);
+        }
     }
+}
+
+fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>, JournalError> {
+    let started = std::thread::Builder::new().name(name.into()).spawn(work);
+    started.map_err(|error| JournalError::Write(format!("start the thread {name}: {error}")))
 }
 
 fn read(
@@ -204,8 +238,10 @@ fn read(
     mut queues: Vec<Option<SyncSender<Arc<Batch>>>>,
     sites: &SharedSites,
     stop: &AtomicBool,
+    progress: &Progress,
 ) {
     while !stop.load(Ordering::Relaxed) && queues.iter().any(Option::is_some) {
+        progress.keep(decoder, false);
         let frames = match reader.next(READ_PATIENCE) {
             Ok(Some(frames)) => frames,
             Ok(None) => continue,

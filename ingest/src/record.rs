@@ -7,7 +7,8 @@ use crate::body::SiteTable;
 use crate::enrich;
 use crate::event::{Defects, Event, ValueRef};
 use crate::fields::{self, FieldId};
-use crate::flow::{self, FlowRecord};
+use crate::flow::FlowRecord;
+use crate::flows::value::{self, Get};
 use crate::frame::Seq;
 use crate::time::Timestamp;
 
@@ -87,50 +88,6 @@ pub struct FlowView<'a> {
     pub sites: &'a SiteTable,
 }
 
-impl FlowView<'_> {
-    /// The fields that a flow has.
-    pub const FIELDS: [FieldId; 15] = [
-        fields::SITE,
-        fields::OBSERVER_IP,
-        fields::SOURCE_IP,
-        fields::DESTINATION_IP,
-        fields::SOURCE_PORT,
-        fields::DESTINATION_PORT,
-        fields::NETWORK_TRANSPORT,
-        fields::NETWORK_DIRECTION,
-        fields::NETWORK_COMMUNITY_ID,
-        fields::NETWORK_BYTES,
-        fields::NETWORK_PACKETS,
-        fields::EVENT_KIND,
-        fields::EVENT_CATEGORY,
-        fields::EVENT_ACTION,
-        fields::EVENT_DURATION,
-    ];
-
-    fn value(&self, field: FieldId) -> Option<ValueRef<'_>> {
-        let flow = self.flow;
-        let int = |number: u64| Some(ValueRef::Int(i64::try_from(number).unwrap_or(i64::MAX)));
-        match field {
-            fields::SITE => Some(ValueRef::Str(self.sites.name(flow.site))),
-            fields::OBSERVER_IP => Some(ValueRef::Ip(flow.exporter)),
-            fields::SOURCE_IP => Some(ValueRef::Ip(flow.src_ip)),
-            fields::DESTINATION_IP => Some(ValueRef::Ip(flow.dst_ip)),
-            fields::SOURCE_PORT => int(flow.src_port.into()),
-            fields::DESTINATION_PORT => int(flow.dst_port.into()),
-            fields::NETWORK_TRANSPORT => flow::protocol_name(flow.protocol).map(ValueRef::Str),
-            fields::NETWORK_DIRECTION => Some(ValueRef::Str(enrich::direction(flow.site, flow.src_ip, flow.dst_ip, self.sites))),
-            fields::NETWORK_BYTES => int(flow.bytes),
-            fields::NETWORK_PACKETS => int(flow.packets),
-            fields::EVENT_KIND => Some(ValueRef::Str("event")),
-            fields::EVENT_CATEGORY => Some(ValueRef::Str("network")),
-            fields::EVENT_ACTION => Some(ValueRef::Str("network_flow")),
-            // ECS gives event.duration in nanoseconds.
-            fields::EVENT_DURATION => Some(ValueRef::Int(flow.end.since(flow.start).saturating_mul(1_000_000))),
-            _ => None,
-        }
-    }
-}
-
 impl Record for FlowView<'_> {
     fn seq(&self) -> Seq {
         self.flow.seq
@@ -145,13 +102,21 @@ impl Record for FlowView<'_> {
         Defects::default()
     }
     fn any_value(&self, field: FieldId, visit: &mut dyn FnMut(ValueRef<'_>) -> bool) -> bool {
-        match field {
+        let Some(get) = value::get(field) else { return false };
+        let flow = self.flow;
+        match get {
+            Get::Number { .. } | Get::Nanos | Get::Reckoned(..) => get.number(flow).is_some_and(|number| visit(ValueRef::Int(number))),
+            Get::Address { .. } | Get::ReckonedAddress(..) => get.address(flow).is_some_and(|address| visit(ValueRef::Ip(address))),
+            Get::Code { .. } | Get::ReckonedCode { .. } | Get::Constant(_) => get.word(flow).is_some_and(|word| visit(ValueRef::Str(word))),
+            Get::Flags => value::flag_names(flow.tcp_flags).any(|name| visit(ValueRef::Str(name))),
+            Get::Mac(_) => get.mac(flow).is_some_and(|mac| visit(ValueRef::Str(&value::mac_text(mac)))),
+            Get::Site => visit(ValueRef::Str(self.sites.name(flow.site))),
+            Get::Direction => visit(ValueRef::Str(enrich::direction(flow.site, flow.src_ip, flow.dst_ip, self.sites))),
             // Worked out only for who asks: a hash a flow is too dear for everybody.
-            fields::NETWORK_COMMUNITY_ID => enrich::flow_community_id(self.flow).is_some_and(|id| visit(ValueRef::Str(&id))),
-            _ => self.value(field).is_some_and(visit),
+            Get::CommunityId => enrich::flow_community_id(flow).is_some_and(|id| visit(ValueRef::Str(&id))),
         }
     }
     fn any_field(&self, visit: &mut dyn FnMut(FieldId, ValueRef<'_>) -> bool) -> bool {
-        Self::FIELDS.into_iter().any(|field| self.any_value(field, &mut |value| visit(field, value)))
+        value::flow_fields().any(|field| self.any_value(field, &mut |value| visit(field, value)))
     }
 }

@@ -20,6 +20,12 @@ impl Scope {
         }
     }
 
+    /// Of what may be seen, only what belongs to this body.
+    #[must_use]
+    pub fn within(&self, body: BodyId) -> Self {
+        Self::Bodies(if self.body_allowed(Some(body)) { vec![body] } else { vec![] })
+    }
+
     pub fn site_allowed(&self, site: SiteId, sites: &SiteTable) -> bool {
         self.body_allowed(sites.body(site))
     }

@@ -33,7 +33,9 @@ await spec(async (house) => {
   /** Asks until it is as wanted, for focus and parts of a page come a moment after the key. */
   const settles = async (what, ask, wanted) => {
     let found;
-    await until(what, async () => JSON.stringify((found = await ask())) === JSON.stringify(wanted), 10_000).catch(() => {});
+    // A page that is left meanwhile answers with an error: it is asked again.
+    const asked = () => ask().catch((error) => error.message.split("\n")[0]);
+    await until(what, async () => JSON.stringify((found = await asked())) === JSON.stringify(wanted), 20_000).catch(() => {});
     is(what, found, wanted);
   };
   const enter = async (options = {}) => {
@@ -160,11 +162,51 @@ await spec(async (house) => {
   await settles("a line shows its fields", () => page.$eval(".grid-detail", (part) => part.textContent.includes("event.sequence")), true);
   await press(page, "Escape");
 
+  // The search's own: suggestions, an answer in its place, progress that can be ended, keys for values
+  await page.goto(`${base}/suche?zeit=24h`);
+  await page.waitForSelector("#anfrage-vorschlag", { state: "attached" });
+  await page.evaluate(() => (window.stays = true));
+  await page.focus("#anfrage");
+  await page.keyboard.type("event.outc");
+  await settles("fields are suggested", () => page.$eval("#anfrage-vorschlag", (list) => !list.hidden && list.textContent.includes("event.outcome:")), true);
+  await press(page, "ArrowDown", "Enter");
+  await settles("and taken", () => page.inputValue("#anfrage"), "event.outcome:");
+  await page.keyboard.type("failure | cou");
+  await press(page, "ArrowDown", "Tab");
+  await settles("steps too", () => page.inputValue("#anfrage"), "event.outcome:failure | count by ");
+  await page.keyboard.type("site");
+  await press(page, "Enter");
+  await settles("the answer comes in its place", () => page.evaluate(() => [window.stays, location.search.includes("count%20by%20site") || location.search.includes("count+by+site"), document.querySelectorAll(".piped tbody tr").length > 0]), [true, true, true]);
+  await settles("the search above says the same", () => page.inputValue(".find input"), "event.outcome:failure | count by site");
+  await page.route(/\/suche\?/, () => {});
+  await page.fill("#anfrage", "langsam");
+  await page.press("#anfrage", "Enter");
+  await page.waitForSelector(".search-wait:not([hidden])");
+  await settles("a search that runs says so", () => page.$eval(".search-wait", (line) => line.textContent.includes("höchstens 10 s")), true);
+  await page.keyboard.press("Escape");
+  await settles("Escape ends it and leaves what was there", () => page.evaluate(() => [document.querySelector(".search-wait"), document.querySelector("[aria-busy]"), document.querySelectorAll(".piped tbody tr").length > 0]), [null, null, true]);
+  await page.unroute(/\/suche\?/);
+  await page.goto(`${base}/suche?q=event.outcome:failure&zeit=24h`);
+  await page.waitForSelector(".grid-scroll");
+  await page.focus(".grid table [tabindex='0']");
+  await press(page, "Control+Home", "ArrowRight", "ArrowRight", "x");
+  await page.waitForURL((url) => url.searchParams.get("q").includes("NOT host.name:"));
+  await settles("a key leaves the chosen value out", () => page.$eval(".grid-scroll", (grid) => grid !== null), true);
+  await page.click(".facet .but >> nth=0");
+  await page.waitForURL((url) => url.searchParams.get("q").split("NOT ").length === 3);
+  await page.goto(`${base}/suche?q=event.outcome:failure+%7C+patterns&zeit=24h`);
+  await page.click(".piped summary >> nth=0");
+  await page.click(".piped details[open] a");
+  await page.waitForURL((url) => !url.searchParams.get("q").includes("|"));
+  await page.waitForSelector(".grid-scroll");
+  await settles("a pattern opens to its lines", () => page.$$eval(".grid tbody tr", (rows) => rows.length > 0), true);
+
   // One stream for all tabs, and what it brings
   const streams = [];
   context.on("request", (request) => new URL(request.url()).pathname === "/strom" && streams.push(request));
+  const opened = page.waitForRequest((request) => new URL(request.url()).pathname === "/strom").catch(() => house.problem("/", "no stream was opened"));
   await page.goto(`${base}/`);
-  await page.waitForRequest((request) => new URL(request.url()).pathname === "/strom").catch(() => house.problem("/", "no stream was opened"));
+  await opened;
   const second = await context.newPage();
   watch(second);
   await second.goto(`${base}/`);
@@ -201,4 +243,12 @@ await spec(async (house) => {
   await settles("and the rows come by pages", () => bare.page.textContent("tbody th"), "100");
   await bare.page.click("tbody a[data-detail] >> nth=0");
   is("and a row has its page", (await bare.page.textContent("h1")).includes("100"), true);
+  await bare.page.goto(`${base}/suche?zeit=24h`);
+  await bare.page.fill("#anfrage", "event.outcome:failure | count by site");
+  await bare.page.click("main form[role=search] button");
+  is("and a pipe makes its table", (await bare.page.$$(".piped tbody tr")).length > 0, true);
+  await bare.page.goto(`${base}/suche?zeit=24h`);
+  await bare.page.fill("#nach", "destination.port");
+  await bare.page.click(".facet-add button");
+  is("and a field is counted", await bare.page.textContent(".facet h3 a >> nth=0"), "destination.port");
 });

@@ -48,7 +48,7 @@ await spec(async (house) => {
   }
 
   await page.goto(`${house.base}/suche`);
-  await page.fill("main input[name=q]", "sshd");
+  await page.fill("#anfrage", "sshd");
   await send("main form[action='/suche'] button");
   check(page.url().includes("q=sshd") && (await page.locator("main table tbody tr").count()) > 0, "the search finds lines");
   if ((await page.locator("a[rel=next]").count()) > 0) {

@@ -57,6 +57,32 @@ fn an_imported_log_becomes_incidents_once() {
 }
 
 #[test]
+fn a_pipe_prints_a_table() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let log = write(dir.path(), "auth.log", &attack_log());
+    json_lines(&data, &["import", &log, "--json"]);
+    let printed = |query: &str| {
+        let output = wartburg(&data, &["search", query]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let table = printed("* | count by event.outcome, source.ip");
+    assert!(table.starts_with("event.outcome  source.ip") && table.contains("failure        203.0.113.9"), "{table}");
+    assert!(printed("Accepted").contains("  web-03  Accepted password for root from 203.0.113.9"), "{}", printed("Accepted"));
+    let rows = json_lines(&data, &["search", "sshd | count by event.outcome | sort count", "--json"]);
+    assert_eq!(
+        rows,
+        [serde_json::json!({"event.outcome": "success", "count": 1}), serde_json::json!({"event.outcome": "failure", "count": 24})]
+    );
+    assert_eq!(json_lines(&data, &["search", "* | count by source.port", "--json", "--limit", "3"]).len(), 3);
+    assert_eq!(json_lines(&data, &["search", "sshd @timestamp:<2000-01-01", "--json"]), Vec::<Value>::new());
+    let wrong = wartburg(&data, &["search", "sshd | cuont"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("Meinten Sie „count“? Zum Beispiel: count by site, event.action (Stelle 7)"));
+}
+
+#[test]
 fn the_public_openssh_log_names_its_attacker() {
     let Some(corpora) = corpora("the_public_openssh_log_names_its_attacker") else { return };
     let dir = tempfile::tempdir().unwrap();
@@ -233,4 +259,33 @@ fn completions_and_help_are_there() {
     }
     let help = String::from_utf8(wartburg(dir.path(), &["--help"]).stdout).unwrap();
     assert!(help.contains("wartburg demo") && help.contains("import"), "{help}");
+}
+
+#[test]
+fn tail_shows_what_came_and_what_comes_once_and_in_order() {
+    use std::io::{BufRead as _, BufReader};
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let lines = |word: &str| (0..30).map(|n| format!("Nov 20 10:00:{n:02} web-03 app: {word} {n}\n")).collect::<String>();
+    let first = write(dir.path(), "a.log", &lines("marke"));
+    json_lines(&data, &["import", &first, "--json"]);
+    let told = json_lines(&data, &["tail", "marke", "--from", "1h", "--limit", "30", "--json"]);
+    let messages: Vec<&str> = told.iter().map(|event| event["message"].as_str().unwrap()).collect();
+    assert_eq!(messages, (0..30).map(|n| format!("marke {n}")).collect::<Vec<_>>());
+    // It looks on while another program writes.
+    let mut tail = Command::new(env!("CARGO_BIN_EXE_wartburg"))
+        .arg("--data")
+        .arg(&data)
+        .args(["tail", "marke OR spur", "--from", "1h", "--limit", "60"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(tail.stdout.take().unwrap()).lines();
+    let seen: Vec<String> = out.by_ref().take(30).map(Result::unwrap).collect();
+    assert!(seen[29].ends_with("web-03              marke 29") && !seen[29].contains('\x1b'), "{}", seen[29]);
+    let second = write(dir.path(), "b.log", &lines("spur"));
+    json_lines(&data, &["import", &second, "--json"]);
+    let rest: Vec<String> = out.map(Result::unwrap).collect();
+    assert_eq!((rest.len(), rest.iter().enumerate().all(|(n, line)| line.ends_with(&format!("spur {n}")))), (30, true), "{rest:?}");
+    assert!(tail.wait().unwrap().success());
 }

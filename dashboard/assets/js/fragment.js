@@ -36,6 +36,8 @@ export async function load(part, url, { quiet = false } = {}) {
   running.get(part)?.abort();
   const abort = new AbortController();
   running.set(part, abort);
+  let end = "done";
+  if (!quiet) part.dispatchEvent(new CustomEvent("wartburg:loading", { bubbles: true }));
   const progress = quiet ? 0 : setTimeout(() => part.setAttribute("aria-busy", "true"), PROGRESS_AFTER);
   try {
     const page = await fetchPart(url, { kind: quiet ? "1" : "swap", signal: abort.signal });
@@ -48,14 +50,21 @@ export async function load(part, url, { quiet = false } = {}) {
       announce(part.dataset.said ?? part.querySelector("[role=status]")?.textContent.trim() ?? t("Aktualisiert"));
     }
     return changed;
+  } catch (error) {
+    end = "ended";
+    throw error;
   } finally {
     clearTimeout(progress);
     if (running.get(part) === abort) {
       running.delete(part);
       part.removeAttribute("aria-busy");
+      if (!quiet) part.dispatchEvent(new CustomEvent("wartburg:loaded", { bubbles: true, detail: end }));
     }
   }
 }
+
+/** Ends what runs for a part; the server ends with the connection. */
+export const cancel = (part) => running.get(part)?.abort();
 
 function counterpart(part, page) {
   if (part.id) return page.getElementById(part.id);

@@ -99,7 +99,15 @@ fn time_bars(count: usize, width: i64, values: impl Fn(usize) -> Vec<f64>) -> Ve
 fn times() -> Vec<(&'static str, Markup)> {
     let over = |id: &'static str, title: &'static str, series: &[Series<'_>], bars: &[TimeBar], width: i64, brush: Option<Brush<'_>>| {
         let until = bars.last().map_or(START, |bar| bar.at.plus(width));
-        super::over_time(OverTime { caption: caption(id, title), unit: Unit::Count("Ereignisse"), series, bars, until, brush })
+        super::over_time(OverTime {
+            caption: caption(id, title),
+            unit: Unit::Count("Ereignisse"),
+            series,
+            bars,
+            until,
+            before: None,
+            brush,
+        })
     };
     let levels =
         |n: usize| vec![noise(n) % 9.0, noise(n + 3) % 13.0, noise(n + 5) % 7.0, noise(n + 9) % 5.0, (noise(n + 2) % 11.0 - 8.0).max(0.0)];

@@ -38,6 +38,6 @@ pub use lines::{Along, Line, Lines, lines};
 pub use matrix::{Cover, Coverage, matrix};
 pub use sankey::{Flow, sankey};
 pub use sparkline::sparkline;
-pub use stacked::{Brush, OverTime, Series, TimeBar, over_time};
+pub use stacked::{Before, Brush, OverTime, Series, TimeBar, over_time};
 pub use tile_map::tile_map;
 pub use unit::Unit;

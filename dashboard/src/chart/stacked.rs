@@ -36,6 +36,14 @@ pub struct Brush<'a> {
     pub pairs: &'a [(&'a str, &'a str)],
 }
 
+/// What the same bars came to in another time, marked above them.
+#[derive(Clone, Copy, Debug)]
+pub struct Before<'a> {
+    pub name: &'a str,
+    /// One for each bar.
+    pub values: &'a [f64],
+}
+
 /// A histogram over time.
 #[derive(Clone, Copy, Debug)]
 pub struct OverTime<'a> {
@@ -46,6 +54,7 @@ pub struct OverTime<'a> {
     pub bars: &'a [TimeBar],
     /// Where the last bar ends.
     pub until: Timestamp,
+    pub before: Option<Before<'a>>,
     pub brush: Option<Brush<'a>>,
 }
 
@@ -65,13 +74,16 @@ pub fn over_time(chart: OverTime<'_>) -> Markup {
     let short = to.since(from) / (bars.len() as i64) < Timestamp::MINUTE;
     let names: Vec<String> = bars.iter().map(|bar| axis::moment(bar.at, short)).collect();
     let sums: Vec<f64> = bars.iter().map(|bar| bar.values.iter().zip(series).map(|(value, _)| positive(*value)).sum()).collect();
-    let mut plot = Plot::new(Scale::over(sums.iter().copied(), 3, unit.whole()), unit, HEIGHT);
+    let before = |place: usize| chart.before.and_then(|before| before.values.get(place)).copied().map(positive);
+    let highest = sums.iter().copied().chain((0..bars.len()).filter_map(before));
+    let mut plot = Plot::new(Scale::over(highest, 3, unit.whole()), unit, HEIGHT);
     let part = |at: Timestamp| at.since(from) as f64 / to.since(from) as f64;
     let mut marks = String::new();
-    for (((bar, name), start), end) in bars.iter().zip(&names).zip(&edges).zip(edges.iter().skip(1)) {
+    for (place, (((bar, name), start), end)) in bars.iter().zip(&names).zip(&edges).zip(edges.iter().skip(1)).enumerate() {
         let (left, right) = (part(*start), part(*end));
         let gap = (right - left) * 0.1;
-        frame::open_part(&mut marks, &bar.href, &title(name, bar, series, unit));
+        let earlier = chart.before.zip(before(place)).map(|(before, value)| format!("; {}: {}", before.name, unit.full(value)));
+        frame::open_part(&mut marks, &bar.href, &format!("{}{}", title(name, bar, series, unit), earlier.unwrap_or_default()));
         // The whole height answers to the pointer, also where the bar is low.
         let _ = write!(marks, "<rect class=\"hit\" x=\"{}\" y=\"0\" width=\"{}\" height=\"{HEIGHT}\"/>", pct(left), pct(right - left));
         let mut y = HEIGHT;
@@ -92,6 +104,10 @@ pub fn over_time(chart: OverTime<'_>) -> Markup {
                 one.ink.fill(&id)
             );
         }
+        if let Some(value) = before(place) {
+            let (y, left, right) = (n(plot.y(value)), pct(left), pct(right));
+            let _ = write!(marks, "<line class=\"before\" x1=\"{left}\" x2=\"{right}\" y1=\"{y}\" y2=\"{y}\"/>");
+        }
         marks.push_str("</g>");
     }
     plot.marks = marks;
@@ -103,17 +119,28 @@ pub fn over_time(chart: OverTime<'_>) -> Markup {
     if series.len() > 1 {
         figure.keys = series.iter().rev().map(|one| Key::surface(one.ink, &id, one.name)).collect();
     }
+    if let Some(before) = chart.before {
+        if series.len() == 1 {
+            figure.keys = series.iter().map(|one| Key::surface(one.ink, &id, one.name)).collect();
+        }
+        figure.keys.push(Key::line("before", before.name));
+    }
     let total: f64 = sums.iter().sum();
     figure.note = match unit {
         unit if unit.adds_up() && total.is_finite() => frame::note(&unit.value(total), unit),
         unit => frame::note(&show::num(bars.len() as i128), unit),
     };
-    figure.head = [t("Beginn")].into_iter().chain(series.iter().map(|one| one.name)).map(str::to_owned).collect();
+    let last = chart.before.map(|before| before.name);
+    figure.head = [t("Beginn")].into_iter().chain(series.iter().map(|one| one.name)).chain(last).map(str::to_owned).collect();
     figure.rows = bars
         .iter()
         .zip(&names)
-        .map(|(bar, name)| Row {
-            cells: std::iter::once(name.clone()).chain(bar.values.iter().zip(series).map(|(value, _)| unit.value(*value))).collect(),
+        .enumerate()
+        .map(|(place, (bar, name))| Row {
+            cells: std::iter::once(name.clone())
+                .chain(bar.values.iter().zip(series).map(|(value, _)| unit.value(*value)))
+                .chain(before(place).map(|value| unit.value(value)))
+                .collect(),
             href: bar.href.clone(),
         })
         .collect();

@@ -283,7 +283,7 @@ proptest! {
         let over = over_time(OverTime {
             caption: caption(2), unit, bars: &bars, until: Timestamp(start),
             series: &[Series { ink: Ink::Crit, name: &title }, Series { ink: Ink::High, name: "b" }],
-            brush: Some(Brush { path: "/suche", pairs: &[("q", &title)] }),
+            before: None, brush: Some(Brush { path: "/suche", pairs: &[("q", &title)] }),
         });
         let band = values.iter().map(|value| Some((*value, -*value))).collect();
         let moments: Vec<Timestamp> = bars.iter().map(|bar| bar.at).collect();
@@ -372,6 +372,7 @@ fn a_histogram_over_time() {
         series: &series,
         bars: &bars,
         until: Timestamp(2 * Timestamp::HOUR),
+        before: None,
         brush: None,
     };
     snapshot(
@@ -432,6 +433,13 @@ fn a_histogram_over_time() {
     let brushed = over_time(OverTime { brush, ..chart });
     assert!(brushed.as_str().contains("data-brush=\"/suche?q=a\" data-edges=\"0 3600000 7200000\""), "{}", brushed.as_str());
     assert!(brushed.as_str().contains("name=\"von\" value=\"1970-01-01T01:00\""), "{}", brushed.as_str());
+    // The time before is a mark on each bar, in its name, in the key and in the table; the axis has room for it.
+    let marked = over_time(OverTime { before: Some(Before { name: "davor", values: &[8.0, 2.0] }), ..chart });
+    for (text, times) in
+        [("<line class=\"before\"", 3), ("; davor: 8\u{a0}Fälle</title>", 1), (">davor</th>", 1), ("text-anchor=\"end\">10</text>", 1)]
+    {
+        assert_eq!(marked.as_str().matches(text).count(), times, "{text}: {}", marked.as_str());
+    }
 }
 
 #[test]

@@ -12,14 +12,13 @@ use ingest::decode::{Options, Pairs, decode, unread};
 use ingest::enrich::{Enrichment, LeaseBook};
 use ingest::event::{Event, nested};
 use ingest::fields;
-use ingest::flow::netflow::NetflowDecoder;
 use ingest::frame::{Frame, FrameKind, Marks, NewFrame, PAYLOAD_BYTES_MAX, Seq, Transport};
 use ingest::import::unpacked;
-use ingest::record::FlowView;
 use ingest::time::{Clock, Timestamp};
 use serde_json::Value;
 
-use super::{SOME_FAILED, eprint_line, eprint_list, plural, print_object, search::record_json};
+use super::decode_flow::FlowReader;
+use super::{SOME_FAILED, eprint_line, eprint_list, plural};
 use crate::cli::DecodeArgs;
 use crate::config::Config;
 use crate::{show, words};
@@ -30,7 +29,7 @@ pub(super) fn decode_files(args: &DecodeArgs, config: &Config, clock: &Clock, ou
         enrichment: Enrichment::new(config.enrich.clone(), LeaseBook::default()),
         pairs: Pairs::default(),
     };
-    let mut netflow = NetflowDecoder::default();
+    let mut flows = FlowReader::new(args, config);
     let mut failed = Vec::new();
     let form = match args {
         DecodeArgs { json: true, .. } => Form::Json,
@@ -40,7 +39,7 @@ pub(super) fn decode_files(args: &DecodeArgs, config: &Config, clock: &Clock, ou
     let mut tally = Tally::default();
     for path in &args.files {
         let done = if args.flow {
-            decode_datagram(path, args.json, &mut netflow, clock.now(), out)
+            flows.datagram(path, clock.now(), out)
         } else {
             decode_lines(path, form, &mut reader, clock.now(), &mut tally, out)
         };
@@ -175,27 +174,7 @@ impl Tally {
     }
 }
 
-fn decode_datagram(path: &Path, json: bool, netflow: &mut NetflowDecoder, now: Timestamp, out: &mut dyn Write) -> Result<()> {
-    let mut bytes = Vec::new();
-    unpacked(path)?.take(PAYLOAD_BYTES_MAX as u64).read_to_end(&mut bytes)?;
-    let mut flows = Vec::new();
-    let report = netflow.decode(&frame(1, FrameKind::Flow, &bytes, now), &mut flows);
-    let sites = SiteTable::default();
-    for flow in &flows {
-        print_object(json, record_json(&FlowView { flow, sites: &sites }), out)?;
-    }
-    let defects: Vec<_> = report.defects.iter().map(|defect| defect.name()).collect();
-    eprint_line(&format!(
-        "{}: Version {}, {} Datensätze, Mängel: {}",
-        path.display(),
-        report.version,
-        flows.len(),
-        if defects.is_empty() { "keine".into() } else { defects.join(", ") }
-    ));
-    Ok(())
-}
-
-fn frame(seq: u64, kind: FrameKind, payload: &[u8], now: Timestamp) -> Frame {
+pub(super) fn frame(seq: u64, kind: FrameKind, payload: &[u8], now: Timestamp) -> Frame {
     let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
     Frame {
         seq: Seq(seq),

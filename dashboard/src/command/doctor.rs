@@ -10,6 +10,7 @@ use ingest::audit::{AuditFault, Head, audit_verify};
 use ingest::body::{SITE_UNKNOWN, SiteTable};
 use ingest::disk::Space;
 use ingest::enrich::{Geo, GeoFile, Settings};
+use ingest::events::PartitionInfo;
 use ingest::frame::Transport;
 use ingest::listen::{Listener, certificate_end};
 use ingest::pseudonym::Keyring;
@@ -84,6 +85,7 @@ pub(super) fn doctor(json: bool, dir: &Path, config: &Config, now: Timestamp, ou
     let mut findings = vec![server(pid.as_deref(), word.as_ref(), now)];
     findings.push(disk(Space::of(dir).ok(), config));
     findings.extend(damage(&dir.join("quarantine")));
+    findings.push(days(super::store::look(dir).map(|store| store.partitions())));
     findings.extend(word.iter().flat_map(|word| books(word, pid.is_some())));
     findings.extend(word.iter().filter(|_| pid.is_some()).flat_map(consumers));
     findings.push(audited(&audit));
@@ -171,6 +173,29 @@ fn damage(quarantine: &Path) -> Option<Finding> {
             "Die Platte prüfen (SMART, Speicher); die Stellen sind beiseitegelegt, nichts davon ist gelöscht.",
         )
     })
+}
+
+/// The days of the event store that cannot be read, as far as is seen without reading all of them.
+fn days(partitions: Result<Vec<PartitionInfo>>) -> Finding {
+    const CHECK: &str = "events";
+    let partitions = match partitions {
+        Ok(partitions) => partitions,
+        Err(error) => {
+            return act(CHECK, format!("Der Ereignisspeicher lässt sich nicht lesen: {error:#}."), "Platte und Rechte von events/ prüfen.");
+        }
+    };
+    let damaged: Vec<&str> = partitions.iter().filter(|part| part.damaged).map(|part| part.name.as_str()).collect();
+    if damaged.is_empty() {
+        return fine(CHECK, format!("Der Ereignisspeicher ist lesbar: {}.", super::plural(partitions.len(), "Tag", "Tage")));
+    }
+    let more = damaged.len().saturating_sub(NAMED_MAX);
+    let named = damaged.iter().take(NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
+    let named = if more > 0 { format!("{named} und {more} weitere") } else { named };
+    act(
+        CHECK,
+        format!("Im Ereignisspeicher beschädigt: {named}. Was dort liegt, findet keine Suche."),
+        "Aus dem Journal neu aufbauen: wartburg store rebuild",
+    )
 }
 
 /// Whether the audit log is whole.
@@ -438,6 +463,36 @@ mod tests {
     }
 
     #[test]
+    fn days_that_cannot_be_read_are_named() {
+        let part = |day: u32, damaged: bool| PartitionInfo {
+            name: format!("standard/2026-11-{day:02}"),
+            class: "standard".into(),
+            day: format!("2026-11-{day:02}"),
+            documents: 1,
+            pending: 0,
+            bytes: 1,
+            segments: 1,
+            sealed: false,
+            damaged,
+            held: 0,
+            first: None,
+            last: None,
+        };
+        let sound = days(Ok(vec![part(1, false)]));
+        let some = days(Ok((1..=9).map(|day| part(day, day > 2)).collect()));
+        let unreadable = days(Err(anyhow::anyhow!("Ereignisspeicher öffnen")));
+        expect![[r#"
+            gut      Der Ereignisspeicher ist lesbar: 1 Tag.
+            ZU TUN   Im Ereignisspeicher beschädigt: standard/2026-11-03, standard/2026-11-04, standard/2026-11-05, standard/2026-11-06, standard/2026-11-07 und 2 weitere. Was dort liegt, findet keine Suche.
+                     → Aus dem Journal neu aufbauen: wartburg store rebuild
+            ZU TUN   Der Ereignisspeicher lässt sich nicht lesen: Ereignisspeicher öffnen.
+                     → Platte und Rechte von events/ prüfen.
+            2 zu tun.
+        "#]]
+        .assert_eq(&shown(&[sound, some, unreadable]));
+    }
+
+    #[test]
     fn a_sound_server() {
         let word = word();
         let mut findings = vec![server(Some("7"), Some(&word), NOW)];
@@ -512,7 +567,7 @@ mod tests {
                      → Das ist ein Fehler von Wartburg: bitte mit dem Protokoll des Dienstes melden.
             ZU TUN   Syslog über UDP: 2 verloren (Warteschlange voll).
                      → Die Platte war zu langsam: eine schnellere nehmen, oder laute Absender begrenzen oder auf TCP umstellen.
-            ZU TUN   NetFlow: 12 Datagramme verlor schon der Netzwerkpuffer des Systems.
+            ZU TUN   Flussdaten (NetFlow): 12 Datagramme verlor schon der Netzwerkpuffer des Systems.
                      → intake.udp_receive_buffer_bytes und net.core.rmem_max erhöhen, oder auf TCP umstellen.
             ZU TUN   Flussspeicher: 1.999.995 Pakete im Rückstand.
                      → Läuft der Rückstand nicht ab, ist die Maschine zu klein oder die Platte zu langsam.

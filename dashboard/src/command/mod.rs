@@ -2,7 +2,11 @@
 //! error; `--json` prints one object a line and nothing besides.
 
 mod decode;
+mod decode_flow;
 mod doctor;
+mod export;
+mod flows;
+mod forget;
 mod import;
 mod journal;
 mod list;
@@ -10,6 +14,10 @@ mod pseudonyms;
 mod rules;
 mod search;
 mod sources;
+mod store;
+mod store_flows;
+mod table;
+mod tail;
 mod user;
 mod verify;
 
@@ -30,13 +38,16 @@ use crate::{show, words};
 
 use decode::decode_files;
 use doctor::doctor;
+use flows::flows;
 use import::import;
 use journal::journal;
 use list::{alerts, incidents};
 use pseudonyms::pseudonyms;
 use rules::{rules, validate};
-use search::{flows, search};
+use search::search;
 use sources::sources;
+use store::store;
+use tail::tail;
 use user::user;
 use verify::verify;
 
@@ -56,6 +67,7 @@ pub fn run(cli: &Cli, config: &Config, clock: &Clock) -> Result<ExitCode> {
         Command::Import(args) => import(args, &data_dir(cli, config), config, clock, &mut out)?,
         Command::Decode(args) => decode_files(args, config, clock, &mut out)?,
         Command::Search(args) => search(args, &View::open(&data_dir(cli, config), config, clock)?, clock.now(), &mut out)?,
+        Command::Tail(args) => tail(args, &data_dir(cli, config), config, clock, &mut out)?,
         Command::Flows(args) => flows(args, &View::open(&data_dir(cli, config), config, clock)?, clock.now(), &mut out)?,
         Command::Incidents(args) => incidents(args.json, &View::open(&data_dir(cli, config), config, clock)?, &mut out)?,
         Command::Alerts(args) => alerts(args.json, &View::open(&data_dir(cli, config), config, clock)?, &mut out)?,
@@ -66,6 +78,7 @@ pub fn run(cli: &Cli, config: &Config, clock: &Clock) -> Result<ExitCode> {
         Command::Pseudonyms { command } => pseudonyms(command, &data_dir(cli, config), config, clock, &mut out)?,
         Command::User { command } => user(command, &data_dir(cli, config), config, clock, &mut out)?,
         Command::Journal { command } => journal(command, &data_dir(cli, config), &mut out)?,
+        Command::Store { command } => store(command, &data_dir(cli, config), config, clock, &mut out)?,
         Command::Verify(args) => verify(args, &data_dir(cli, config), &mut out)?,
         Command::CheckConfig { example: true } => {
             write!(out, "{}", config::example())?;
@@ -73,7 +86,8 @@ pub fn run(cli: &Cli, config: &Config, clock: &Clock) -> Result<ExitCode> {
         }
         Command::CheckConfig { example: false } => {
             let Some(path) = &cli.config else { bail!("Welche Datei? Zum Beispiel: wartburg check-config --config wartburg.toml") };
-            let wrong = geo_faults(path, config);
+            let mut wrong = geo_faults(path, config);
+            wrong.extend(crate::node::detectors(&data_dir(cli, config), config).err().map(|error| format!("{error:#}")));
             if wrong.is_empty() {
                 writeln!(out, "{}: in Ordnung.", path.display())?;
                 ExitCode::SUCCESS
@@ -107,13 +121,8 @@ pub fn data_dir(cli: &Cli, config: &Config) -> PathBuf {
     cli.data.clone().or_else(|| config.data.clone()).unwrap_or_else(|| PathBuf::from("wartburg-data"))
 }
 
-fn print_event(json: bool, event: &Event, site: &str, out: &mut dyn Write) -> Result<()> {
-    if json {
-        writeln!(out, "{}", Value::Object(event.json(site)))?;
-        return Ok(());
-    }
-    writeln!(out, "{}  {}", event.timestamp.rfc3339(), show::safe(event.line()))?;
-    Ok(())
+fn print_event(event: &Event, site: &str, out: &mut dyn Write) -> Result<()> {
+    Ok(writeln!(out, "{}", Value::Object(event.json(site)))?)
 }
 
 fn print_object(json: bool, object: Map<String, Value>, out: &mut dyn Write) -> Result<()> {

@@ -1,43 +1,60 @@
-//! `search` and `flows`: asking the stores from a terminal.
+//! `search`: asking the event store from a terminal.
 
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use ingest::events::SearchRequest;
-use ingest::fields::FieldId;
-use ingest::flows::{FlowRange, GroupBy, Measure, TopRequest};
-use ingest::query::Query;
-use ingest::record::{FlowView, Record};
+use ingest::event::{Event, ValueRef};
+use ingest::events::{self, AggregateRequest, SearchRequest};
+use ingest::fields;
+use ingest::query::{Column, ColumnKind, Pipeline, Query};
+use ingest::record::Record;
 use ingest::scope::Scope;
 use ingest::time::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::{SOME_FAILED, eprint_line, print_event, print_object};
-use crate::cli::{FlowsArgs, SearchArgs, Span};
+use super::table::{Cell, Paint, Tone, print_rows};
+use super::{SOME_FAILED, eprint_line, plural, print_event};
+use crate::cli::{SearchArgs, Span};
 use crate::node::View;
 use crate::show;
 
 pub(super) fn search(args: &SearchArgs, view: &View, now: Timestamp, out: &mut dyn Write) -> Result<ExitCode> {
+    let pipeline = Pipeline::parse(&args.query, now).map_err(|error| anyhow::anyhow!("Anfrage: {error}"))?;
+    if pipeline.is_table() { table(args, pipeline, view, now, out) } else { hits(args, pipeline.query, view, now, out) }
+}
+
+/// Matching lines, newest first.
+fn hits(args: &SearchArgs, query: Query, view: &View, now: Timestamp, out: &mut dyn Write) -> Result<ExitCode> {
     let (from, to) = span(&args.span, now)?;
-    let mut request = SearchRequest::new(query(&args.query)?, Scope::All, view.sites.clone());
+    let mut request = SearchRequest::new(query, Scope::All, view.sites.clone());
     (request.from, request.to, request.buckets, request.time_max) = (from, to, 1, TIME_MAX);
-    request.summary = !args.json;
+    (request.summary, request.tops) = (!args.json, false);
     // Who reads this directory reads its keys too.
     request.real_values = true;
-    let (mut left, mut total) = (args.limit, None);
+    if let Some(file) = &args.export {
+        return super::export::export(file, args.oldest_first, &request, view);
+    }
+    let (mut left, mut total) = (args.limit.unwrap_or(HITS), None);
+    let paint = Paint::of_stdout();
     let missing;
     loop {
         request.limit = left.min(1_000);
         let result = view.events.search(&request).map_err(|error| anyhow::anyhow!("{error}"))?;
         total.get_or_insert((result.total, result.took, result.partial));
-        for event in &result.hits {
-            print_event(args.json, event, view.sites.name(event.site), out)?;
+        if args.json {
+            for event in &result.hits {
+                print_event(event, view.sites.name(event.site), out)?;
+            }
+        } else {
+            let rows: Vec<_> = result.hits.iter().map(|event| line(event, view.sites.name(event.site))).collect();
+            print_rows(&rows, paint, out)?;
         }
         left = left.saturating_sub(result.hits.len());
         match result.next {
-            Some(next) if left > 0 && (result.partial || !result.hits.is_empty()) => {
+            // A cursor that comes again makes no way: one moment's lines are more than the time that there is.
+            Some(next) if Some(next) != request.before && left > 0 && (result.partial || !result.hits.is_empty()) => {
                 request.before = Some(next);
                 request.summary = false;
             }
@@ -61,47 +78,78 @@ pub(super) fn search(args: &SearchArgs, view: &View, now: Timestamp, out: &mut d
     Ok(ExitCode::SUCCESS)
 }
 
-/// Who searches from a terminal can end it himself, and an export must be whole or say that it is not.
-const TIME_MAX: Duration = Duration::from_secs(10 * 60);
+/// A hit: when, where, which machine, and the line.
+fn line(event: &Event, site: &str) -> Vec<Cell> {
+    let host = event.get(fields::HOST_NAME).map(|host| host.text().into_owned()).unwrap_or_default();
+    let failed = event.get(fields::EVENT_OUTCOME).is_some_and(|outcome| outcome == ValueRef::Str("failure"));
+    vec![
+        Cell::new(&event.timestamp.rfc3339(), Tone::Quiet),
+        Cell::new(site, Tone::Place),
+        Cell::new(&host, Tone::Plain),
+        Cell::new(
+            if event.message().is_empty() { event.line() } else { event.message() },
+            if failed { Tone::Alarming } else { Tone::Plain },
+        ),
+    ]
+}
 
-pub(super) fn flows(args: &FlowsArgs, view: &View, now: Timestamp, out: &mut dyn Write) -> Result<ExitCode> {
-    let (from, to) = span(&args.span, now)?;
-    let query = query(&args.query)?;
-    let filter = |record: &dyn Record| query.matches(record);
-    let range = FlowRange {
-        from: from.unwrap_or(Timestamp(0)),
-        to: to.unwrap_or(Timestamp(i64::MAX)),
-        filter: Some(&filter),
-        scope: &Scope::All,
-        sites: &view.sites,
-    };
-    match &args.top {
-        None => {
-            for flow in view.flows.list(&range, args.limit)? {
-                print_object(args.json, record_json(&FlowView { flow: &flow, sites: &view.sites }), out)?;
-            }
+/// What a pipe makes of the matches.
+fn table(args: &SearchArgs, pipeline: Pipeline, view: &View, now: Timestamp, out: &mut dyn Write) -> Result<ExitCode> {
+    let mut request = AggregateRequest::new(pipeline, Scope::All, view.sites.clone());
+    (request.from, request.to) = span(&args.span, now)?;
+    (request.time_max, request.real_values) = (TIME_MAX, true);
+    let result = view.events.aggregate(&request).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let (columns, rows) = (&result.table.columns, &result.table.rows);
+    let rows = rows.get(..args.limit.unwrap_or(usize::MAX)).unwrap_or(rows.as_slice());
+    if args.json {
+        for row in rows {
+            let object: Map<String, Value> = columns.iter().zip(row).map(|(column, cell)| (column.name.clone(), cell.json())).collect();
+            writeln!(out, "{}", Value::Object(object))?;
         }
-        Some(field) => {
-            let by = FieldId::find(field).and_then(GroupBy::from_field);
-            let by = by.with_context(|| format!("Nach „{field}“ lassen sich Flüsse nicht zusammenfassen. Möglich: source.ip, destination.ip, destination.port, network.transport, site"))?;
-            let result = view.flows.top(&TopRequest { range, by, measure: Measure::Bytes, limit: args.limit })?;
-            for row in result.rows {
-                if args.json {
-                    writeln!(out, "{}", json!(row))?;
-                } else {
-                    writeln!(out, "{:<40} {:>14} Bytes {:>10} Pakete {:>8} Flüsse", row.key, row.bytes, row.packets, row.flows)?;
-                }
-            }
-        }
+    } else {
+        let is_number = |column: &Column| column.kind == ColumnKind::Number;
+        let aligned = |cell: Cell, column: &Column| if is_number(column) { cell.right() } else { cell };
+        let head = columns.iter().map(|column| aligned(Cell::new(&column.name, Tone::Head), column)).collect();
+        let row = |row: &Vec<events::Value>| columns.iter().zip(row).map(|(column, cell)| aligned(shown(cell, column), column)).collect();
+        let lines: Vec<Vec<Cell>> = std::iter::once(head).chain(rows.iter().map(row)).collect();
+        print_rows(&lines, Paint::of_stdout(), out)?;
+    }
+    out.flush()?;
+    let left = result.table.rows.len() - rows.len();
+    if !args.json || left > 0 {
+        let cut = if left > 0 { format!(", {} weitere mit --limit", show::num(left as u64)) } else { String::new() };
+        let of = plural(usize::try_from(result.total).unwrap_or(usize::MAX), "Ereignis", "Ereignissen");
+        eprint_line(&format!("{} aus {of} in {} ms{cut}", plural(rows.len(), "Zeile", "Zeilen"), result.took.as_millis()));
+    }
+    if result.table.other > 0 {
+        eprint_line(&format!("Weitere {} Ereignisse gehören zu Gruppen, für die kein Platz war.", show::num(result.table.other)));
+    }
+    if result.partial {
+        eprint_line("Die Tabelle ist nicht vollständig. Die Anfrage oder den Zeitraum mit --from und --to einengen.");
+        return Ok(ExitCode::from(SOME_FAILED));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn query(text: &str) -> Result<Query> {
-    if text.trim() == "*" {
-        return Ok(Query::all());
+pub(super) fn shown(cell: &events::Value, column: &Column) -> Cell {
+    match (cell, column.kind) {
+        (events::Value::Missing, _) => Cell::new("–", Tone::Quiet),
+        (events::Value::Int(number), ColumnKind::Number) => Cell::new(&show::num(*number), Tone::Plain),
+        (events::Value::Float(number), _) => Cell::new(&show::decimal(*number, 2), Tone::Plain),
+        (events::Value::Time(_), _) => Cell::new(&cell.text(), Tone::Quiet),
+        (cell, ColumnKind::Field(fields::SITE)) => Cell::new(&cell.text(), Tone::Place),
+        (cell, _) => Cell::new(&cell.text(), Tone::Plain),
     }
-    Query::parse(text).map_err(|error| anyhow::anyhow!("Anfrage: {error}"))
+}
+
+/// Lines shown where nobody says how many.
+const HITS: usize = 100;
+
+/// Who searches from a terminal can end it himself, and an export must be whole or say that it is not.
+pub(super) const TIME_MAX: Duration = Duration::from_secs(10 * 60);
+
+pub(super) fn query(text: &str, now: Timestamp) -> Result<Query> {
+    Query::parse_at(text, now).map_err(|error| anyhow::anyhow!("Anfrage: {error}"))
 }
 
 pub(super) fn span(span: &Span, now: Timestamp) -> Result<(Option<Timestamp>, Option<Timestamp>)> {

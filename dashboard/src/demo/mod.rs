@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use detect::flow::Sheet;
 use detect::incident::{IncidentFilter, incident_json};
 use detect::intel::{NewIndicator, Pattern, Tlp};
 use detect::role::Role;
@@ -168,7 +169,9 @@ fn prepare(dir: &Path, config: &Config, seed: u64, now: Timestamp) -> Result<Vec
     indicator(&db, now)?;
     let playbooks = node::playbooks()?;
     let rules = RuleSet::shipped().map_err(|errors| anyhow::anyhow!("Regeln: {errors:?}"))?;
-    let rules: Vec<_> = rules.rules().iter().map(|compiled| compiled.rule.clone()).collect();
+    let sheet = Sheet::shipped()?;
+    let detectors = sheet.iter().map(|(_, section)| section.rule.clone());
+    let rules: Vec<_> = rules.rules().iter().map(|compiled| compiled.rule.clone()).chain(detectors).collect();
     let analysts = people.iter().filter(|(_, role)| *role == Role::Analyst).map(|(id, _)| id.clone()).collect();
     let lead = people.iter().find(|(_, role)| *role == Role::Lead).map(|(id, _)| id.clone()).unwrap_or_default();
     let staff = Staff { analysts, lead };

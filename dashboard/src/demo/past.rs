@@ -237,5 +237,6 @@ fn finding(rng: &mut StdRng, rule: &Arc<Rule>, body: &DemoBody, detected_at: Tim
         detected_at,
         evidence: Vec::new(),
         records,
+        reasons: vec![],
     }
 }

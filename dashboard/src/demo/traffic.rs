@@ -1,6 +1,7 @@
 //! The demo's live simulation: real syslog and NetFlow packets from the bodies' own loopback networks to the demo's
 //! own sockets. Ordinary traffic all the time, and a scripted attack every few minutes. Seeded, so that a run repeats.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ pub(super) async fn play(
     shutdown: &CancellationToken,
     on_attack: impl Fn(IpAddr, &DemoBody),
 ) {
-    let mut stage = Stage { rng: StdRng::seed_from_u64(seed), targets, clock: clock.clone(), sequence: 0 };
+    let mut stage = Stage { rng: StdRng::seed_from_u64(seed), targets, clock: clock.clone(), sequences: HashMap::new() };
     let mut attack: Option<Attack> = None;
     for step in 0u64.. {
         tokio::select! {
@@ -81,7 +82,8 @@ struct Stage {
     rng: StdRng,
     targets: Targets,
     clock: Clock,
-    sequence: u32,
+    /// What each exporter counted: v5 records, v9 datagrams.
+    sequences: HashMap<Ipv4Addr, u32>,
 }
 
 impl Stage {
@@ -158,14 +160,18 @@ impl Stage {
         let inside = body.inner(self.rng.random_range(20..200));
         let outside = self.outside();
         let port = self.service_port();
-        let packets = self.rng.random_range(3..400u32);
-        let protocol = if port == 53 { 17 } else { 6 };
-        let (source, destination, source_port, destination_port) = if self.rng.random_bool(0.5) {
+        let asks = self.rng.random_bool(0.5);
+        // A name is asked for in a packet or two, and answered in as many.
+        let (protocol, packets, sizes) = match port {
+            53 => (17, self.rng.random_range(1..3u32), if asks { 60..90 } else { 90..420 }),
+            _ => (6, self.rng.random_range(3..400u32), 60..1_400u32),
+        };
+        let (source, destination, source_port, destination_port) = if asks {
             (inside, outside, self.rng.random_range(32_768..61_000), port)
         } else {
             (outside, inside, port, self.rng.random_range(32_768..61_000))
         };
-        let bytes = packets * self.rng.random_range(60..1_400u32);
+        let bytes = packets * self.rng.random_range(sizes);
         Flow { source, destination, source_port, destination_port, protocol, flags: 0x1b, packets, bytes, millis: packets * 11 }
     }
 
@@ -264,8 +270,10 @@ impl Stage {
         let exporter = body.sender(254);
         for part in flows.chunks(RECORDS_PER_DATAGRAM) {
             let now = self.clock.now();
-            let datagram = if exporter.octets()[2].is_multiple_of(2) { v5(part, now, self.sequence) } else { v9(part, now, self.sequence) };
-            self.sequence = self.sequence.wrapping_add(u32::try_from(part.len()).unwrap_or(0));
+            let sequence = self.sequences.entry(exporter).or_default();
+            let (datagram, counted) =
+                if exporter.octets()[2].is_multiple_of(2) { (v5(part, now, *sequence), part.len()) } else { (v9(part, now, *sequence), 1) };
+            *sequence = sequence.wrapping_add(u32::try_from(counted).unwrap_or(0));
             send(exporter, self.targets.netflow, &datagram);
         }
     }

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use ingest::db::DbError;
+use ingest::events::Cancel;
 use ingest::scope::Scope;
 use ingest::time::Timestamp;
 use serde_json::{Map, Value};
@@ -45,6 +46,8 @@ pub struct Ask {
     pub(super) headers: HeaderMap,
     pub peer: Option<IpAddr>,
     pub now: Timestamp,
+    /// Ends searches when nobody waits for the page any more.
+    pub cancel: Cancel,
     pub viewer: Option<Viewer>,
     pub(super) token: Option<Token>,
     /// The session behind the token.
@@ -112,6 +115,7 @@ impl Ask {
             headers,
             peer,
             now,
+            cancel: Cancel::default(),
             viewer: None,
             token: None,
             session: None,

@@ -19,6 +19,7 @@ pub enum Place {
     Flows,
     Reveals,
     Rules,
+    Indicators,
     Advisories,
     Subscriptions,
     Kpis,
@@ -98,6 +99,7 @@ const NAVIGATION: &[(&str, Place, &str, &str)] = &[
     (de("Spuren"), Place::Flows, "/fluesse", de("Datenflüsse")),
     (de("Spuren"), Place::Reveals, "/aufdeckung", de("Aufdeckung")),
     (de("Spuren"), Place::Rules, "/regeln", de("Regeln")),
+    (de("Spuren"), Place::Indicators, "/indikatoren", de("Indikatoren")),
     (de("Warndienst"), Place::Advisories, "/meldungen", de("Meldungen")),
     (de("Warndienst"), Place::Subscriptions, "/abos", de("Empfänger und Abos")),
     (de("Steuerung"), Place::Kpis, "/kennzahlen", de("Kennzahlen")),
@@ -123,6 +125,8 @@ pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
     ("reveal-asked", "good", de("Beantragt. Eine zweite Person aus der Leitung entscheidet darüber.")),
     ("reveal-approved", "good", de("Genehmigt. Sie beide können den Klarwert jetzt 24 Stunden lang anzeigen.")),
     ("reveal-declined", "good", de("Abgelehnt. Die Begründung steht beim Antrag.")),
+    ("indicators-added", "good", de("Eingetragen. Die Einträge gelten binnen Sekunden; die Rückschau beginnt von selbst.")),
+    ("retro-cancelled", "good", de("Die Rückschau ist abgebrochen. Was sie gefunden hat, bleibt.")),
     ("subscribed", "good", de("Das Abo ist eingetragen.")),
     ("unsubscribed", "good", de("Das Abo ist beendet.")),
     (
@@ -146,6 +150,10 @@ pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
     ("mandate-ended", "good", de("Das Mandat ist beendet.")),
     ("provider-added", "good", de("Der Dienstleister ist eingetragen.")),
     ("password-set", "good", de("Das Kennwort ist gesetzt. Melden Sie sich jetzt damit an.")),
+    ("search-saved", "good", de("Gespeichert. Hier können Sie die Suche teilen oder von selbst laufen lassen.")),
+    ("search-deleted", "good", de("Die gespeicherte Suche ist gelöscht.")),
+    ("search-scheduled", "good", de("Die Suche läuft ab jetzt im gewählten Takt.")),
+    ("search-unscheduled", "good", de("Die Suche läuft nicht mehr von selbst.")),
     ("signed-out", "good", de("Sie sind abgemeldet.")),
 ];
 

@@ -394,12 +394,27 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         POST /alarm/{id}/bestaetigen: 303 404 404 403 403 403 403 403
         GET /suche: 303 200 200 403 403 403 403 403
         GET /suche/zeilen: 303 200 200 403 403 403 403 403
+        GET /suche/export.csv: 303 404 404 403 403 403 403 403
+        GET /suche/export.ndjson: 303 404 404 403 403 403 403 403
+        GET /suche/export.parquet: 303 404 404 403 403 403 403 403
+        GET /suche/gespeichert: 303 200 200 403 403 403 403 403
+        POST /suche/gespeichert: 303 409 409 403 403 403 403 403
+        GET /suche/gespeichert/{id}: 303 404 404 403 403 403 403 403
+        POST /suche/gespeichert/{id}: 303 404 404 403 403 403 403 403
+        POST /suche/gespeichert/{id}/loeschen: 303 404 404 403 403 403 403 403
+        POST /suche/gespeichert/{id}/plan: 303 404 404 403 403 403 403 403
+        GET /suche/live: 303 200 200 403 403 403 403 403
+        GET /suche/strom: 303 404 404 403 403 403 403 403
         GET /ereignis/{number}: 303 404 404 403 403 403 403 403
         GET /fluesse: 303 200 200 403 403 403 403 403
+        GET /fluesse/verbindung: 303 404 404 403 403 403 403 403
         GET /aufdeckung: 303 200 200 403 403 403 403 403
         POST /aufdeckung: 303 422 422 403 403 403 403 403
         POST /aufdeckung/{id}/entscheiden: 303 403 409 403 403 403 403 403
         POST /aufdeckung/{id}/zeigen: 303 409 409 403 403 403 403 403
+        GET /indikatoren: 303 200 200 403 403 403 403 403
+        POST /indikatoren: 303 422 422 403 403 403 403 403
+        POST /indikatoren/rueckschau/{id}/abbrechen: 303 404 404 403 403 403 403 403
         GET /regeln: 303 200 200 403 403 403 403 403
         GET /regel/{name}: 303 404 404 403 403 403 403 403
         GET /meldungen: 303 200 200 200 200 403 403 403

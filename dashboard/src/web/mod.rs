@@ -6,6 +6,10 @@ mod ask;
 pub(crate) mod assets;
 mod bearer;
 mod door;
+#[cfg(test)]
+mod export_tests;
+#[cfg(test)]
+mod flows_tests;
 pub(crate) mod frame;
 mod gate;
 #[cfg(test)]
@@ -25,6 +29,7 @@ mod sample;
 mod steps;
 mod stepup;
 mod stream;
+mod tail;
 #[cfg(test)]
 pub(crate) mod tests;
 mod theme;
@@ -42,12 +47,13 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
+use detect::flow::Board;
 use detect::playbook::Playbooks;
 use detect::sigma::RuleSet;
 use ingest::body::{Prefix, SiteTable};
 use ingest::db::Db;
 use ingest::disk::Watermark;
-use ingest::events::EventStore;
+use ingest::events::{Cancel, EventStore};
 use ingest::flows::FlowStore;
 use ingest::journal::Keeper;
 use ingest::listen::Counters;
@@ -93,12 +99,16 @@ pub struct App {
     /// How full the disk with the data is.
     pub watermark: Watermark,
     /// Where the running server is asked how it is; `None` where none runs.
+    /// What came from the exporters of flows, and what did not.
+    pub flow_accounts: ingest::flow::FlowAccounts,
     pub pulse: Option<Pulse>,
     /// What the event store hides, and how it is found and opened again.
     pub pseudonyms: Arc<Pseudonyms>,
     /// By which rules stamps are read that name no zone.
     pub readings: SharedReadings,
     pub rules: Arc<RuleSet>,
+    /// The flow detectors' sheet, and how they stand.
+    pub board: Arc<Board>,
     pub playbooks: Arc<Playbooks>,
     /// As whom warnings are published, and where their CSAF documents are put.
     pub publisher: Arc<Publisher>,
@@ -295,10 +305,14 @@ async fn run(
         response
     };
     let Ok(Ok(place)) = timeout(TURN_TIME, Arc::clone(&app.door.places.0).acquire_owned()).await else { return busy() };
+    let cancel = Cancel::default();
+    // Dropped with this future: when the page is made, when its time is over, and when the client has gone.
+    let _gone = cancel.guard();
     let work = move || {
         // Held until the page is made, also where nobody waits for it any more.
         let _place = place;
         let mut ask = Ask::new(app, path, params, query, form, headers, peer);
+        ask.cancel = cancel;
         words::with_language(ask.language(), || {
             let mut reply = admit(&mut ask, route);
             if let Some(route) = route {

@@ -33,7 +33,7 @@ pub enum Note {
 /// Characters of a form's field that a row keeps: choices and ids are short, and texts stand where they belong.
 const FIELD_CHARS_MAX: usize = 200;
 /// Characters of a search; the language allows longer ones, which nobody types.
-const QUERY_CHARS_MAX: usize = 4_000;
+pub(super) const QUERY_CHARS_MAX: usize = 4_000;
 /// Who acts where nobody is signed in.
 const NOBODY: &str = "unknown";
 

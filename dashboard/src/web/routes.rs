@@ -4,10 +4,11 @@
 use super::ask::{Ask, Reply};
 use super::note::Note;
 use super::pages::{
-    account, account_edit, accounts, acknowledge, advisories, alerts, api, flows, gallery, incidents, invitation, kpis, mailbox, mandates,
-    metrics, oidc, protocol, raster, reveals, rules, search, source, sources, start, subscriptions, tokens,
+    account, account_edit, accounts, acknowledge, advisories, alerts, api, event, export, flows, gallery, incidents, indicators,
+    invitation, kpis, mailbox, mandates, metrics, oidc, protocol, raster, reveals, rules, saved, search, source, sources, start,
+    subscriptions, tail as tail_page, tokens,
 };
-use super::{door, steps, stream};
+use super::{door, steps, stream, tail};
 use crate::access::{ADMIN, AUDIT, BODIES, CASES, CERT, FIGURES, LEAD, SOURCES, SOURCES_EDIT, Who};
 use crate::api_token::Area;
 
@@ -226,16 +227,34 @@ pub const ROUTES: &[Route] = &[
     get("/alarme", CERT, alerts::list).of(Scoped).note(Nothing),
     post("/alarm/{id}/bestaetigen", CERT, alerts::acknowledge).of(Any(Alert)).note(Done("alert.acknowledged", "alert", &[])),
     get("/suche", CERT, search::show).of(Scoped).note(Asked("search.asked", "search")),
-    // The next lines for the grid. Those behind a cursor belong to the search that is noted already; who asks here for the
-    // first ones has searched, and that is noted as on the page.
+    // The next lines for the grid. Those behind a cursor are noted once an hour and search (`search.paged`); who asks here
+    // for the first ones has searched, and that is noted as on the page.
     get("/suche/zeilen", CERT, search::rows).of(Scoped).note(Asked("search.asked", "search")),
-    get("/ereignis/{number}", CERT, search::event).of(Any(Event)).note(Seen("event.seen", "event")),
+    get("/suche/export.csv", CERT, export::csv).of(Scoped).note(Taken("search.exported", "search")),
+    get("/suche/export.ndjson", CERT, export::ndjson).of(Scoped).note(Taken("search.exported", "search")),
+    get("/suche/export.parquet", CERT, export::parquet).of(Scoped).note(Taken("search.exported", "search")),
+    // Saved searches write their rows in the transactions of `saved_search`. Whose they are, that decides.
+    get("/suche/gespeichert", CERT, saved::list).of(Nobodys).note(Nothing),
+    post("/suche/gespeichert", CERT, saved::add).of(Nobodys).note(Itself),
+    get("/suche/gespeichert/{id}", CERT, saved::show).of(Any(Other)).note(Nothing),
+    post("/suche/gespeichert/{id}", CERT, saved::change).of(Any(Other)).note(Itself),
+    post("/suche/gespeichert/{id}/loeschen", CERT, saved::delete).of(Any(Other)).note(Itself),
+    post("/suche/gespeichert/{id}/plan", CERT, saved::schedule).of(Any(Other)).note(Itself),
+    get("/suche/live", CERT, tail_page::show).of(Scoped).note(Asked("search.asked", "search")),
+    // Noted once an hour: a browser comes back by itself.
+    get("/suche/strom", CERT, tail::open).of(Scoped).note(Itself).quiet(),
+    get("/ereignis/{number}", CERT, event::show).of(Any(Event)).note(Seen("event.seen", "event")),
     get("/fluesse", CERT, flows::show).of(Scoped).note(Asked("flows.asked", "flows")),
+    get("/fluesse/verbindung", CERT, flows::connection).of(Scoped).note(Asked("flows.asked", "flows")),
     get("/aufdeckung", CERT, reveals::list).of(Scoped).note(Nothing),
     // Asking, deciding and looking write their rows in the transactions of `reveal`.
     post("/aufdeckung", CERT, reveals::ask_do).of(Nobodys).note(Itself),
     post("/aufdeckung/{id}/entscheiden", LEAD, reveals::decide).of(Any(Reveal)).note(Itself).step_up(),
     post("/aufdeckung/{id}/zeigen", CERT, reveals::look).of(Any(Reveal)).note(Itself).step_up(),
+    get("/indikatoren", CERT, indicators::list).of(Nobodys).note(Nothing),
+    // Both write their rows in their own transactions.
+    post("/indikatoren", CERT, indicators::add).of(Nobodys).note(Itself).long(),
+    post("/indikatoren/rueckschau/{id}/abbrechen", CERT, indicators::cancel).of(Any(Other)).note(Itself),
     get("/regeln", CERT, rules::list).of(Nobodys).note(Nothing),
     get("/regel/{name}", CERT, rules::detail).of(Any(Rule)).note(Nothing),
     get("/meldungen", CASES, advisories::list).of(Scoped).note(Nothing),

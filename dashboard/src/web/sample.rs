@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, RwLock};
 
+use detect::flow::{Board, Sheet};
 use detect::playbook::Playbooks;
 use detect::sigma::RuleSet;
 use ingest::body::{self, Body, BodyId, BodyKind, SiteTable};
@@ -45,12 +46,14 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
         events: None,
         flows: None,
         counters: Arc::default(),
+        flow_accounts: ingest::flow::FlowAccounts::default(),
         journal: None,
         watermark: Watermark::default(),
         pulse: None,
         pseudonyms: Arc::new(pseudonyms),
         readings: ingest::source::SharedReadings::default(),
         rules: Arc::new(RuleSet::shipped().unwrap()),
+        board: Arc::new(Board::new(Arc::new(Sheet::shipped().unwrap()))),
         playbooks: Arc::new(Playbooks::embedded().unwrap()),
         publisher: Arc::new(publisher(&config::defaults())),
         csaf_dir: dir.join("advisories"),

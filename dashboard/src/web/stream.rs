@@ -18,14 +18,14 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::{App, Ask, PageError, Reply, plain};
-use crate::access::{self, Verdict};
+use crate::access::{self, Verdict, Viewer};
 use crate::live::{News, Position, Seat, Topic, What};
 use crate::session::{self, Token};
 
 /// Pieces that wait for a client's socket. What does not fit stays in the rings, and is forgotten there.
 const QUEUE_MAX: usize = 4;
 /// When the browser comes back after the connection broke.
-const RETRY: Duration = Duration::from_secs(3);
+pub(super) const RETRY: Duration = Duration::from_secs(3);
 
 /// Whether a request is a browser's for a stream of events.
 pub(super) fn wanted(headers: &HeaderMap) -> bool {
@@ -50,20 +50,48 @@ pub(super) fn open(ask: &mut Ask) -> Reply {
     let hub = &ask.app.live;
     // The token for forms is made from the session's own: it names the session and opens nothing.
     let Some(seat) = hub.enter(&token.csrf()) else {
-        let mut full = plain(StatusCode::SERVICE_UNAVAILABLE, "Gerade sind zu viele Seiten offen.");
-        full.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
-        return Ok(full);
+        return Ok(full());
     };
-    let last = ask.headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty()).unwrap_or(ask.query("seit"));
-    let position = hub.position(last);
+    let position = hub.position(last_seen(ask));
     let (sender, chunks) = mpsc::channel(QUEUE_MAX);
     let listener = Listener { app: ask.app.clone(), token, topics, scope: viewer.scope.clone(), position, seat, sender };
     tokio::spawn(listener.run());
+    Ok(answer(chunks))
+}
+
+/// The pieces as an answer that goes on.
+pub(super) fn answer(chunks: mpsc::Receiver<Bytes>) -> Response {
     let mut response = Response::new(Body::new(Chunks(chunks)));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     // A proxy that gathers the answer would hold every event back.
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
-    Ok(response)
+    response
+}
+
+/// There is no place for one more stream.
+pub(super) fn full() -> Response {
+    let mut full = plain(StatusCode::SERVICE_UNAVAILABLE, "Gerade sind zu viele Seiten offen.");
+    full.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("60"));
+    full
+}
+
+/// Where the client was, as it says itself: the browser when it comes back, the page at first.
+pub(super) fn last_seen(ask: &Ask) -> &str {
+    ask.headers.get("last-event-id").and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty()).unwrap_or(ask.query("seit"))
+}
+
+/// Who a session is now; `None` where it has ended. A database that cannot be asked ends it too: coming back is cheap,
+/// and asks again.
+pub(super) async fn still(app: &App, token: &Token) -> Option<Viewer> {
+    let (app, token) = (app.clone(), token.clone());
+    let found = tokio::task::spawn_blocking(move || {
+        let now = app.clock.now();
+        app.db.read(|c| {
+            let Some(found) = session::session_find(c, &token, app.settings.session, now)? else { return Ok(None) };
+            Ok::<_, DbError>(Some(access::viewer(&found.user, &access::bodies(c, &found.user, now)?)))
+        })
+    });
+    found.await.ok()?.ok()?
 }
 
 /// One open stream.
@@ -130,18 +158,9 @@ impl Listener {
         }
     }
 
-    /// What the session may see now; `None` where it has ended or may not hear all of this any more. A database that
-    /// cannot be asked ends the stream too: coming back is cheap, and asks again.
+    /// What the session may see now; `None` where it has ended or may not hear all of this any more.
     async fn still(&self) -> Option<Scope> {
-        let (app, token) = (self.app.clone(), self.token.clone());
-        let found = tokio::task::spawn_blocking(move || {
-            let now = app.clock.now();
-            app.db.read(|c| {
-                let Some(found) = session::session_find(c, &token, app.settings.session, now)? else { return Ok(None) };
-                Ok::<_, DbError>(Some(access::viewer(&found.user, &access::bodies(c, &found.user, now)?)))
-            })
-        });
-        let viewer = found.await.ok()?.ok()??;
+        let viewer = still(&self.app, &self.token).await?;
         let may = self.topics.iter().all(|topic| access::judge(topic.who(), Some(viewer.role)) == Verdict::Enter);
         may.then_some(viewer.scope)
     }

@@ -344,12 +344,27 @@ fn the_matrix_of_routes_and_roles() {
         Post /alarm/{id}/bestaetigen: - analyst lead - - - - -
         Get /suche: - analyst lead - - - - -
         Get /suche/zeilen: - analyst lead - - - - -
+        Get /suche/export.csv: - analyst lead - - - - -
+        Get /suche/export.ndjson: - analyst lead - - - - -
+        Get /suche/export.parquet: - analyst lead - - - - -
+        Get /suche/gespeichert: - analyst lead - - - - -
+        Post /suche/gespeichert: - analyst lead - - - - -
+        Get /suche/gespeichert/{id}: - analyst lead - - - - -
+        Post /suche/gespeichert/{id}: - analyst lead - - - - -
+        Post /suche/gespeichert/{id}/loeschen: - analyst lead - - - - -
+        Post /suche/gespeichert/{id}/plan: - analyst lead - - - - -
+        Get /suche/live: - analyst lead - - - - -
+        Get /suche/strom: - analyst lead - - - - -
         Get /ereignis/{number}: - analyst lead - - - - -
         Get /fluesse: - analyst lead - - - - -
+        Get /fluesse/verbindung: - analyst lead - - - - -
         Get /aufdeckung: - analyst lead - - - - -
         Post /aufdeckung: - analyst lead - - - - -
         Post /aufdeckung/{id}/entscheiden: - - lead - - - - - (fresh proof)
         Post /aufdeckung/{id}/zeigen: - analyst lead - - - - - (fresh proof)
+        Get /indikatoren: - analyst lead - - - - -
+        Post /indikatoren: - analyst lead - - - - -
+        Post /indikatoren/rueckschau/{id}/abbrechen: - analyst lead - - - - -
         Get /regeln: - analyst lead - - - - -
         Get /regel/{name}: - analyst lead - - - - -
         Get /meldungen: - analyst lead municipality provider - - -
@@ -484,6 +499,8 @@ async fn hostile_strings_stay_text_on_every_page() {
             format!("/suche/zeilen?q={query}&zeit={query}&vor={query}"),
             format!("/bausteine/raster/zeilen?finden={query}&ab={query}&n={query}"),
             format!("/fluesse?q={query}&feld={query}"),
+            format!("/fluesse?q={query}&art=nfdump&mass={query}&vor={query}"),
+            format!("/fluesse/verbindung?a={query}&ap=1&b={query}&bp=2&p=6"),
             format!("/aufdeckung?wert={query}&nr={query}"),
             format!("/alarme?stand={query}&vor={query}"),
             format!("/kennzahlen?zeitraum={query}"),

@@ -17,7 +17,19 @@ pub fn listener(listener: Listener) -> &'static str {
         Listener::GelfTcp => t("GELF über TCP"),
         Listener::Http => "HTTP",
         Listener::Https => "HTTPS",
-        Listener::NetflowUdp => "NetFlow",
+        Listener::NetflowUdp => t("Flussdaten (NetFlow)"),
+        Listener::IpfixUdp => t("Flussdaten (IPFIX)"),
+        Listener::SflowUdp => t("Flussdaten (sFlow)"),
+    }
+}
+
+/// The protocol by the number that a flow carries.
+pub fn flow_version(version: u8) -> String {
+    match version {
+        0 => t("unbekannt").to_owned(),
+        10 => "IPFIX".to_owned(),
+        ingest::flow::SFLOW => "sFlow".to_owned(),
+        version => format!("NetFlow v{version}"),
     }
 }
 

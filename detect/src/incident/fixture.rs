@@ -122,6 +122,7 @@ impl World {
             detected_at: last.plus(Timestamp::SECOND),
             evidence: spec.seqs.iter().take(crate::finding::EVIDENCE_MAX).map(|seq| Seq(*seq)).collect(),
             records: spec.seqs.len() as u64,
+            reasons: vec![],
         }
     }
 

@@ -57,6 +57,39 @@ impl Docs {
         }
     }
 
+    pub(super) fn len(&self) -> u64 {
+        self.bits.iter().map(|bits| u64::from(bits.count_ones())).sum()
+    }
+
+    /// The first one at or behind `doc`.
+    pub(super) fn next(&self, doc: u32) -> Option<u32> {
+        let place = doc.saturating_sub(self.lo);
+        let mut word = place as usize / 64;
+        let mut bits = self.bits.get(word)? & (u64::MAX << (place % 64));
+        while bits == 0 {
+            word += 1;
+            bits = *self.bits.get(word)?;
+        }
+        Some(self.lo + word as u32 * 64 + bits.trailing_zeros())
+    }
+
+    /// How many there are in `from..to`.
+    pub(super) fn count(&self, from: u32, to: u32) -> u64 {
+        let (from, to) = (from.max(self.lo) - self.lo, to.min(self.hi).saturating_sub(self.lo));
+        if from >= to {
+            return 0;
+        }
+        let (first, last) = (from as usize / 64, (to - 1) as usize / 64);
+        let words = self.bits.iter().enumerate().skip(first).take(last - first + 1);
+        words
+            .map(|(n, bits)| {
+                let behind = if n == first { u64::MAX << (from % 64) } else { u64::MAX };
+                let before = if n == last { u64::MAX >> (63 - (to - 1) % 64) } else { u64::MAX };
+                u64::from((bits & behind & before).count_ones())
+            })
+            .sum()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
         self.bits.iter().zip((self.lo..).step_by(64)).flat_map(|(bits, first)| {
             let mut left = *bits;
@@ -131,6 +164,13 @@ mod tests {
             prop_assert_eq!(docs.iter().collect::<Vec<_>>(), set.iter().copied().collect::<Vec<_>>());
             prop_assert!((0..500).all(|doc| docs.contains(doc) == set.contains(&doc)));
             prop_assert_eq!(docs.is_empty(), set.is_empty());
+            prop_assert_eq!(docs.len(), set.len() as u64);
+            for from in (0..500).step_by(7) {
+                prop_assert_eq!(docs.next(from), set.range(from..).next().copied());
+                for to in (0..500).step_by(11) {
+                    prop_assert_eq!(docs.count(from, to), set.iter().filter(|doc| (from..to).contains(doc)).count() as u64);
+                }
+            }
             docs.negate();
             prop_assert_eq!(docs.iter().collect::<Vec<_>>(), (lo..hi).filter(|doc| !set.contains(doc)).collect::<Vec<_>>());
         }

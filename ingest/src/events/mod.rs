@@ -5,38 +5,86 @@
 //! lock whenever events come or a commit moves them to disk, so that none is missing or seen twice. The store is
 //! derived: what is lost here is rebuilt from the journal. It does not decide who may see what: `Scope` does.
 
+mod aggregate;
+mod bound;
+mod changes;
 mod consumer;
+mod context;
 mod docs;
+mod export;
+mod feed;
+mod forget;
+mod forget_store;
+mod form;
+mod hold;
+mod lines;
+mod page;
+mod partition;
 mod plan;
+mod rebuild;
+mod retention;
 mod schema;
+mod seal;
 mod search;
+mod stored;
+mod tally;
+mod upkeep;
+mod views;
+mod writers;
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
-
-use tantivy::{Index, IndexReader, ReloadPolicy, Searcher};
 
 use crate::body::SiteTable;
 use crate::event::Event;
 use crate::fields::{self, FieldId};
-use crate::frame::{Frame, Seq};
-use crate::pseudonym::Pseudonyms;
+use crate::frame::{Frame, FrameKind, Seq};
+use crate::pseudonym::{Hidden, Pseudonyms};
 use crate::query::Query;
 use crate::scope::Scope;
 use crate::time::Timestamp;
 
+pub(crate) use aggregate::shaped;
+pub use aggregate::{Accumulator, AggregateRequest, AggregateResult, BARS_MAX, GROUPS_MAX, Table, Value};
+pub(crate) use bound::Deadline;
+pub use bound::{Cancel, CancelGuard};
 pub use consumer::EventConsumer;
+pub use context::{CONTEXT_LINES_MAX, CONTEXT_TIME_MAX, Context, ContextRequest};
+pub use export::{Exported, Order};
+pub use feed::{Feed, Heard, LISTENERS_MAX, Listener};
+pub use forget::{FORGET_MAX, ForgetError, ForgetOrder, Forgotten};
+pub use forget_store::{Forget, ForgetState, NewForget, Refusal, forget_add, forget_list};
+pub use hold::{HOLD_SEQS_MAX, HOLDS_MAX, Hold, NewHold, hold_add, hold_in_force, hold_list, hold_release};
+pub use rebuild::{RebuildError, Rebuilt};
+pub use retention::{Class, DAYS_DEFAULT, Deletion, Due, HoldsNow, MIGRATIONS, deletion_list};
+pub use seal::{Sealed, SealedFile};
+pub use upkeep::{
+    Again, PartitionInfo, Settings, Task, TaskState, Upkeep, task_add, task_list, task_open as store_task_open, task_put as store_task_put,
+};
 
-/// The retention class of everything until classes are configured.
+use changes::Waiting;
+use retention::Classes;
+use stored::KIND_BARE;
+use views::{Shelf, Views};
+use writers::Writers;
+
+/// The retention class of what no other is configured for.
 pub const CLASS: &str = "standard";
+/// What stands in the place of a class for events that are held while their day is gone; retention never touches it.
+pub const HOLD: &str = "hold";
 /// Hits that one search returns.
 pub const LIMIT_MAX: usize = 1_000;
-/// Stored lines that one search decodes to tell what the index cannot (37 µs each, measured without optimisation).
-pub const VERIFIED_MAX: usize = 200_000;
+/// Stored lines that one search reads to tell what the index cannot: 5 to 10 µs each, nearly all of it unpacking.
+pub const VERIFIED_MAX: usize = 1_000_000;
+/// Unpacked blocks of stored lines kept for each segment. Hits are read in the segment's order: more would only be memory,
+/// of which a search over 90 days with four segments each may have some.
+const STORE_BLOCKS: usize = 4;
 /// A search that takes longer returns what it has.
 pub const SEARCH_TIME_MAX: Duration = Duration::from_secs(10);
 /// Values listed per field.
@@ -58,7 +106,7 @@ pub enum EventStoreError {
     #[error("event store: {doing} {path}")]
     Io { doing: &'static str, path: PathBuf, source: std::io::Error },
     #[error("event store: {doing} partition {partition}")]
-    Index { doing: &'static str, partition: String, source: tantivy::TantivyError },
+    Partition { doing: &'static str, partition: String, source: Box<dyn std::error::Error + Send + Sync> },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -112,12 +160,16 @@ pub struct SearchRequest {
     pub before: Option<Cursor>,
     /// Whether total, histogram and top values are wanted. Without them a search ends as soon as its page is full.
     pub summary: bool,
+    /// Whether a summary counts the most frequent values too, which is the dearest part of it.
+    pub tops: bool,
     /// The histogram's bars.
     pub buckets: usize,
     /// How long it may take; what is found until then is given, as `partial`.
     pub time_max: Duration,
     /// Whether hidden values may be asked for by what they are; else only by their pseudonyms.
     pub real_values: bool,
+    /// Ends the search at once; what is found until then is given, as `partial`.
+    pub cancel: Cancel,
 }
 
 impl SearchRequest {
@@ -132,11 +184,25 @@ impl SearchRequest {
             limit: 100,
             before: None,
             summary: true,
+            tops: true,
             buckets: 60,
             time_max: SEARCH_TIME_MAX,
             real_values: false,
+            cancel: Cancel::default(),
         }
     }
+}
+
+/// How far a search is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Partitions that are looked through to their end in the asked range, of how many.
+    pub parts_done: usize,
+    pub parts_of: usize,
+    /// Everything from here on was looked at.
+    pub back_to: Timestamp,
+    /// A lower bound of the total.
+    pub hits: u64,
 }
 
 /// What was found.
@@ -155,7 +221,9 @@ pub struct SearchResult {
     pub next: Option<Cursor>,
     /// A bound was hit: there may be more matches than counted here.
     pub partial: bool,
-    /// Partitions that could not be read; their events are missing here.
+    /// It is partial because a bound or the caller ended it; else only by what is damaged.
+    pub ended_early: bool,
+    /// Partitions of the asked time that could not be read; their events are missing here.
     pub damaged: Vec<String>,
 }
 
@@ -188,28 +256,23 @@ pub struct EventStore {
     /// What hides persons on the way in and finds them again; `None` in a program without keys.
     pseudonyms: Option<Arc<Pseudonyms>>,
     views: RwLock<Views>,
-}
-
-/// What can be searched, by partition name (`standard/2026-11-21`).
-#[derive(Clone, Default)]
-struct Views {
-    partitions: BTreeMap<String, View>,
-    damaged: Vec<String>,
-}
-
-/// One partition as searches see it.
-#[derive(Clone)]
-struct View {
-    index: Index,
-    reader: IndexReader,
-    searcher: Searcher,
-    /// Up to which journal sequence the partition has everything on disk, and the whole store had.
-    payload: Payload,
-    /// Events that are not yet on disk, in the chunks in which they came.
-    memory: Vec<Arc<Vec<Pending>>>,
+    /// Days that are open for reading.
+    shelf: Arc<Shelf>,
+    writers: Writers,
+    /// Up to where the consumer has taken everything into memory.
+    applied: AtomicU64,
+    /// What the consumer is asked to do between two commits.
+    waiting: Mutex<Waiting>,
+    /// Which class an event belongs to, and for how long each is kept.
+    classes: RwLock<Arc<Classes>>,
+    /// Sequences that must never be taken in again.
+    forgotten: RwLock<Arc<BTreeSet<Seq>>>,
+    /// What just came, for those who look on.
+    feed: Arc<Feed>,
 }
 
 /// An event that waits for its commit.
+#[derive(Debug)]
 struct Pending {
     event: Event,
     /// The frame's byte for its kind and marks; `schema::KIND_BARE` where only the fields are kept.
@@ -246,62 +309,114 @@ impl EventStore {
         redecode: impl Fn(&Frame, Option<Box<str>>) -> Option<Event> + Send + Sync + 'static,
         pseudonyms: Option<Arc<Pseudonyms>>,
     ) -> Result<Arc<Self>, EventStoreError> {
-        let class = dir.join(CLASS);
-        let io = |doing| move |source| EventStoreError::Io { doing, path: dir.to_owned(), source };
-        std::fs::create_dir_all(&class).map_err(io("create"))?;
-        let mut views = Views::default();
-        for entry in std::fs::read_dir(&class).map_err(io("list"))? {
-            let path = entry.map_err(io("list"))?.path();
-            let Some(name) = path.file_name().and_then(|name| name.to_str()).map(|day| format!("{CLASS}/{day}")) else { continue };
-            if !path.is_dir() || is_unborn(&path) {
-                continue;
-            }
-            match guarded(|| View::open(&path)) {
-                Ok(view) => {
-                    views.partitions.insert(name, view);
-                }
-                Err(error) => {
-                    tracing::error!(partition = name, %error, "event store: partition set aside as damaged");
-                    views.damaged.push(name);
-                }
-            }
-        }
-        Ok(Arc::new(Self { dir: dir.to_owned(), redecode: Arc::new(redecode), pseudonyms, views: RwLock::new(views) }))
+        let io = |source| EventStoreError::Io { doing: "create", path: dir.to_owned(), source };
+        std::fs::create_dir_all(dir.join(CLASS)).map_err(io)?;
+        let shelf = Arc::new(Shelf::default());
+        let views = Views::look(dir, &shelf)?;
+        Ok(Arc::new(Self {
+            dir: dir.to_owned(),
+            redecode: Arc::new(redecode),
+            pseudonyms,
+            views: RwLock::new(views),
+            shelf,
+            writers: Writers::default(),
+            applied: AtomicU64::new(0),
+            waiting: Mutex::default(),
+            classes: RwLock::new(Arc::new(Classes::load(dir))),
+            forgotten: RwLock::new(Arc::new(forget::load(dir))),
+            feed: Feed::new(),
+        }))
     }
 
     /// # Errors
     /// Where the request makes no sense. Damage is hardly ever an error: the result says what is missing.
     pub fn search(&self, request: &SearchRequest) -> Result<SearchResult, SearchError> {
+        self.search_with(request, &mut |_| ())
+    }
+
+    /// As `search`, and tells again and again how far it is.
+    ///
+    /// # Errors
+    /// As `search`.
+    pub fn search_with(&self, request: &SearchRequest, progress: &mut dyn FnMut(&Progress)) -> Result<SearchResult, SearchError> {
         let views = self.snapshot();
-        // The one place where a question by real values becomes one for their pseudonyms too.
-        let asked = self.pseudonyms.as_ref().filter(|_| request.real_values).map(|pseudonyms| {
-            let query = pseudonyms.asked(&request.query);
-            SearchRequest { query, ..request.clone() }
-        });
-        let request = asked.as_ref().unwrap_or(request);
-        guarded(|| Ok(search::search(&views, &self.redecode, request))).unwrap_or(Err(SearchError::Damaged))
+        let asked = self.asked_of(request);
+        guarded(|| Ok(search::search(&views, &self.redecode, &asked, progress))).unwrap_or(Err(SearchError::Damaged))
+    }
+
+    /// The request as it is asked for, see `asked`.
+    fn asked_of<'a>(&self, request: &'a SearchRequest) -> Cow<'a, SearchRequest> {
+        match self.asked(&request.query, request.real_values) {
+            Some(query) => Cow::Owned(SearchRequest { query, ..request.clone() }),
+            None => Cow::Borrowed(request),
+        }
+    }
+
+    /// The one place where a question by real values becomes one for their pseudonyms too; `None` where it stays as it is.
+    pub fn asked(&self, query: &Query, real_values: bool) -> Option<Query> {
+        self.pseudonyms.as_ref().filter(|_| real_values).map(|pseudonyms| pseudonyms.asked(query))
+    }
+
+    /// What comes, as it comes.
+    pub fn feed(&self) -> &Arc<Feed> {
+        &self.feed
     }
 
     pub fn pseudonyms(&self) -> Option<&Arc<Pseudonyms>> {
         self.pseudonyms.as_ref()
     }
 
-    /// The events of these sequences that the caller may see, by sequence: the evidence of an alert.
-    pub fn by_seq(&self, seqs: &[Seq], scope: &Scope, sites: &SiteTable) -> Vec<Event> {
-        search::by_seq(&self.snapshot(), &self.redecode, seqs, scope, sites)
-    }
-
     pub fn stats(&self) -> EventStats {
         let views = self.snapshot();
-        let mut stats = EventStats { partitions: views.partitions.len(), damaged: views.damaged.clone(), ..EventStats::default() };
-        for (name, view) in &views.partitions {
-            let pending: usize = view.memory.iter().map(|chunk| chunk.len()).sum();
-            stats.pending += pending as u64;
-            stats.documents += view.searcher.num_docs() + pending as u64;
-            stats.bytes += dir_bytes(&self.dir.join(name));
+        let damaged = self.damaged().into_iter().collect();
+        let mut stats = EventStats { partitions: views.partitions.len(), damaged, ..EventStats::default() };
+        for view in views.partitions.values() {
+            stats.pending += view.pending();
+            stats.documents += view.facts.documents() + view.pending();
+            stats.bytes += view.facts.bytes();
             stats.newest = stats.newest.max(view.newest());
         }
         stats
+    }
+
+    /// The partitions that cannot be read, be it known since the start or found by a search.
+    fn damaged(&self) -> BTreeSet<String> {
+        let mut damaged = self.shelf.all_broken();
+        damaged.extend(self.views.read().unwrap_or_else(PoisonError::into_inner).damaged.iter().cloned());
+        damaged
+    }
+
+    /// Takes a damaged partition out of the searches; its files stay for `rebuild`.
+    fn set_aside(&self, name: &str) {
+        self.change(|views| {
+            if let Some(view) = views.partitions.remove(name) {
+                let in_memory = view.memory.iter().filter_map(|chunk| chunk.last()).map(|pending| pending.event.seq).max();
+                let on_disk = view.facts.seqs().map(|(_, last)| Seq(last));
+                views.aside.insert(name.to_owned(), in_memory.max(on_disk).unwrap_or_default());
+            }
+            if !views.damaged.iter().any(|damaged| damaged == name) {
+                views.damaged.push(name.to_owned());
+            }
+        });
+    }
+
+    /// The event as it is kept: with pseudonyms in it where the operator wants that.
+    fn pending_of(&self, class: &str, event: &Event, frame: Option<&Frame>) -> Pending {
+        let kind = frame.map_or(FrameKind::Line as u8, |frame| frame.frame.kind.to_byte(frame.frame.marks));
+        let hidden = match &self.pseudonyms {
+            // With the line before it that the event needed: what that says of persons is to be found as well.
+            Some(pseudonyms) => pseudonyms.hide(class, frame, event, &|frame| (self.redecode)(frame, event.context.clone())),
+            None => Hidden::Plain,
+        };
+        match hidden {
+            Hidden::Plain => Pending { event: event.clone(), kind },
+            Hidden::Line(event) => Pending { event, kind },
+            Hidden::Bare(event) => Pending { event, kind: KIND_BARE },
+        }
+    }
+
+    fn forgotten(&self) -> Arc<BTreeSet<Seq>> {
+        self.forgotten.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn snapshot(&self) -> Views {
@@ -310,46 +425,6 @@ impl EventStore {
 
     fn change<T>(&self, change: impl FnOnce(&mut Views) -> T) -> T {
         change(&mut self.views.write().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl View {
-    fn open(dir: &Path) -> tantivy::Result<Self> {
-        let mut index = Index::open_in_dir(dir)?;
-        index.set_tokenizers(schema::tokenizers());
-        let view = Self::of(index)?;
-        view.learn_vendor_fields();
-        Ok(view)
-    }
-
-    fn create(dir: &Path) -> tantivy::Result<Self> {
-        let index =
-            Index::builder().schema(schema::schema()).settings(schema::settings()).tokenizers(schema::tokenizers()).create_in_dir(dir)?;
-        Self::of(index)
-    }
-
-    fn of(index: Index) -> tantivy::Result<Self> {
-        // Reloaded by the consumer after its commit, under the views' lock.
-        let reader: IndexReader = index.reader_builder().reload_policy(ReloadPolicy::Manual).doc_store_cache_num_blocks(32).try_into()?;
-        let payload = index.load_metas()?.payload.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-        Ok(Self { searcher: reader.searcher(), index, reader, payload, memory: Vec::new() })
-    }
-
-    /// Names of vendors' fields that this partition has, so that queries may name them before such a line comes again.
-    fn learn_vendor_fields(&self) {
-        for segment in self.searcher.segment_readers() {
-            for column in segment.fields_metadata().unwrap_or_default() {
-                if let Some(name) = column.field_name.strip_prefix(schema::VENDOR).and_then(|rest| rest.strip_prefix('.')) {
-                    let _ = FieldId::intern(name);
-                }
-            }
-        }
-    }
-
-    fn newest(&self) -> Option<Timestamp> {
-        let on_disk = self.searcher.segment_readers().iter().filter_map(|segment| segment.fast_fields().i64(schema::TIME).ok()?.first(0));
-        let in_memory = self.memory.iter().flat_map(|chunk| chunk.iter().map(|pending| pending.event.timestamp.0));
-        on_disk.chain(in_memory).max().map(Timestamp)
     }
 }
 
@@ -362,18 +437,23 @@ fn guarded<T>(work: impl FnOnce() -> tantivy::Result<T>) -> Result<T, Box<dyn st
     }
 }
 
-/// Whether a partition's directory is what a crash leaves that comes before the index's first file: it holds nothing.
-/// One with segments but without `meta.json` is damaged instead.
-fn is_unborn(dir: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(dir) else { return false };
-    let is_bookkeeping = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.starts_with('.'));
-    entries.into_iter().all(|entry| entry.is_ok_and(|entry| is_bookkeeping(&entry.file_name())))
-}
-
-fn dir_bytes(dir: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
-    entries.filter_map(|entry| entry.ok()?.metadata().ok()).map(|metadata| metadata.len()).sum()
-}
-
+#[cfg(test)]
+mod contract_tests;
+#[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
+mod forget_tests;
+#[cfg(test)]
+mod isolation_tests;
+#[cfg(test)]
+mod older_tests;
+#[cfg(test)]
+mod reach_tests;
+#[cfg(test)]
+mod rebuild_tests;
+#[cfg(test)]
+mod scan_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upkeep_tests;

@@ -8,8 +8,10 @@ use tantivy::postings::TermInfo;
 use tantivy::schema::{Field, IndexRecordOption, Term};
 use tantivy::{DocSet, SegmentReader, TERMINATED, u64_to_i64};
 
+use super::bound::Deadline;
 use super::docs::{Docs, Sure};
-use super::schema::{self, DEFECT, LINE, ODD, SITE, VENDOR};
+use super::form::{self, Fit};
+use super::schema::{self, DEFECT, FORM, LINE, ODD, SITE, TIME, VENDOR};
 use crate::body::{SiteId, SiteTable};
 use crate::event::ValueRef;
 use crate::fields::{self, FieldId, Kind, Storage};
@@ -23,6 +25,7 @@ const DICTIONARY_TERMS_MAX: usize = 2_000_000;
 pub(super) struct Segment<'a> {
     pub(super) reader: &'a SegmentReader,
     pub(super) sites: &'a SiteTable,
+    pub(super) deadline: &'a Deadline,
     pub(super) lo: u32,
     pub(super) hi: u32,
 }
@@ -38,8 +41,21 @@ impl Segment<'_> {
         }
     }
 
+    /// Leaves out what was deleted and is not yet merged away.
+    pub(super) fn without_deleted(&self, docs: &mut Docs) {
+        if let Some(alive) = self.reader.alive_bitset() {
+            let mut kept = Docs::none(self.lo, self.hi);
+            docs.iter().filter(|doc| alive.is_alive(*doc)).for_each(|doc| kept.insert(doc));
+            *docs = kept;
+        }
+    }
+
     /// Evaluates a node; the answer need only hold for the documents in `within`.
+    ///
+    /// # Errors
+    /// Damage; or the search's time is over.
     pub(super) fn eval(&self, node: &Node, within: &Docs) -> Answer<Sure> {
+        self.deadline.check()?;
         match node {
             Node::All => Ok(Sure::all(self.lo, self.hi)),
             Node::And(nodes) => self.and(nodes, within),
@@ -53,10 +69,14 @@ impl Segment<'_> {
             Node::Not(node) => Ok(self.eval(node, within)?.not()),
             Node::Text(pattern) => {
                 let mut sure = self.words(pattern)?;
+                if !pattern.is_one_word() {
+                    self.forms_decide(pattern, &mut sure)?;
+                }
                 sure.possible.or(&self.odd(LINE)?);
                 Ok(sure)
             }
             Node::Field(field, test) => self.field(*field, test, within),
+            Node::Time(test) => self.times(test.bounds()),
             Node::Defect(None) => self.walked(DEFECT, None, &mut |_| true),
             Node::Defect(Some(defect)) => Ok(Sure::exactly(self.term(DEFECT, defect.name())?)),
         }
@@ -77,6 +97,23 @@ impl Segment<'_> {
         Ok(every)
     }
 
+    /// The documents of a stretch of time, both ends included; they are sorted newest first.
+    fn times(&self, (first, last): (i64, i64)) -> Answer<Sure> {
+        let column = self.reader.fast_fields().i64(TIME)?;
+        let older = |bound: i64| {
+            let (mut low, mut high) = (self.lo, self.hi);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if column.first(middle).unwrap_or(i64::MIN) >= bound { low = middle + 1 } else { high = middle }
+            }
+            low
+        };
+        let newest = last.checked_add(1).map_or(self.lo, older);
+        let mut docs = Docs::none(self.lo, self.hi);
+        (newest..older(first)).for_each(|doc| docs.insert(doc));
+        Ok(Sure::exactly(docs))
+    }
+
     fn words(&self, pattern: &TextPattern) -> Answer<Sure> {
         let mut sure = Sure::all(self.lo, self.hi);
         for word in &pattern.words {
@@ -89,12 +126,53 @@ impl Segment<'_> {
     }
 
     fn word(&self, pattern: &[Pat]) -> Answer<Sure> {
+        let mut sure = self.rest(pattern)?;
+        if let (Some(known), Some(field)) = (form::known(self.reader)?, self.place(FORM)) {
+            let mut docs = Docs::none(self.lo, self.hi);
+            let word = form::Word::new(pattern);
+            for (_, info) in known.forms.iter().filter(|(text, _)| word.is_in(text)) {
+                self.deadline.step()?;
+                self.postings(field, info, &mut docs)?;
+            }
+            sure.or(&Sure::exactly(docs));
+        }
+        Ok(sure)
+    }
+
+    /// The documents that have the word, but not as a part of their form.
+    fn rest(&self, pattern: &[Pat]) -> Answer<Sure> {
         let prefix: String = pattern.iter().map_while(|pat| if let Pat::Char(c) = pat { Some(*c) } else { None }).collect();
         if prefix.chars().count() == pattern.len() {
             return Ok(Sure::exactly(self.term(LINE, &prefix)?));
         }
         let mut keep = |term: &[u8]| std::str::from_utf8(term).is_ok_and(|word| covers(pattern, word));
         self.walked(LINE, Some(prefix.as_bytes()), &mut keep)
+    }
+
+    /// Several words, or what stands about one: of most lines their form tells.
+    fn forms_decide(&self, pattern: &TextPattern, sure: &mut Sure) -> Answer<()> {
+        let (Some(known), Some(field)) = (form::known(self.reader)?, self.place(FORM)) else { return Ok(()) };
+        let mut perhaps = Docs::none(self.lo, self.hi);
+        for (text, info) in &known.forms {
+            self.deadline.step()?;
+            match form::fit(pattern, text) {
+                Fit::Always => self.postings(field, info, &mut sure.certain)?,
+                Fit::Perhaps => self.postings(field, info, &mut perhaps)?,
+                Fit::Never => {}
+            }
+        }
+        // Where the form alone does not have it, one of the words at least is among those left out.
+        let mut rest = Docs::none(self.lo, self.hi);
+        for word in &pattern.words {
+            rest.or(&self.rest(word)?.possible);
+        }
+        perhaps.and(&rest);
+        if let Some(none) = &known.none {
+            self.postings(field, none, &mut perhaps)?;
+        }
+        sure.possible.and(&perhaps);
+        sure.possible.or(&sure.certain);
+        Ok(())
     }
 
     fn field(&self, field: FieldId, test: &Test, within: &Docs) -> Answer<Sure> {
@@ -158,6 +236,17 @@ impl Segment<'_> {
         self.term(ODD, name)
     }
 
+    /// Documents of which the columns do not tell all values of a field: only their lines do.
+    pub(super) fn unheld(&self, field: FieldId) -> Answer<Docs> {
+        match field.known() {
+            // The site is in every document, under its identity.
+            Some(_) if field == fields::SITE => Ok(Docs::none(self.lo, self.hi)),
+            Some(_) if field == fields::MESSAGE => Ok(Docs::all(self.lo, self.hi)),
+            Some(row) if self.place(row.name).is_none() => Ok(Docs::all(self.lo, self.hi)),
+            _ => self.odd(field.name()),
+        }
+    }
+
     // Dictionaries and postings.
 
     fn place(&self, name: &str) -> Option<Field> {
@@ -190,6 +279,7 @@ impl Segment<'_> {
         let mut terms = if let Some(to) = to { range.le(to) } else { range }.into_stream()?;
         let mut seen = 0;
         while terms.advance() {
+            self.deadline.step()?;
             seen += 1;
             if seen > DICTIONARY_TERMS_MAX {
                 return Ok(Sure { certain: docs, possible: Docs::all(self.lo, self.hi) });
@@ -217,37 +307,59 @@ impl Segment<'_> {
     fn texts(&self, column: &str, field: FieldId, test: &Test, within: &Docs) -> Answer<Sure> {
         let Some(column) = self.reader.fast_fields().str(column)? else { return Ok(Sure::none(self.lo, self.hi)) };
         if *test == Test::Exists {
-            return Ok(self.scan(within, |doc| column.ords().first(doc).is_some()));
+            return self.scan(within, |doc| column.ords().index.has_value(doc));
         }
-        let wanted = wanted_ords(&column, field, test)?;
+        let wanted = self.wanted_ords(&column, field, test)?;
         match wanted {
             Some(wanted) if wanted.is_empty() => Ok(Sure::none(self.lo, self.hi)),
-            Some(wanted) => Ok(self.scan(within, |doc| column.ords().values_for_doc(doc).any(|ord| wanted.contains(ord as u32)))),
+            Some(wanted) => self.scan(within, |doc| column.ords().values_for_doc(doc).any(|ord| wanted.contains(ord as u32))),
             None => Ok(Sure::unknown(self.lo, self.hi)),
         }
     }
 
     fn numbers(&self, name: &str, field: FieldId, test: &Test, within: &Docs) -> Answer<Sure> {
         let Some(column) = self.reader.fast_fields().column_opt::<i64>(name)? else { return Ok(Sure::none(self.lo, self.hi)) };
-        Ok(self.scan(within, |doc| column.values_for_doc(doc).any(|number| test.holds(field, ValueRef::Int(number)))))
+        self.scan(within, |doc| column.values_for_doc(doc).any(|number| test.holds(field, ValueRef::Int(number))))
     }
 
     fn addresses(&self, name: &str, field: FieldId, test: &Test, within: &Docs) -> Answer<Sure> {
         let Some(column) = self.reader.fast_fields().column_opt::<Ipv6Addr>(name)? else { return Ok(Sure::none(self.lo, self.hi)) };
         let holds = |ip: Ipv6Addr| test.holds(field, ValueRef::Ip(IpAddr::V6(ip).to_canonical()));
-        Ok(self.scan(within, |doc| column.values_for_doc(doc).any(holds)))
+        self.scan(within, |doc| column.values_for_doc(doc).any(holds))
     }
 
-    fn scan(&self, within: &Docs, keep: impl Fn(u32) -> bool) -> Sure {
+    fn scan(&self, within: &Docs, keep: impl Fn(u32) -> bool) -> Answer<Sure> {
         let mut docs = Docs::none(self.lo, self.hi);
-        within.iter().filter(|doc| keep(*doc)).for_each(|doc| docs.insert(doc));
-        Sure::exactly(docs)
+        for doc in within.iter() {
+            self.deadline.step()?;
+            if keep(doc) {
+                docs.insert(doc);
+            }
+        }
+        Ok(Sure::exactly(docs))
+    }
+
+    /// The column's values that pass, as ordinals; `None` where there are too many to look through.
+    fn wanted_ords(&self, column: &StrColumn, field: FieldId, test: &Test) -> Answer<Option<Docs>> {
+        let dictionary = column.dictionary();
+        if dictionary.num_terms() > DICTIONARY_TERMS_MAX {
+            return Ok(None);
+        }
+        let mut wanted = Docs::none(0, u32::try_from(dictionary.num_terms()).unwrap_or(u32::MAX));
+        let mut terms = dictionary.stream()?;
+        while terms.advance() {
+            self.deadline.step()?;
+            if std::str::from_utf8(terms.key()).is_ok_and(|text| test.holds(field, ValueRef::Str(text))) {
+                wanted.insert(terms.term_ord() as u32);
+            }
+        }
+        Ok(Some(wanted))
     }
 }
 
 fn is_cheap(node: &Node) -> bool {
     match node {
-        Node::All | Node::Text(_) | Node::Defect(_) => true,
+        Node::All | Node::Text(_) | Node::Defect(_) | Node::Time(_) => true,
         Node::Field(field, test) => match field.known() {
             Some(row) => row.storage == Storage::Pivot && *test != Test::Exists,
             None => false,
@@ -255,22 +367,6 @@ fn is_cheap(node: &Node) -> bool {
         Node::And(nodes) | Node::Or(nodes) => nodes.iter().all(is_cheap),
         Node::Not(node) => is_cheap(node),
     }
-}
-
-/// The column's values that pass, as ordinals; `None` where there are too many to look through.
-fn wanted_ords(column: &StrColumn, field: FieldId, test: &Test) -> Answer<Option<Docs>> {
-    let dictionary = column.dictionary();
-    if dictionary.num_terms() > DICTIONARY_TERMS_MAX {
-        return Ok(None);
-    }
-    let mut wanted = Docs::none(0, u32::try_from(dictionary.num_terms()).unwrap_or(u32::MAX));
-    let mut terms = dictionary.stream()?;
-    while terms.advance() {
-        if std::str::from_utf8(terms.key()).is_ok_and(|text| test.holds(field, ValueRef::Str(text))) {
-            wanted.insert(terms.term_ord() as u32);
-        }
-    }
-    Ok(Some(wanted))
 }
 
 fn ip_term(term: &[u8]) -> Option<IpAddr> {

@@ -1,31 +1,45 @@
 //! One search: through time from the newest backwards, day by day, over memory and disk. What the index surely knows
 //! is counted from columns; what it cannot tell is decoded from the stored line and asked, newest first, within a bound.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::{IpAddr, Ipv6Addr};
+use std::cell::OnceCell;
+use std::collections::HashSet;
+use std::time::Duration;
 
-use tantivy::columnar::StrColumn;
 use tantivy::fastfield::Column;
-use tantivy::{DocAddress, Searcher, SegmentReader, TantivyDocument};
+use tantivy::{DocAddress, Searcher, SegmentReader};
 
+use super::bound::Deadline;
 use super::docs::{Docs, Sure};
+use super::lines::Line;
+use super::page::{Page, Source};
+use super::partition;
 use super::plan::Segment;
-use super::schema::{self, SEQ, TIME, VALUE_BYTES_MAX};
-use super::{
-    COUNTED_VALUES_MAX, Cursor, Histogram, LIMIT_MAX, Redecode, SEQS_MAX, SearchError, SearchRequest, SearchResult, TOP_FIELDS, TOP_VALUES,
-    VERIFIED_MAX, Views, guarded,
-};
+use super::schema::{SEQ, TIME};
+use super::stored::{Keep, Lines, Stored};
+use super::tally::Tally;
+use super::views::{View, Views};
+use super::{Cursor, LIMIT_MAX, Progress, Redecode, SearchError, SearchRequest, SearchResult, VERIFIED_MAX, guarded};
 use crate::body::SiteTable;
-use crate::event::{Event, ValueRef};
-use crate::fields::{self, FieldId};
+use crate::event::Event;
 use crate::frame::Seq;
-use crate::query::normal;
-use crate::record::{EventRecord, Record};
-use crate::scope::Scope;
-use crate::time::{Stopwatch, Timestamp};
+use crate::record::EventRecord;
+use crate::time::Timestamp;
 
-pub(super) fn search(views: &Views, redecode: &Redecode, request: &SearchRequest) -> Result<SearchResult, SearchError> {
-    search_within(views, redecode, request, VERIFIED_MAX)
+/// Documents of one segment that the first stretch of time reaches over, so that the newest hits are there soon; each
+/// further stretch reaches over twice as many, because each walks the dictionaries anew. In tests few, to have several.
+const STRETCH_DOCS_MIN: u32 = if cfg!(test) { 7 } else { 65_536 };
+/// A stretch is what a search looks at as a whole: it holds some numbers for each document of it.
+const STRETCH_DOCS_MAX: u32 = 4_194_304;
+/// How much longer than it may a search looks at lines of one and the same moment, behind which a next page could go on.
+const MOMENT_TIME_MAX: Duration = Duration::from_millis(100);
+
+pub(super) fn search(
+    views: &Views,
+    redecode: &Redecode,
+    request: &SearchRequest,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<SearchResult, SearchError> {
+    search_within(views, redecode, request, VERIFIED_MAX, progress)
 }
 
 /// The search with a bound on the lines it may decode.
@@ -34,15 +48,11 @@ pub(super) fn search_within(
     redecode: &Redecode,
     request: &SearchRequest,
     verified_max: usize,
+    progress: &mut dyn FnMut(&Progress),
 ) -> Result<SearchResult, SearchError> {
-    if let (Some(from), Some(to)) = (request.from, request.to)
-        && from > to
-    {
-        return Err(SearchError::Reversed);
-    }
+    ordered(request)?;
     let limit = request.limit.min(LIMIT_MAX);
-    let watch = Stopwatch::start();
-    let mut search = Search { views, redecode, request, verified_max, watch, damaged: views.damaged.clone(), partial: false };
+    let mut search = Search::new(views, redecode, request, verified_max, progress);
     let mut tally = Tally::new(request);
     // The summary is of the whole range, a later page of what is older than its cursor: two ways through time.
     let mut page = Page::new(limit, request.before);
@@ -50,14 +60,85 @@ pub(super) fn search_within(
         search.walk(None, Some(&mut tally));
         search.walk(Some(&mut page), None);
     } else {
-        search.walk(Some(&mut page), request.summary.then_some(&mut tally));
+        search.walk(Some(&mut page), if request.summary { Some(&mut tally) } else { None });
     }
     let (hits, next) = search.read(page);
     let (histogram, top, overflow) = (tally.histogram(request), tally.top(), tally.overflow);
-    let Search { mut damaged, partial, .. } = search;
+    let took = search.deadline.elapsed();
+    let Search { mut damaged, partial, ended_early, .. } = search;
     damaged.sort_unstable();
     damaged.dedup();
-    Ok(SearchResult { hits, total: tally.total, histogram, top, took: watch.elapsed(), next, partial: partial || overflow, damaged })
+    let (partial, ended_early) = (partial || overflow, ended_early || overflow);
+    Ok(SearchResult { hits, total: tally.total, histogram, top, took, next, partial, ended_early, damaged })
+}
+
+/// What is gathered of all matches on the way through time.
+pub(super) trait Collect {
+    /// Matches so far.
+    fn total(&self) -> u64;
+    /// Documents whose stored lines must be read, because columns do not tell all that is gathered; `None` for none.
+    fn unheld(&self, _segment: &Segment<'_>) -> tantivy::Result<Option<Docs>> {
+        Ok(None)
+    }
+    /// # Errors
+    /// Damage; or the search's time is over: then part of them may be counted.
+    fn add_columns(&mut self, strand: &Strand<'_>, docs: &Docs, sites: &SiteTable, deadline: &Deadline) -> tantivy::Result<()>;
+    fn add_event(&mut self, event: &Event, sites: &SiteTable);
+}
+
+/// How a walk through all matches went.
+pub(super) struct Walked {
+    pub(super) took: Duration,
+    pub(super) partial: bool,
+    pub(super) ended_early: bool,
+    pub(super) damaged: Vec<String>,
+}
+
+/// Gives all matches to `collect`; no hits are kept.
+pub(super) fn walk(
+    views: &Views,
+    redecode: &Redecode,
+    request: &SearchRequest,
+    collect: &mut dyn Collect,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<Walked, SearchError> {
+    ordered(request)?;
+    let mut search = Search::new(views, redecode, request, VERIFIED_MAX, progress);
+    search.walk(None, Some(collect));
+    let took = search.deadline.elapsed();
+    let Search { mut damaged, partial, ended_early, .. } = search;
+    damaged.sort_unstable();
+    damaged.dedup();
+    Ok(Walked { took, partial, ended_early, damaged })
+}
+
+fn ordered(request: &SearchRequest) -> Result<(), SearchError> {
+    match (request.from, request.to) {
+        (Some(from), Some(to)) if from > to => Err(SearchError::Reversed),
+        _ => Ok(()),
+    }
+}
+
+/// A page of hits that are not read yet: for who reads them one by one.
+pub(super) struct Leaf {
+    /// Newest first.
+    pub(super) hits: Vec<(Cursor, Source)>,
+    /// Behind which hit the next page begins.
+    pub(super) next: Option<Cursor>,
+    pub(super) partial: bool,
+    /// A bound or somebody ended it, whatever was damaged.
+    pub(super) ended_early: bool,
+    pub(super) damaged: Vec<String>,
+}
+
+/// Up to `limit` hits, without a summary and without reading more than their places.
+pub(super) fn leaf(views: &Views, redecode: &Redecode, request: &SearchRequest, limit: usize) -> Leaf {
+    let mut idle = |_: &Progress| ();
+    let mut search = Search::new(views, redecode, request, usize::MAX / 4, &mut idle);
+    let mut page = Page::new(limit, request.before);
+    search.walk(Some(&mut page), None);
+    let (hits, next) = page.close();
+    Leaf { hits, next, partial: search.partial, ended_early: search.ended_early, damaged: search.damaged }
 }
 
 struct Search<'a> {
@@ -65,26 +146,30 @@ struct Search<'a> {
     redecode: &'a Redecode,
     request: &'a SearchRequest,
     verified_max: usize,
-    watch: Stopwatch,
+    deadline: Deadline,
+    progress: &'a mut dyn FnMut(&Progress),
     damaged: Vec<String>,
     partial: bool,
+    ended_early: bool,
 }
 
 /// A segment on the way back through time; its documents are sorted newest first.
-struct Strand<'a> {
+pub(super) struct Strand<'a> {
     partition: &'a str,
-    searcher: &'a Searcher,
+    searcher: Searcher,
     ordinal: u32,
-    reader: &'a SegmentReader,
-    time: Column<i64>,
+    pub(super) reader: SegmentReader,
+    pub(super) time: Column<i64>,
     seq: Column<u64>,
+    /// Opened where lines are read.
+    keep: OnceCell<Keep>,
     /// The next document to look at.
     at: u32,
     broken: bool,
 }
 
 impl Strand<'_> {
-    fn time(&self, doc: u32) -> i64 {
+    pub(super) fn time(&self, doc: u32) -> i64 {
         self.time.first(doc).unwrap_or(i64::MIN)
     }
 
@@ -92,9 +177,28 @@ impl Strand<'_> {
         Cursor { timestamp: Timestamp(self.time(doc)), seq: Seq(self.seq.first(doc).unwrap_or(0)) }
     }
 
+    fn read(&self, doc: u32) -> tantivy::Result<Stored> {
+        let keep = match self.keep.get() {
+            Some(keep) => keep,
+            None => {
+                let opened = Keep::open(&self.reader)?;
+                self.keep.get_or_init(|| opened)
+            }
+        };
+        keep.read(&self.searcher, DocAddress::new(self.ordinal, doc))
+    }
+
+    fn source(&self, doc: u32) -> Source {
+        Source::Stored(self.partition.to_owned(), self.searcher.clone(), DocAddress::new(self.ordinal, doc))
+    }
+
     /// The first document older than `bound`.
     fn first_before(&self, bound: i64) -> u32 {
-        let (mut low, mut high) = (self.at, self.reader.max_doc());
+        self.first_before_in(self.at, self.reader.max_doc(), bound)
+    }
+
+    /// The first document of `low..high` older than `bound`; `high` where there is none.
+    pub(super) fn first_before_in(&self, mut low: u32, mut high: u32, bound: i64) -> u32 {
         while low < high {
             let middle = low + (high - low) / 2;
             if self.time(middle) >= bound { low = middle + 1 } else { high = middle }
@@ -104,90 +208,153 @@ impl Strand<'_> {
 }
 
 impl<'a> Search<'a> {
-    fn walk(&mut self, mut page: Option<&mut Page>, mut tally: Option<&mut Tally>) {
+    fn new(
+        views: &'a Views,
+        redecode: &'a Redecode,
+        request: &'a SearchRequest,
+        verified_max: usize,
+        progress: &'a mut dyn FnMut(&Progress),
+    ) -> Self {
+        let deadline = Deadline::new(request.time_max, request.cancel.clone());
+        let (from, to) = reach(request);
+        // A day that nobody asked for is not missing. What is in it by its receipt, because nobody believes its own time
+        // (`consumer::day_of`), is not told of: else each damaged day would stand below every search.
+        let damaged = views.damaged.iter().filter(|name| day_touches(name, from, to)).cloned().collect();
+        Self { views, redecode, request, verified_max, deadline, progress, damaged, partial: false, ended_early: false }
+    }
+
+    fn walk(&mut self, mut page: Option<&mut Page>, mut tally: Option<&mut dyn Collect>) {
         let mut verified = 0;
-        let from = self.request.from.map_or(i64::MIN, |from| from.0);
-        let mut to = self.request.to.map_or(i64::MAX, |to| to.0);
+        let (from, mut to) = reach(self.request);
         if let (Some(page), None) = (&page, &tally)
             && let Some(before) = page.before
         {
-            to = to.min(before.timestamp.0.saturating_add(1));
+            // Where a bound ended the page before, its whole moment was looked at: no sequence is below 0.
+            to = to.min(before.timestamp.0.saturating_add(i64::from(before.seq > Seq(0))));
         }
         self.memory(from, to, &mut page, &mut tally);
-        let mut strands = self.strands(to);
-        // The newest document not yet looked at says which day is next.
-        while let Some(newest) =
-            strands.iter().filter(|strand| strand.at < strand.reader.max_doc() && !strand.broken).map(|s| s.time(s.at)).max()
-        {
+        let mut closed = self.closed(from, to);
+        let parts_of = closed.len();
+        let mut strands = Vec::new();
+        let mut reach = STRETCH_DOCS_MIN;
+        // The newest document not yet looked at says which stretch of time is next.
+        while let Some(newest) = self.newest(&mut strands, &mut closed, to) {
             if newest < from {
                 break;
             }
-            let day = newest.div_euclid(Timestamp::DAY).saturating_mul(Timestamp::DAY).max(from);
             if tally.is_none() && page.as_ref().is_some_and(|page| page.is_full_above(newest.saturating_add(1))) {
                 break;
             }
-            if let Some(complete_from) = self.day(&mut strands, day, &mut verified, &mut page, &mut tally) {
-                self.partial = true;
+            let start = stretch(&strands, newest, reach).max(from);
+            reach = reach.saturating_mul(2).min(STRETCH_DOCS_MAX);
+            if let Some(complete_from) = self.stretch(&mut strands, newest, start, &mut verified, &mut page, &mut tally) {
+                (self.partial, self.ended_early) = (true, true);
                 if let Some(page) = page {
                     page.cut(complete_from);
                 }
+                break;
+            }
+            let hits = tally.as_ref().map(|tally| tally.total()).or(page.as_ref().map(|page| page.found.len() as u64)).unwrap_or(0);
+            let parts_done = parts_of.saturating_sub(closed.len() + parts(&strands, from));
+            (self.progress)(&Progress { parts_done, parts_of, back_to: Timestamp(start), hits });
+            // A full page needs no older day: none is opened for it.
+            if tally.is_none() && page.as_ref().is_some_and(|page| page.is_full_above(start)) {
                 break;
             }
         }
     }
 
     /// Events that are not yet on disk.
-    fn memory(&mut self, from: i64, to: i64, page: &mut Option<&mut Page>, tally: &mut Option<&mut Tally>) {
+    fn memory(&mut self, from: i64, to: i64, page: &mut Option<&mut Page>, tally: &mut Option<&mut dyn Collect>) {
         let sites = &*self.request.sites;
-        let all = self.views.partitions.values().flat_map(|view| &view.memory).flat_map(|chunk| chunk.iter());
-        for (n, pending) in all.enumerate() {
-            if n % 256 == 255 && self.watch.elapsed() > self.request.time_max {
-                self.partial = true;
-                return;
-            }
-            let event = &pending.event;
-            let seen = (from..to).contains(&event.timestamp.0) && self.request.scope.site_allowed(event.site, sites);
-            if seen && self.request.query.matches(&EventRecord { event, sites }) {
-                note(event, sites, page, tally);
-            }
-        }
-    }
-
-    fn strands(&mut self, to: i64) -> Vec<Strand<'a>> {
-        let mut strands = Vec::new();
-        for (name, view) in &self.views.partitions {
-            for (ordinal, reader) in (0u32..).zip(view.searcher.segment_readers()) {
-                let opened = guarded(|| {
-                    let columns = reader.fast_fields();
-                    let (time, seq) = (columns.i64(TIME)?, columns.u64(SEQ)?);
-                    let mut strand = Strand { partition: name, searcher: &view.searcher, ordinal, reader, time, seq, at: 0, broken: false };
-                    strand.at = strand.first_before(to);
-                    Ok(strand)
-                });
-                match opened {
-                    Ok(strand) => strands.push(strand),
-                    Err(error) => self.damage(name, &error),
+        for chunk in self.views.partitions.values().flat_map(|view| &view.memory) {
+            for (n, pending) in chunk.iter().enumerate() {
+                let event = &pending.event;
+                if self.deadline.step_over(event.raw().len()).is_err() {
+                    (self.partial, self.ended_early) = (true, true);
+                    return;
+                }
+                let seen = (from..to).contains(&event.timestamp.0) && self.request.scope.site_allowed(event.site, sites);
+                if seen && self.request.query.matches(&EventRecord { event, sites }) {
+                    if let Some(page) = page {
+                        let cursor = Cursor { timestamp: event.timestamp, seq: event.seq };
+                        page.offer(cursor, || Source::Memory(chunk.clone(), n));
+                    }
+                    if let Some(tally) = tally {
+                        tally.add_event(event, sites);
+                    }
                 }
             }
         }
-        strands
     }
 
-    /// Everything of one day, or since `from`. Where a bound ends it early: from when on everything was looked at.
-    fn day(
+    /// The partitions that may hold something of `from..to`, the newest last: none of the others is opened.
+    fn closed(&self, from: i64, to: i64) -> Vec<(&'a str, &'a View)> {
+        let touched = self.views.partitions.iter().filter(|(_, view)| view.touches(from, to));
+        let mut closed: Vec<(&str, &View)> = touched.map(|(name, view)| (name.as_str(), view)).collect();
+        closed.sort_by_key(|(_, view)| view.newest_on_disk());
+        closed
+    }
+
+    /// The newest time not yet looked at, with everything open that holds something of its day; what was looked at is closed.
+    fn newest(&mut self, strands: &mut Vec<Strand<'a>>, closed: &mut Vec<(&'a str, &'a View)>, to: i64) -> Option<i64> {
+        strands.retain(|strand| strand.at < strand.reader.max_doc() && !strand.broken);
+        loop {
+            let newest = strands.iter().map(|strand| strand.time(strand.at)).max();
+            let due = closed.last().is_some_and(|(_, view)| newest.is_none_or(|newest| view.newest_on_disk() >= day_of(newest)));
+            let Some((name, view)) = closed.pop_if(|_| due) else { return newest };
+            self.open(name, view, to, strands);
+            strands.retain(|strand| strand.at < strand.reader.max_doc());
+        }
+    }
+
+    fn open(&mut self, name: &'a str, view: &View, to: i64, strands: &mut Vec<Strand<'a>>) {
+        let searcher = match view.searcher() {
+            Ok(searcher) => searcher,
+            Err(error) => return self.damage(name, &error),
+        };
+        for (ordinal, reader) in (0u32..).zip(searcher.segment_readers()) {
+            let opened = guarded(|| {
+                let columns = reader.fast_fields();
+                let (time, seq, reader) = (columns.i64(TIME)?, columns.u64(SEQ)?, reader.clone());
+                let (searcher, keep) = (searcher.clone(), OnceCell::new());
+                let mut strand = Strand { partition: name, searcher, ordinal, reader, time, seq, keep, at: 0, broken: false };
+                strand.at = strand.first_before(to);
+                Ok(strand)
+            });
+            match opened {
+                Ok(strand) => strands.push(strand),
+                Err(error) => self.damage(name, &error),
+            }
+        }
+    }
+
+    /// Everything from `newest` back to `start`. Where a bound ends it early: from when on everything was looked at.
+    fn stretch(
         &mut self,
         strands: &mut [Strand<'a>],
-        day: i64,
+        newest: i64,
+        start: i64,
         verified: &mut usize,
         page: &mut Option<&mut Page>,
-        tally: &mut Option<&mut Tally>,
+        tally: &mut Option<&mut dyn Collect>,
     ) -> Option<i64> {
-        let mut open: Vec<(&Strand<'a>, std::vec::IntoIter<u32>)> = Vec::new();
+        let mut open: Vec<Unclear<'_, 'a>> = Vec::new();
         let mut broken = Vec::new();
         for (n, strand) in strands.iter().enumerate().filter(|(_, strand)| !strand.broken) {
             let result = guarded(|| {
-                let end = strand.first_before(day);
-                let sure = self.ask(strand, end)?;
+                let end = strand.first_before(start);
+                if strand.at >= end {
+                    return Ok(None);
+                }
+                let mut sure = self.ask(strand, end)?;
+                let unheld = match tally {
+                    Some(tally) => tally.unheld(&self.segment(strand, end))?,
+                    None => None,
+                };
+                if let Some(unheld) = &unheld {
+                    sure.certain.and_not(unheld);
+                }
                 self.count(strand, &sure.certain, page, tally)?;
                 let mut unclear = sure.possible;
                 unclear.and_not(&sure.certain);
@@ -195,32 +362,51 @@ impl<'a> Search<'a> {
                 let before = page.as_ref().and_then(|page| page.before).filter(|_| tally.is_none());
                 let wanted = |doc: &u32| before.is_none_or(|before| strand.cursor(*doc) < before);
                 // No more of one segment can be looked at, whatever the others hold: the bound and one group of equal times.
-                Ok(unclear.iter().filter(wanted).take(2 * self.verified_max + 1).collect::<Vec<_>>())
+                let docs: Vec<u32> = unclear.iter().filter(wanted).take((2 * self.verified_max).saturating_add(1)).collect();
+                Ok((!docs.is_empty()).then(|| Unclear { strand, docs: docs.into_iter(), found: Docs::none(strand.at, end), unheld }))
             });
             match result {
-                Ok(unclear) => open.push((strand, unclear.into_iter())),
+                Ok(unclear) => open.extend(unclear),
+                Err(_) if self.deadline.was_over() => return Some(newest.saturating_add(1)),
                 Err(error) => {
                     broken.push(n);
                     self.damage(strand.partition, &error);
                 }
             }
         }
-        let complete_from = self.verify(open, day, verified, page, tally);
+        let mut complete_from = self.verify(&mut open, start, verified, page, tally);
+        if let Some(tally) = tally {
+            for Unclear { strand, found, .. } in open {
+                match guarded(|| tally.add_columns(strand, &found, &self.request.sites, &self.deadline)) {
+                    Ok(()) => {}
+                    // Its hits are all there, not all of them are counted.
+                    Err(_) if self.deadline.was_over() => complete_from = complete_from.or(Some(start)),
+                    Err(error) => self.damage(strand.partition, &error),
+                }
+            }
+        }
         for (n, strand) in strands.iter_mut().enumerate() {
             strand.broken |= broken.contains(&n);
             if !strand.broken {
-                strand.at = strand.first_before(day);
+                strand.at = strand.first_before(start);
             }
         }
         complete_from
     }
 
+    fn segment<'s>(&'s self, strand: &'s Strand<'_>, end: u32) -> Segment<'s> {
+        let (lo, hi) = (strand.at, end.max(strand.at));
+        Segment { reader: &strand.reader, sites: &self.request.sites, deadline: &self.deadline, lo, hi }
+    }
+
     fn ask(&self, strand: &Strand<'_>, end: u32) -> tantivy::Result<Sure> {
         if strand.at >= end {
-            return Ok(Sure::none(0, 0));
+            return Ok(Sure::none(strand.at, strand.at));
         }
-        let segment = Segment { reader: strand.reader, sites: &self.request.sites, lo: strand.at, hi: end };
-        let visible = segment.visible(&self.request.scope)?;
+        self.deadline.check()?;
+        let segment = self.segment(strand, end);
+        let mut visible = segment.visible(&self.request.scope)?;
+        segment.without_deleted(&mut visible);
         if visible.is_empty() {
             return Ok(Sure::none(strand.at, end));
         }
@@ -229,40 +415,45 @@ impl<'a> Search<'a> {
         Ok(sure)
     }
 
-    fn count(&self, strand: &Strand<'_>, docs: &Docs, page: &mut Option<&mut Page>, tally: &mut Option<&mut Tally>) -> tantivy::Result<()> {
+    fn count(
+        &self,
+        strand: &Strand<'_>,
+        docs: &Docs,
+        page: &mut Option<&mut Page>,
+        tally: &mut Option<&mut dyn Collect>,
+    ) -> tantivy::Result<()> {
         if let Some(page) = page {
             for doc in docs.iter() {
-                let source = || Source::Stored(strand.partition.to_owned(), DocAddress::new(strand.ordinal, doc));
-                if !page.offer(strand.cursor(doc), source) {
+                if !page.offer(strand.cursor(doc), || strand.source(doc)) {
                     // Sorted: what follows is older still.
                     break;
                 }
             }
         }
         match tally {
-            Some(tally) => tally.add_columns(strand, docs, &self.request.sites),
+            Some(tally) => tally.add_columns(strand, docs, &self.request.sites, &self.deadline),
             None => Ok(()),
         }
     }
 
-    /// Decodes what the index could not tell, newest first over all segments.
+    /// Reads the lines of what the index could not tell, newest first over all segments.
     fn verify(
         &mut self,
-        mut open: Vec<(&Strand<'a>, std::vec::IntoIter<u32>)>,
-        day: i64,
+        open: &mut Vec<Unclear<'_, 'a>>,
+        start: i64,
         verified: &mut usize,
         page: &mut Option<&mut Page>,
-        tally: &mut Option<&mut Tally>,
+        tally: &mut Option<&mut dyn Collect>,
     ) -> Option<i64> {
-        let sites = &*self.request.sites;
         let mut last = i64::MAX;
         loop {
-            let times = open.iter().map(|(strand, docs)| docs.as_slice().first().map(|doc| strand.time(*doc)));
+            let times = open.iter().map(|unclear| unclear.docs.as_slice().first().map(|doc| unclear.strand.time(*doc)));
             let Some((n, time)) = times.enumerate().filter_map(|(n, time)| Some((n, time?))).max_by_key(|(_, time)| *time) else { break };
-            let late = *verified % 32 == 31 && self.watch.elapsed() > self.request.time_max;
+            let late = self.deadline.was_over() || (*verified % 32 == 31 && self.deadline.is_over());
             let used_up = *verified >= self.verified_max || late;
             // Ends between two moments, so that a next page can go on there; within one only far beyond the bound.
-            let far_beyond = *verified >= 2 * self.verified_max || (late && self.watch.elapsed() > self.request.time_max * 2);
+            let far_beyond = *verified >= 2 * self.verified_max
+                || (late && (self.request.cancel.is_cancelled() || self.deadline.elapsed() > self.request.time_max + MOMENT_TIME_MAX));
             if used_up && (time < last || far_beyond) {
                 return Some(last.min(time.saturating_add(1)));
             }
@@ -270,335 +461,121 @@ impl<'a> Search<'a> {
                 break;
             }
             last = time;
-            let Some((strand, docs)) = open.get_mut(n) else { break };
-            let (Some(doc), partition) = (docs.next(), strand.partition) else { break };
+            let Some(unclear) = open.get_mut(n) else { break };
+            let Some(doc) = unclear.docs.next() else { break };
             *verified += 1;
-            let address = DocAddress::new(strand.ordinal, doc);
-            match guarded(|| stored(strand.searcher, address, self.redecode)) {
-                Ok(event) => {
-                    if self.request.query.matches(&EventRecord { event: &event, sites }) {
-                        note(&event, sites, page, tally);
+            let strand = unclear.strand;
+            // Columns do not tell all of it: then the whole event is gathered.
+            let whole = unclear.unheld.as_ref().is_some_and(|unheld| unheld.contains(doc));
+            let holds = guarded(|| {
+                let stored = strand.read(doc)?;
+                if let Stored::Frame(frame, _) = &stored {
+                    // It is noted, and looked at before the next line.
+                    let _ = self.deadline.step_over(frame.frame.payload.len());
+                }
+                Ok(self.holds(stored, whole))
+            });
+            match holds {
+                Ok((true, event)) => {
+                    match (event, &mut *tally) {
+                        (Some(event), Some(tally)) => tally.add_event(&event, &self.request.sites),
+                        _ => unclear.found.insert(doc),
+                    }
+                    if let Some(page) = page {
+                        page.offer(strand.cursor(doc), || strand.source(doc));
                     }
                 }
+                Ok((false, _)) => {}
                 Err(error) => {
+                    let partition = strand.partition;
+                    unclear.docs = Vec::new().into_iter();
                     self.damage(partition, &error);
-                    open.remove(n);
                 }
             }
         }
-        (self.watch.elapsed() > self.request.time_max).then_some(day)
+        self.deadline.is_over().then_some(start)
+    }
+
+    /// Whether a stored line matches; and where it does and is wanted, its event.
+    fn holds(&self, stored: Stored, wanted: bool) -> (bool, Option<Event>) {
+        let (query, sites) = (&self.request.query, &*self.request.sites);
+        match stored {
+            Stored::Bare(event) => {
+                let holds = query.matches(&EventRecord { event: &event, sites });
+                (holds, (holds && wanted).then_some(event))
+            }
+            Stored::Frame(frame, context) => {
+                let line = Line::new(&frame, context, self.redecode, sites);
+                let holds = query.matches(&line);
+                (holds, (holds && wanted).then(|| line.event().clone()))
+            }
+        }
     }
 
     /// The page's events and where the next one begins.
     fn read(&mut self, page: Page) -> (Vec<Event>, Option<Cursor>) {
-        let mut newest_first = page.found.into_iter().rev();
-        let mut hits = Vec::new();
-        let mut last = None;
-        for (cursor, source) in newest_first.by_ref().take(page.limit) {
-            last = Some(cursor);
-            match source {
-                Source::Event(event) => hits.push(*event),
-                Source::Stored(partition, address) => {
-                    let Some(view) = self.views.partitions.get(&partition) else { continue };
-                    match guarded(|| stored(&view.searcher, address, self.redecode)) {
-                        Ok(event) => hits.push(event),
-                        Err(error) => self.damage(&partition, &error),
-                    }
-                }
+        let (found, next) = page.close();
+        let mut hits = Vec::with_capacity(found.len());
+        let mut lines = Lines::new(self.redecode);
+        for (_, source) in found {
+            match source.event(&mut lines) {
+                Ok(event) => hits.push(event),
+                Err((partition, error)) => self.damage(&partition, &error),
             }
         }
-        let more = newest_first.next().is_some();
-        let cut = page.cut.map(|from| Cursor { timestamp: Timestamp(from), seq: Seq(0) });
-        (hits, if more { last } else { cut })
+        (hits, next)
     }
 
     fn damage(&mut self, partition: &str, error: &dyn std::fmt::Display) {
         tracing::error!(partition, %error, "event store: partition cannot be read");
+        if let Some(view) = self.views.partitions.get(partition) {
+            view.part.is_broken();
+        }
         self.damaged.push(partition.to_owned());
         self.partial = true;
     }
 }
 
-/// The event of a stored document. One that cannot be decoded any more is still shown, as its line.
-fn stored(searcher: &Searcher, address: DocAddress, redecode: &Redecode) -> tantivy::Result<Event> {
-    let document: TantivyDocument = searcher.doc(address)?;
-    let (frame, context) = match schema::stored_of(&document, searcher.schema()) {
-        Some(schema::Stored::Frame(frame, context)) => (frame, context),
-        Some(schema::Stored::Bare(event)) => return Ok(event),
-        None => return Err(tantivy::TantivyError::InternalError("a stored frame cannot be read".into())),
+/// From when until before when it is searched: what the query itself says of the time spares other days the asking.
+fn reach(request: &SearchRequest) -> (i64, i64) {
+    let (first, last) = request.query.time_bounds();
+    let from = request.from.map_or(first, |from| from.0.max(first));
+    (from, request.to.map_or(i64::MAX, |to| to.0).min(last.saturating_add(1)))
+}
+
+/// Whether a partition's day, by its name alone, has something of `from..to`; where the name says no day it may.
+fn day_touches(name: &str, from: i64, to: i64) -> bool {
+    let begin = partition::day_begin(partition::day_of(name));
+    begin.is_none_or(|begin| begin.0 < to && begin.0.saturating_add(Timestamp::DAY) > from)
+}
+
+/// When the day of a moment begins.
+fn day_of(time: i64) -> i64 {
+    time.div_euclid(Timestamp::DAY).saturating_mul(Timestamp::DAY)
+}
+
+/// Segments' partitions that still have something to be looked at.
+fn parts(strands: &[Strand<'_>], from: i64) -> usize {
+    let open = |strand: &&Strand<'_>| strand.at < strand.reader.max_doc() && !strand.broken && strand.time(strand.at) >= from;
+    strands.iter().filter(open).map(|strand| strand.partition).collect::<HashSet<_>>().len()
+}
+
+/// How far the next stretch goes back: within its day, and over no more than `reach` documents of the first segment.
+fn stretch(strands: &[Strand<'_>], newest: i64, reach: u32) -> i64 {
+    let day = day_of(newest);
+    let far = |strand: &Strand<'_>| {
+        let doc = strand.at.checked_add(reach).filter(|doc| *doc < strand.reader.max_doc() && !strand.broken)?;
+        Some(strand.time(doc))
     };
-    Ok(redecode(&frame, context).unwrap_or_else(|| {
-        let inner = &frame.frame;
-        Event::new(frame.seq, inner.received_at, inner.site, inner.peer, inner.transport, &inner.payload)
-    }))
+    strands.iter().filter_map(far).max().unwrap_or(day).clamp(day, newest)
 }
 
-fn note(event: &Event, sites: &SiteTable, page: &mut Option<&mut Page>, tally: &mut Option<&mut Tally>) {
-    if let Some(page) = page {
-        let cursor = Cursor { timestamp: event.timestamp, seq: event.seq };
-        page.offer(cursor, || Source::Event(Box::new(event.clone())));
-    }
-    if let Some(tally) = tally {
-        tally.add_event(event, sites);
-    }
-}
-
-/// The newest hits before a cursor; one more than asked for, to know whether there are more.
-struct Page {
-    limit: usize,
-    before: Option<Cursor>,
-    found: BTreeMap<Cursor, Source>,
-    /// From when on everything was looked at, where a bound ended the search early.
-    cut: Option<i64>,
-}
-
-enum Source {
-    Event(Box<Event>),
-    Stored(String, DocAddress),
-}
-
-impl Page {
-    fn new(limit: usize, before: Option<Cursor>) -> Self {
-        Self { limit, before, found: BTreeMap::new(), cut: None }
-    }
-
-    /// Takes a hit if it is new enough; false where nothing older can come in any more.
-    fn offer(&mut self, cursor: Cursor, source: impl FnOnce() -> Source) -> bool {
-        if self.before.is_some_and(|before| cursor >= before) {
-            return true;
-        }
-        if self.found.len() > self.limit {
-            if self.found.first_key_value().is_some_and(|(oldest, _)| cursor < *oldest) {
-                // Of equal times the order within a segment is not the sequence's: only an older time ends it.
-                return self.found.first_key_value().is_some_and(|(oldest, _)| cursor.timestamp == oldest.timestamp);
-            }
-            self.found.pop_first();
-        }
-        self.found.insert(cursor, source());
-        true
-    }
-
-    /// Whether the page is full with hits at or after `time`.
-    fn is_full_above(&self, time: i64) -> bool {
-        self.found.len() > self.limit && self.found.first_key_value().is_some_and(|(oldest, _)| oldest.timestamp.0 >= time)
-    }
-
-    fn cut(&mut self, from: i64) {
-        self.found = self.found.split_off(&Cursor { timestamp: Timestamp(from), seq: Seq(0) });
-        self.cut = Some(from);
-    }
-}
-
-/// Total, histogram and top values.
-struct Tally {
-    total: u64,
-    times: Times,
-    tops: [HashMap<String, u64>; TOP_FIELDS.len()],
-    overflow: bool,
-}
-
-impl Tally {
-    fn new(request: &SearchRequest) -> Self {
-        Self { total: 0, times: Times::new(request), tops: Default::default(), overflow: false }
-    }
-
-    fn add_event(&mut self, event: &Event, sites: &SiteTable) {
-        self.total += 1;
-        self.times.add(event.timestamp.0, 1);
-        for (n, field) in TOP_FIELDS.into_iter().enumerate() {
-            let mut values = HashSet::new();
-            EventRecord { event, sites }.any_value(field, &mut |value| {
-                values.extend(countable(field, value));
-                false
-            });
-            values.into_iter().for_each(|value| self.value(n, value, 1));
-        }
-    }
-
-    fn add_columns(&mut self, strand: &Strand<'_>, docs: &Docs, sites: &SiteTable) -> tantivy::Result<()> {
-        let mut count = 0;
-        for doc in docs.iter() {
-            count += 1;
-            self.times.add(strand.time(doc), 1);
-        }
-        if count == 0 {
-            return Ok(());
-        }
-        self.total += count;
-        let columns = strand.reader.fast_fields();
-        for (n, field) in TOP_FIELDS.into_iter().enumerate() {
-            let name = if field == fields::SITE { schema::SITE } else { field.name() };
-            if field == fields::SOURCE_IP {
-                let Some(column) = columns.column_opt::<Ipv6Addr>(name)? else { continue };
-                for (ip, count) in counts(docs, &column) {
-                    self.value(n, IpAddr::V6(ip).to_canonical().to_string(), count);
-                }
-                continue;
-            }
-            let Some(column) = columns.str(name)? else { continue };
-            for (text, count) in texts(docs, &column)? {
-                let text = if field == fields::SITE { site_name(&text, sites) } else { text };
-                self.value(n, text, count);
-            }
-        }
-        Ok(())
-    }
-
-    fn value(&mut self, n: usize, value: String, count: u64) {
-        let Some(values) = self.tops.get_mut(n) else { return };
-        if values.len() >= COUNTED_VALUES_MAX && !values.contains_key(&value) {
-            self.overflow = true;
-            return;
-        }
-        *values.entry(value).or_default() += count;
-    }
-
-    fn histogram(&mut self, request: &SearchRequest) -> Histogram {
-        self.times.histogram(request.buckets)
-    }
-
-    fn top(&mut self) -> Vec<(FieldId, Vec<(String, u64)>)> {
-        let ordered = |values: &mut HashMap<String, u64>| {
-            let mut values: Vec<(String, u64)> = std::mem::take(values).into_iter().collect();
-            values.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-            values.truncate(TOP_VALUES);
-            values
-        };
-        TOP_FIELDS.into_iter().zip(self.tops.iter_mut().map(ordered)).collect()
-    }
-}
-
-/// The value as it is counted; as columns hold it.
-fn countable(field: FieldId, value: ValueRef<'_>) -> Option<String> {
-    let text = match (field, normal(field, value)) {
-        (fields::SOURCE_IP, ValueRef::Ip(address)) => address.to_string(),
-        (fields::SOURCE_IP, _) => return None,
-        (_, value) => value.text().into_owned(),
-    };
-    (!text.is_empty() && text.len() <= VALUE_BYTES_MAX).then_some(text)
-}
-
-fn site_name(id: &str, sites: &SiteTable) -> String {
-    id.parse().map_or_else(|_| crate::body::SITE_UNKNOWN_NAME.to_owned(), |site| sites.name(site).to_owned())
-}
-
-fn texts(docs: &Docs, column: &StrColumn) -> tantivy::Result<Vec<(String, u64)>> {
-    let mut all = Vec::new();
-    for (ord, count) in counts(docs, column.ords()) {
-        let mut text = String::new();
-        column.ord_to_str(ord, &mut text)?;
-        all.push((text, count));
-    }
-    Ok(all)
-}
-
-/// How many of the documents have each value.
-fn counts<T: PartialOrd + Ord + Copy + std::hash::Hash + std::fmt::Debug + Send + Sync + 'static>(
-    docs: &Docs,
-    column: &Column<T>,
-) -> HashMap<T, u64> {
-    let mut counts = HashMap::new();
-    let mut values: Vec<T> = Vec::new();
-    for doc in docs.iter() {
-        values.clear();
-        values.extend(column.values_for_doc(doc));
-        if values.len() > 1 {
-            values.sort_unstable();
-            values.dedup();
-        }
-        values.iter().for_each(|value| *counts.entry(*value).or_default() += 1);
-    }
-    counts
-}
-
-/// Counts over time: over a given range in its bars at once, else finely, and coarser as the span grows.
-struct Times {
-    range: Option<(i64, i64)>,
-    buckets: i64,
-    grain: i64,
-    counts: BTreeMap<i64, u64>,
-}
-
-/// Grains kept while the span is unknown; the bars are made of them.
-const GRAINS_MAX: usize = 4_096;
-/// Bars that a page can show.
-const BUCKETS_MAX: usize = 1_000;
-
-impl Times {
-    fn new(request: &SearchRequest) -> Self {
-        let buckets = request.buckets.clamp(1, BUCKETS_MAX) as i64;
-        let range = request.from.zip(request.to).map(|(from, to)| (from.0, to.0)).filter(|(from, to)| from < to);
-        let grain = range.map_or(1_000, |(from, to)| width(to.saturating_sub(from), buckets));
-        Self { range, buckets, grain, counts: BTreeMap::new() }
-    }
-
-    fn add(&mut self, time: i64, count: u64) {
-        let start = self.range.map_or(0, |(from, _)| from);
-        *self.counts.entry(time.saturating_sub(start).div_euclid(self.grain)).or_default() += count;
-        while self.counts.len() > GRAINS_MAX {
-            self.grain = self.grain.saturating_mul(2);
-            let finer = std::mem::take(&mut self.counts);
-            finer.into_iter().for_each(|(place, count)| *self.counts.entry(place.div_euclid(2)).or_default() += count);
-        }
-    }
-
-    fn histogram(&self, buckets: usize) -> Histogram {
-        let (Some((first, _)), Some((last, _))) = (self.counts.first_key_value(), self.counts.last_key_value()) else {
-            return self.range.map_or_else(Histogram::default, |(from, _)| self.bars(from, self.grain, 0, 1));
-        };
-        if buckets == 0 {
-            return Histogram::default();
-        }
-        match self.range {
-            Some((from, _)) => self.bars(from, self.grain, 0, 1),
-            None => {
-                let grains = width(last.saturating_sub(*first).saturating_add(1), self.buckets);
-                self.bars(first.saturating_mul(self.grain), grains.saturating_mul(self.grain), *first, grains)
-            }
-        }
-    }
-
-    fn bars(&self, start: i64, width: i64, first: i64, grains: i64) -> Histogram {
-        let mut counts = vec![0; self.buckets as usize];
-        for (place, count) in &self.counts {
-            let bar = usize::try_from(place.saturating_sub(first) / grains).unwrap_or(usize::MAX);
-            if let Some(bar) = counts.get_mut(bar) {
-                *bar += count;
-            }
-        }
-        Histogram { start: Timestamp(start), width_millis: width, counts }
-    }
-}
-
-/// The width of one of `parts` equal parts that cover `span`.
-fn width(span: i64, parts: i64) -> i64 {
-    (span / parts + i64::from(span % parts != 0)).max(1)
-}
-
-pub(super) fn by_seq(views: &Views, redecode: &Redecode, seqs: &[Seq], scope: &Scope, sites: &SiteTable) -> Vec<Event> {
-    let wanted: HashSet<u64> = seqs.iter().take(SEQS_MAX).map(|seq| seq.0).collect();
-    let (Some(low), Some(high)) = (wanted.iter().min().copied(), wanted.iter().max().copied()) else { return Vec::new() };
-    let mut found = BTreeMap::new();
-    for (name, view) in &views.partitions {
-        for pending in view.memory.iter().flat_map(|chunk| chunk.iter()).filter(|pending| wanted.contains(&pending.event.seq.0)) {
-            found.insert(pending.event.seq, pending.event.clone());
-        }
-        for (ordinal, reader) in (0u32..).zip(view.searcher.segment_readers()) {
-            let read = guarded(|| {
-                let column = reader.fast_fields().u64(SEQ)?;
-                if reader.max_doc() == 0 || high < column.min_value() || low > column.max_value() {
-                    return Ok(());
-                }
-                for doc in (0..reader.max_doc()).filter(|doc| column.first(*doc).is_some_and(|seq| wanted.contains(&seq))) {
-                    let event = stored(&view.searcher, DocAddress::new(ordinal, doc), redecode)?;
-                    found.insert(event.seq, event);
-                }
-                Ok(())
-            });
-            if let Err(error) = read {
-                tracing::error!(partition = name, %error, "event store: partition cannot be read");
-            }
-        }
-    }
-    found.into_values().filter(|event| scope.site_allowed(event.site, sites)).collect()
+/// Documents of one strand that only their lines can tell.
+struct Unclear<'s, 'a> {
+    strand: &'s Strand<'a>,
+    docs: std::vec::IntoIter<u32>,
+    /// Those that were told to match.
+    found: Docs,
+    /// Those of which columns do not tell all that is gathered.
+    unheld: Option<Docs>,
 }

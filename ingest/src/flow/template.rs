@@ -1,38 +1,32 @@
-//! Templates: an exporter says once how its records look, and that is compiled once to copy operations
-//! (offset, length, target) on the fixed record. Elements that the record has no place for cost nothing later:
-//! they are skipped by length. Also here: the bounded memory of all exporters' templates and sampling rates.
-//! Numbers of the elements: RFC 3954 section 8 and the IANA registry "IPFIX Information Elements".
+//! Templates: an exporter says once how its records look, and that is compiled once to copy operations (place, length,
+//! target) on the fixed record. Elements that the record does not keep cost nothing later: they are skipped by length. Where
+//! all lengths are fixed the places are known; IPFIX may leave some to each record, then each record is walked once.
 
-use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::FlowRecord;
-use super::netflow::FlowDefect;
+use super::defect::FlowDefect;
+use super::elements::{self, Form, Slot};
+use super::{FlowRecord, NO_ADDRESS};
 use crate::body::SiteId;
 use crate::frame::Seq;
 use crate::time::Timestamp;
 
-/// More fields than this in one template is no template: the longest seen in the field have about 60.
-const FIELDS_MAX: usize = 256;
+/// More fields than this in one template is no template: the longest seen in the field have about 100.
+pub(super) const FIELDS_MAX: usize = 256;
 /// A record cannot be longer than a datagram.
 const RECORD_BYTES_MAX: usize = 65_535;
-/// Routers with many flow monitors define some hundreds. An exporter beyond is taken as restarted: its
-/// templates are dropped and come again within minutes. So no exporter can crowd out the others.
-const TEMPLATES_PER_EXPORTER_MAX: usize = 1_024;
-/// Line cards each may have their own rate; beyond, the rates are learnt afresh.
-const SAMPLERS_PER_EXPORTER_MAX: usize = 256;
-/// All templates of all exporters together: 40,000 usual ones, 60 for each of the 600 sites. The exporter that
-/// was silent the longest goes first.
-const CACHE_BYTES_MAX: usize = 16 << 20;
-/// What an entry costs beside its fields (maps, allocations), roughly.
+/// The length that says: each record tells (RFC 7011 section 7).
+pub(super) const VARIABLE: u16 = 65_535;
+/// What a template costs beside its fields (maps, allocations), roughly.
 const ENTRY_BYTES: usize = 160;
-const SAMPLER_BYTES: usize = 64;
 
 /// One field of a template as announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TemplateField {
-    pub(super) element: u16,
-    pub(super) len: u16,
+pub struct TemplateField {
+    pub element: u16,
+    pub len: u16,
+    /// 0 for IANA's own elements.
+    pub enterprise: u32,
 }
 
 /// A compiled template.
@@ -41,126 +35,24 @@ pub(super) struct Template {
     pub(super) fields: Box<[TemplateField]>,
     /// For an options template how many of the leading fields are its scope; `None` for flows.
     pub(super) scope: Option<usize>,
+    /// The length of a record, or the shortest where `variable`.
     pub(super) record_len: usize,
+    pub(super) variable: bool,
     ops: Box<[Op]>,
     /// Some known element came with a length that it cannot have, and is skipped.
     pub(super) odd_length: bool,
+    /// It tells of both ways.
+    biflow: bool,
 }
 
-/// Copies `len` bytes at `offset`, read as `form`, to `slot`.
+/// Copies `len` bytes at `at`, read as `form`, to `slot`. In a variable template `at` is the field's index and `len` 0.
 #[derive(Clone, Copy, Debug)]
 struct Op {
     slot: Slot,
     rank: u8,
     form: Form,
     len: u8,
-    offset: u16,
-}
-
-/// The places of the record. IPv4 stands before IPv6, so that the latter is applied second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Slot {
-    Src4,
-    Src6,
-    Dst4,
-    Dst6,
-    SrcPort,
-    DstPort,
-    Icmp,
-    IcmpType,
-    IcmpCode,
-    Protocol,
-    TcpFlags,
-    Tos,
-    Bytes,
-    Packets,
-    InIf,
-    OutIf,
-    SrcAs,
-    DstAs,
-    Sampling,
-    SamplingSpace,
-    Sampler,
-    Start,
-    End,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    Address4,
-    Address6,
-    Number,
-    /// Milliseconds of the exporter's uptime.
-    Uptime,
-    Seconds,
-    Millis,
-    /// 64 bits: seconds since 1900 and their fraction (RFC 7011 section 6.1.9).
-    Ntp,
-    /// Microseconds before the export.
-    AgoMicros,
-}
-
-impl Form {
-    fn takes(self, len: u16) -> bool {
-        match self {
-            Self::Address4 => len == 4,
-            Self::Address6 => len == 16,
-            Self::Ntp => len == 8,
-            // Exporters may shorten any number (RFC 7011 section 6.2).
-            _ => (1..=8).contains(&len),
-        }
-    }
-}
-
-/// Where an element goes; of several for one slot the lowest rank wins.
-fn element(number: u16) -> Option<(Slot, Form, u8)> {
-    use Form::*;
-    Some(match number {
-        1 => (Slot::Bytes, Number, 0),
-        85 => (Slot::Bytes, Number, 1),
-        23 => (Slot::Bytes, Number, 2),
-        231 => (Slot::Bytes, Number, 3), // initiatorOctets: firewalls count both ways; the record is one way
-        2 => (Slot::Packets, Number, 0),
-        86 => (Slot::Packets, Number, 1),
-        24 => (Slot::Packets, Number, 2),
-        298 => (Slot::Packets, Number, 3),
-        4 => (Slot::Protocol, Number, 0),
-        5 => (Slot::Tos, Number, 0),
-        6 => (Slot::TcpFlags, Number, 0),
-        7 => (Slot::SrcPort, Number, 0),
-        180 | 182 => (Slot::SrcPort, Number, 1),
-        11 => (Slot::DstPort, Number, 0),
-        181 | 183 => (Slot::DstPort, Number, 1),
-        8 => (Slot::Src4, Address4, 0),
-        12 => (Slot::Dst4, Address4, 0),
-        27 => (Slot::Src6, Address6, 0),
-        28 => (Slot::Dst6, Address6, 0),
-        10 => (Slot::InIf, Number, 0),
-        14 => (Slot::OutIf, Number, 0),
-        16 => (Slot::SrcAs, Number, 0),
-        17 => (Slot::DstAs, Number, 0),
-        32 | 139 => (Slot::Icmp, Number, 0),
-        176 | 178 => (Slot::IcmpType, Number, 0),
-        177 | 179 => (Slot::IcmpCode, Number, 0),
-        34 => (Slot::Sampling, Number, 0),
-        50 => (Slot::Sampling, Number, 1),
-        305 => (Slot::Sampling, Number, 2),
-        306 => (Slot::SamplingSpace, Number, 0),
-        48 => (Slot::Sampler, Number, 0),
-        302 => (Slot::Sampler, Number, 1),
-        152 => (Slot::Start, Millis, 0),
-        154 | 156 => (Slot::Start, Ntp, 1),
-        22 => (Slot::Start, Uptime, 2),
-        158 => (Slot::Start, AgoMicros, 3),
-        150 => (Slot::Start, Seconds, 4),
-        153 => (Slot::End, Millis, 0),
-        155 | 157 => (Slot::End, Ntp, 1),
-        21 => (Slot::End, Uptime, 2),
-        159 => (Slot::End, AgoMicros, 3),
-        151 => (Slot::End, Seconds, 4),
-        323 => (Slot::End, Millis, 5), // a firewall event's time
-        _ => return None,
-    })
+    at: u16,
 }
 
 /// Where a record comes from and the two clocks its times are relative to.
@@ -170,11 +62,14 @@ pub(super) struct Origin {
     pub(super) received_at: Timestamp,
     pub(super) site: SiteId,
     pub(super) exporter: IpAddr,
+    pub(super) domain: u32,
     pub(super) version: u8,
     /// The exporter's clock when it sent the datagram.
     pub(super) export_at: Timestamp,
-    /// Its uptime then, in milliseconds; wraps every 49.7 days.
-    pub(super) uptime: u32,
+    /// Its uptime then, in milliseconds; wraps every 49.7 days. IPFIX does not say it.
+    pub(super) uptime: Option<u32>,
+    /// 1 in so many packets, as the operator says; it counts where the exporter says nothing.
+    pub(super) sampling: u32,
 }
 
 impl Origin {
@@ -187,40 +82,29 @@ impl Origin {
             end: self.export_at,
             site: self.site,
             exporter: self.exporter,
-            src_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            dst_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            src_port: 0,
-            dst_port: 0,
-            protocol: 0,
-            tcp_flags: 0,
-            tos: 0,
+            domain: self.domain,
             version: self.version,
-            bytes: 0,
-            packets: 0,
-            sampling: 1,
-            in_if: 0,
-            out_if: 0,
-            src_as: 0,
-            dst_as: 0,
+            ..FlowRecord::NONE
         }
     }
 
     /// The moment at which the uptime was `uptime`. The difference is signed, so that a counter that wrapped
     /// between the flow and the export counts as before, and one slightly ahead as after.
-    pub(super) fn at_uptime(&self, uptime: u32) -> Timestamp {
-        self.export_at.plus(-i64::from(self.uptime.wrapping_sub(uptime).cast_signed()))
+    pub(super) fn at_uptime(&self, now: u32, uptime: u32) -> Timestamp {
+        self.export_at.plus(-i64::from(now.wrapping_sub(uptime).cast_signed()))
     }
 
     /// `None` for what cannot be a moment: 0, or later than a header could say (2106).
     fn moment(&self, form: Form, value: u64) -> Option<Timestamp> {
         const MILLIS_MAX: i64 = u32::MAX as i64 * 1_000;
-        let low = u32::try_from(value & u64::from(u32::MAX)).unwrap_or(u32::MAX);
         let moment = match form {
-            Form::Uptime => return Some(self.at_uptime(low)),
             Form::Seconds => i64::try_from(value).ok()?.checked_mul(1_000)?,
-            Form::Ntp => i64::try_from(value >> 32).ok()? * 1_000 - 2_208_988_800_000 + ((i64::from(low) * 1_000) >> 32),
+            Form::Ntp => {
+                let fraction = i64::try_from(value & u64::from(u32::MAX)).ok()?;
+                i64::try_from(value >> 32).ok()? * 1_000 - 2_208_988_800_000 + ((fraction * 1_000) >> 32)
+            }
             Form::AgoMicros => self.export_at.0 - i64::try_from(value / 1_000).ok()?,
-            Form::Millis | Form::Number | Form::Address4 | Form::Address6 => i64::try_from(value).ok()?,
+            _ => i64::try_from(value).ok()?,
         };
         (1..=MILLIS_MAX).contains(&moment).then_some(Timestamp(moment))
     }
@@ -233,28 +117,94 @@ pub(super) struct Extra {
     /// 1 in this many; `None` where the record does not say.
     pub(super) sampling: Option<u32>,
     pub(super) bad_time: bool,
+    pub(super) back: Option<Back>,
+}
+
+/// The way back of a record that tells of both.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Back {
+    bytes: u64,
+    packets: u64,
+    tcp_flags: u8,
+    tos: Option<u8>,
+    start: Option<Timestamp>,
+    end: Option<Timestamp>,
+}
+
+impl Back {
+    pub(super) fn record(&self, forth: &FlowRecord) -> FlowRecord {
+        let start = self.start.unwrap_or(forth.start);
+        FlowRecord {
+            bytes: self.bytes,
+            packets: self.packets,
+            tcp_flags: self.tcp_flags,
+            tos: self.tos.unwrap_or(forth.tos),
+            start,
+            end: self.end.unwrap_or(forth.end).max(start),
+            biflow: 2,
+            ..forth.turned()
+        }
+    }
+}
+
+/// The times of one record while its fields are read.
+#[derive(Default)]
+struct Times {
+    /// The exporter's start, where the record says it.
+    system_start: Option<Timestamp>,
+    start: Moment,
+    end: Moment,
+    duration: Option<u64>,
+    back_start: Moment,
+    back_end: Moment,
+    back_delay: Option<u64>,
+}
+
+#[derive(Clone, Copy, Default)]
+enum Moment {
+    #[default]
+    None,
+    At(Timestamp),
+    Uptime(u32),
+    Bad,
+}
+
+impl Moment {
+    fn read(form: Form, value: u64, origin: &Origin) -> Self {
+        match form {
+            Form::Uptime => Self::Uptime(u32::try_from(value & u64::from(u32::MAX)).unwrap_or(u32::MAX)),
+            form => origin.moment(form, value).map_or(Self::Bad, Self::At),
+        }
+    }
 }
 
 impl Template {
+    /// `variable_known` where a length of 65,535 means that each record tells (IPFIX).
+    ///
     /// # Errors
     /// The defect that makes it unusable.
-    pub(super) fn compile(fields: Vec<TemplateField>, scope: Option<usize>) -> Result<Self, FlowDefect> {
+    pub(super) fn compile(fields: Vec<TemplateField>, scope: Option<usize>, variable_known: bool) -> Result<Self, FlowDefect> {
         if fields.len() > FIELDS_MAX {
             return Err(FlowDefect::TemplateTooLong);
         }
+        let variable = variable_known && fields.iter().any(|field| field.len == VARIABLE);
         let mut ops = Vec::new();
         let mut record_len = 0usize;
         let mut odd_length = false;
         for (index, field) in fields.iter().enumerate() {
-            let offset = record_len;
-            record_len += usize::from(field.len);
-            // An element of length 0 says nothing; scope fields have numbers of their own.
-            if field.len == 0 || scope.is_some_and(|scope| index < scope) {
+            let varies = variable && field.len == VARIABLE;
+            let at = if variable { index } else { record_len };
+            record_len += if varies { 1 } else { usize::from(field.len) };
+            // An element of length 0 says nothing; NetFlow's scope fields have numbers of their own.
+            if field.len == 0 || (!variable_known && scope.is_some_and(|scope| index < scope)) {
                 continue;
             }
-            let Some((slot, form, rank)) = element(field.element) else { continue };
-            match (u16::try_from(offset), u8::try_from(field.len)) {
-                (Ok(offset), Ok(len)) if form.takes(field.len) => ops.push(Op { slot, rank, form, len, offset }),
+            let Some(element) = elements::find(field.enterprise, field.element) else { continue };
+            let len = if variable { Ok(0) } else { u8::try_from(field.len) };
+            match (u16::try_from(at), len) {
+                (Ok(at), Ok(len)) if varies || element.form.takes(field.len) => {
+                    ops.push(Op { slot: element.slot, rank: element.rank, form: element.form, len, at });
+                }
                 _ => odd_length = true,
             }
         }
@@ -266,7 +216,8 @@ impl Template {
         }
         ops.sort_by_key(|op| (op.slot, op.rank));
         ops.dedup_by_key(|op| op.slot);
-        Ok(Self { fields: fields.into(), scope, record_len, ops: ops.into(), odd_length })
+        let biflow = ops.iter().any(|op| matches!(op.slot, Slot::BackBytes | Slot::BackPackets));
+        Ok(Self { fields: fields.into(), scope, record_len, variable, ops: ops.into(), odd_length, biflow })
     }
 
     /// Whether its records tell of traffic: an address or a counter.
@@ -275,68 +226,211 @@ impl Template {
         self.ops.iter().any(|op| matches!(op.slot, Src4 | Src6 | Dst4 | Dst6 | Bytes | Packets))
     }
 
-    /// Reads one record of `record_len` bytes.
-    pub(super) fn read(&self, bytes: &[u8], origin: &Origin) -> (FlowRecord, Extra) {
-        let mut record = origin.record();
+    /// The first record of `bytes` and what is behind it; `None` where no whole record is left. `places` is room that the
+    /// caller lends: a kibibyte that moved with every record cost more than reading it.
+    #[inline]
+    pub(super) fn split<'a, 'p>(&self, bytes: &'a [u8], places: &'p mut Places) -> Option<(RecordBytes<'a, 'p>, &'a [u8])> {
+        if !self.variable {
+            let (record, rest) = bytes.split_at_checked(self.record_len)?;
+            return Some((RecordBytes { bytes: record, places: None }, rest));
+        }
+        let mut at = 0usize;
+        for (field, place) in self.fields.iter().zip(places.iter_mut()) {
+            let mut len = usize::from(field.len);
+            if field.len == VARIABLE {
+                len = usize::from(*bytes.get(at)?);
+                at += 1;
+                if len == 255 {
+                    len = usize::from(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
+                    at += 2;
+                }
+            }
+            *place = (u16::try_from(at).ok()?, u16::try_from(len).ok()?);
+            at += len;
+        }
+        let (record, rest) = bytes.split_at_checked(at)?;
+        Some((RecordBytes { bytes: record, places: Some(places) }, rest))
+    }
+
+    /// Reads one record into `record`, which knows its origin already.
+    pub(super) fn read(&self, bytes: &RecordBytes<'_, '_>, origin: &Origin, record: &mut FlowRecord) -> Extra {
         let mut extra = Extra::default();
-        let (mut start, mut end) = (None, None);
-        let (mut icmp, mut sampling, mut space) = (0u64, 0u64, 0u64);
+        let mut times = Times::default();
+        let mut back = Back::default();
+        let (mut icmp, mut sampling, mut space, mut sampled, mut population) = (0u64, 0u64, 0u64, 0u64, 0u64);
         for op in &self.ops {
-            let offset = usize::from(op.offset);
-            let Some(field) = bytes.get(offset..offset + usize::from(op.len)) else { continue };
+            let Some(field) = bytes.field(op) else { continue };
             match op.slot {
                 Slot::Src4 => record.src_ip = address4(field),
                 Slot::Dst4 => record.dst_ip = address4(field),
                 Slot::Src6 => record.src_ip = address6(field, record.src_ip),
                 Slot::Dst6 => record.dst_ip = address6(field, record.dst_ip),
+                Slot::NextHop4 => record.next_hop = address4(field),
+                Slot::NextHop6 => record.next_hop = address6(field, record.next_hop),
+                Slot::NatSrc4 => record.nat_src_ip = address4(field),
+                Slot::NatDst4 => record.nat_dst_ip = address4(field),
+                Slot::NatSrc6 => record.nat_src_ip = address6(field, record.nat_src_ip),
+                Slot::NatDst6 => record.nat_dst_ip = address6(field, record.nat_dst_ip),
                 Slot::SrcPort => record.src_port = low(number(field)),
                 Slot::DstPort => record.dst_port = low(number(field)),
+                Slot::NatSrcPort => record.nat_src_port = low(number(field)),
+                Slot::NatDstPort => record.nat_dst_port = low(number(field)),
                 Slot::Icmp => icmp = number(field),
                 Slot::IcmpType => icmp |= number(field) << 8,
                 Slot::IcmpCode => icmp |= number(field),
                 Slot::Protocol => record.protocol = low(number(field)),
                 // The flags may come in two bytes, the upper with bits that are no flags (RFC 9565).
-                Slot::TcpFlags => record.tcp_flags = low(number(field) & 0xff),
+                Slot::TcpFlags | Slot::FirstTcpFlags => record.tcp_flags |= low::<u8>(number(field) & 0xff),
                 Slot::Tos => record.tos = low(number(field)),
+                Slot::Dscp if record.tos == 0 => record.tos = low(number(field) << 2),
+                Slot::Dscp => {}
                 Slot::Bytes => record.bytes = number(field),
                 Slot::Packets => record.packets = number(field),
                 Slot::InIf => record.in_if = low(number(field)),
                 Slot::OutIf => record.out_if = low(number(field)),
                 Slot::SrcAs => record.src_as = low(number(field)),
                 Slot::DstAs => record.dst_as = low(number(field)),
+                Slot::SrcMask => record.src_mask = low(number(field)),
+                Slot::DstMask => record.dst_mask = low(number(field)),
+                Slot::Direction => record.direction = low(number(field)),
+                Slot::EndReason => record.end_reason = low(number(field)),
+                Slot::FirewallEvent => record.firewall_event = low(number(field)),
+                Slot::NatEvent => record.nat_event = low(number(field)),
+                // One byte; where four come, the status is the lowest.
+                Slot::Forwarding => record.forwarding = low(number(field) & 0xff),
+                Slot::Biflow => record.biflow = low(number(field)),
+                Slot::SrcMac => record.src_mac = field.try_into().unwrap_or_default(),
+                Slot::DstMac => record.dst_mac = field.try_into().unwrap_or_default(),
+                Slot::InVlan => record.in_vlan = low(number(field)),
+                Slot::OutVlan => record.out_vlan = low(number(field)),
+                // 20 bits of label, then 3 and the bottom of the stack.
+                Slot::MplsLabel => record.mpls_label = low(number(field) >> 4),
+                Slot::InVrf => record.in_vrf = low(number(field)),
+                Slot::OutVrf => record.out_vrf = low(number(field)),
+                Slot::MinTtl => record.min_ttl = low(number(field)),
+                Slot::MaxTtl => record.max_ttl = low(number(field)),
+                Slot::Ttl => {
+                    record.min_ttl = low(number(field));
+                    record.max_ttl = record.min_ttl;
+                }
+                Slot::MinLength => record.min_length = low(number(field)),
+                Slot::MaxLength => record.max_length = low(number(field)),
+                Slot::FlowLabel => record.flow_label = low(number(field)),
+                Slot::FlowId => record.flow_id = number(field),
+                Slot::Application => record.application = number(field),
+                Slot::DroppedBytes => record.dropped_bytes = number(field),
+                Slot::DroppedPackets => record.dropped_packets = number(field),
                 Slot::Sampling => sampling = number(field),
                 Slot::SamplingSpace => space = number(field),
+                Slot::SampleSize => sampled = number(field),
+                Slot::SamplePopulation => population = number(field),
                 Slot::Sampler => extra.sampler = Some(number(field)),
-                Slot::Start => {
-                    start = origin.moment(op.form, number(field));
-                    extra.bad_time |= start.is_none();
-                }
-                Slot::End => {
-                    end = origin.moment(op.form, number(field));
-                    extra.bad_time |= end.is_none();
-                }
+                Slot::SystemStart => times.system_start = origin.moment(op.form, number(field)),
+                Slot::Start => times.start = Moment::read(op.form, number(field), origin),
+                Slot::End => times.end = Moment::read(op.form, number(field), origin),
+                Slot::Duration => times.duration = Some(number(field)),
+                Slot::DurationMicros => times.duration = times.duration.or(Some(number(field) / 1_000)),
+                Slot::BackBytes => back.bytes = number(field),
+                Slot::BackPackets => back.packets = number(field),
+                Slot::BackTcpFlags | Slot::BackFirstTcpFlags => back.tcp_flags |= low::<u8>(number(field) & 0xff),
+                Slot::BackTos => back.tos = Some(low(number(field))),
+                Slot::BackDelay => times.back_delay = Some(number(field)),
+                Slot::BackStart => times.back_start = Moment::read(op.form, number(field), origin),
+                Slot::BackEnd => times.back_end = Moment::read(op.form, number(field), origin),
             }
         }
-        record.end = end.or(start).unwrap_or(origin.export_at);
-        record.start = start.unwrap_or(record.end);
-        extra.bad_time |= record.start > record.end;
-        record.start = record.start.min(record.end);
+        extra.bad_time = times.settle(origin, record, &mut back);
         if matches!(record.protocol, 1 | 58) && record.dst_port == 0 {
             record.dst_port = low(icmp);
         }
-        // 1 of n, or x packets taken and y left out (RFC 5476): 1 of (x + y) / x.
-        extra.sampling = sampling.checked_add(space).and_then(|all| all.checked_div(if space == 0 { 1 } else { sampling })).map(low::<u32>);
-        extra.sampling = extra.sampling.filter(|rate| *rate > 0);
-        (record, extra)
+        // 1 of n; x packets taken and y left out (RFC 5476): 1 of (x + y) / x; or n of a population.
+        let taken = sampling.checked_add(space).and_then(|all| all.checked_div(if space == 0 { 1 } else { sampling }));
+        let rate = taken.filter(|rate| *rate > 0).or_else(|| population.checked_div(sampled));
+        extra.sampling = rate.filter(|rate| *rate > 0).map(low::<u32>);
+        if self.biflow && (back.bytes > 0 || back.packets > 0) {
+            record.biflow = 1;
+            extra.back = Some(back);
+        }
+        extra
     }
 
-    fn size_bytes(&self) -> usize {
+    /// Every field of a record with its bytes, the elements that are not kept included.
+    pub(super) fn each_field<'a>(&self, record: &RecordBytes<'a, '_>, visit: &mut dyn FnMut(TemplateField, &'a [u8])) {
+        let mut at = 0usize;
+        for (index, field) in self.fields.iter().enumerate() {
+            let (from, len) = match record.places {
+                Some(places) => places.get(index).map_or((0, 0), |(at, len)| (usize::from(*at), usize::from(*len))),
+                None => (at, usize::from(field.len)),
+            };
+            at += len;
+            visit(*field, record.bytes.get(from..from + len).unwrap_or_default());
+        }
+    }
+
+    pub(super) fn size_bytes(&self) -> usize {
         ENTRY_BYTES + self.fields.len() * size_of::<TemplateField>() + self.ops.len() * size_of::<Op>()
     }
 }
 
+/// Where the fields of a record begin and how long they are.
+pub(super) type Places = [(u16, u16); FIELDS_MAX];
+
+/// One record, and in a variable template where its fields are.
+pub(super) struct RecordBytes<'a, 'p> {
+    bytes: &'a [u8],
+    places: Option<&'p Places>,
+}
+
+impl<'a> RecordBytes<'a, '_> {
+    fn field(&self, op: &Op) -> Option<&'a [u8]> {
+        let Some(places) = self.places else {
+            let at = usize::from(op.at);
+            return self.bytes.get(at..at + usize::from(op.len));
+        };
+        let (at, len) = *places.get(usize::from(op.at))?;
+        // The length is only known now.
+        op.form.takes(len).then(|| self.bytes.get(usize::from(at)..usize::from(at) + usize::from(len)))?
+    }
+}
+
+impl Times {
+    /// Puts the moments in; says whether some of them cannot be.
+    fn settle(&self, origin: &Origin, record: &mut FlowRecord, back: &mut Back) -> bool {
+        let uptime_now = origin.uptime.or_else(|| {
+            let up = origin.export_at.since(self.system_start?);
+            u32::try_from(up.rem_euclid(1 << 32)).ok()
+        });
+        let at = |moment: Moment| match moment {
+            Moment::At(at) => Some(at),
+            Moment::Uptime(uptime) => uptime_now.map(|now| origin.at_uptime(now, uptime)),
+            Moment::None | Moment::Bad => None,
+        };
+        let mut bad = [self.start, self.end, self.back_start, self.back_end].iter().any(|moment| matches!(moment, Moment::Bad));
+        let duration = match (self.start, self.end) {
+            // Of an exporter whose start nobody knows at least the span is known.
+            (Moment::Uptime(start), Moment::Uptime(end)) if uptime_now.is_none() => Some(u64::from(end.wrapping_sub(start))),
+            _ => self.duration,
+        };
+        let duration = duration.and_then(|millis| i64::try_from(millis).ok()).filter(|millis| *millis <= u32::MAX.into());
+        let (start, end) = match (at(self.start), at(self.end), duration) {
+            (Some(start), Some(end), _) => (start, end),
+            (Some(start), None, duration) => (start, start.plus(duration.unwrap_or(0))),
+            (None, end, duration) => {
+                let end = end.unwrap_or(origin.export_at);
+                (end.plus(-duration.unwrap_or(0)), end)
+            }
+        };
+        bad |= start > end;
+        (record.start, record.end) = (start.min(end), end);
+        let delay = self.back_delay.and_then(|millis| i64::try_from(millis).ok()).filter(|millis| *millis <= u32::MAX.into());
+        back.start = at(self.back_start).or_else(|| delay.map(|millis| record.start.plus(millis)));
+        back.end = at(self.back_end);
+        bad
+    }
+}
+
 /// A big-endian number of 1 to 8 bytes.
-fn number(bytes: &[u8]) -> u64 {
+pub(super) fn number(bytes: &[u8]) -> u64 {
     match *bytes {
         [a] => u64::from(a),
         [a, b] => u64::from(u16::from_be_bytes([a, b])),
@@ -346,11 +440,11 @@ fn number(bytes: &[u8]) -> u64 {
 }
 
 /// The number in a narrower type; one that does not fit becomes the largest, which stands out.
-fn low<T: TryFrom<u64> + Bounded>(number: u64) -> T {
+pub(super) fn low<T: TryFrom<u64> + Bounded>(number: u64) -> T {
     T::try_from(number).unwrap_or(T::MAX)
 }
 
-trait Bounded {
+pub(super) trait Bounded {
     const MAX: Self;
 }
 impl Bounded for u8 {
@@ -364,7 +458,7 @@ impl Bounded for u32 {
 }
 
 fn address4(bytes: &[u8]) -> IpAddr {
-    <[u8; 4]>::try_from(bytes).map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |octets| Ipv4Addr::from(octets).into())
+    <[u8; 4]>::try_from(bytes).map_or(NO_ADDRESS, |octets| Ipv4Addr::from(octets).into())
 }
 
 /// The IPv6 address, unless it is unspecified and `known` is not: some templates carry both families. IPv4 in
@@ -374,153 +468,17 @@ fn address6(bytes: &[u8], known: IpAddr) -> IpAddr {
     if address.is_unspecified() && !known.is_unspecified() { known } else { IpAddr::V6(address).to_canonical() }
 }
 
-/// What one exporter told: its templates by (source id, template id), its sampling rates by (source id, sampler).
-#[derive(Debug, Default)]
-pub(super) struct Exporter {
-    pub(super) templates: BTreeMap<(u32, u16), Template>,
-    /// The rate without sampler number is the source's own.
-    pub(super) samplers: BTreeMap<(u32, Option<u64>), u32>,
-    used: u64,
-}
-
-impl Exporter {
-    /// The rate of a record that does not say it itself.
-    pub(super) fn sampling(&self, source: u32, sampler: Option<u64>) -> u32 {
-        let find = |sampler| self.samplers.get(&(source, sampler)).copied();
-        find(sampler).or_else(|| find(None)).unwrap_or(1)
-    }
-
-    fn size_bytes(&self) -> usize {
-        self.templates.values().map(Template::size_bytes).sum::<usize>() + self.samplers.len() * SAMPLER_BYTES
-    }
-}
-
-/// All exporters' templates within one budget.
-#[derive(Debug, Default)]
-pub(super) struct Exporters {
-    exporters: HashMap<IpAddr, Exporter>,
-    /// The exporters by last use, the longest unused first.
-    order: BTreeMap<u64, IpAddr>,
-    tick: u64,
-    bytes: usize,
-}
-
-impl Exporters {
-    /// The exporter if it is known; counts as use.
-    pub(super) fn get(&mut self, address: IpAddr) -> Option<&mut Exporter> {
-        let exporter = self.exporters.get_mut(&address)?;
-        if exporter.used != self.tick {
-            self.order.remove(&exporter.used);
-            self.tick += 1;
-            exporter.used = self.tick;
-            self.order.insert(self.tick, address);
-        }
-        Some(exporter)
-    }
-
-    /// Keeps a template; says whether it was new or changed.
-    pub(super) fn template_set(&mut self, address: IpAddr, key: (u32, u16), template: Template) -> bool {
-        if !self.exporters.contains_key(&address) {
-            self.tick += 1;
-            self.exporters.insert(address, Exporter { used: self.tick, ..Exporter::default() });
-            self.order.insert(self.tick, address);
-        }
-        let Some(exporter) = self.get(address) else { return false };
-        let known = exporter.templates.get(&key);
-        if known.is_some_and(|known| known.fields == template.fields && known.scope == template.scope) {
-            return false;
-        }
-        let mut freed = known.map_or(0, Template::size_bytes);
-        if known.is_none() && exporter.templates.len() >= TEMPLATES_PER_EXPORTER_MAX {
-            freed = exporter.size_bytes();
-            exporter.templates.clear();
-            exporter.samplers.clear();
-        }
-        let added = template.size_bytes();
-        exporter.templates.insert(key, template);
-        self.bytes = self.bytes.saturating_sub(freed) + added;
-        self.shrink();
-        true
-    }
-
-    /// Keeps the sampling rate of a known exporter's source or of one of its samplers.
-    pub(super) fn sampler_set(&mut self, address: IpAddr, key: (u32, Option<u64>), rate: u32) {
-        let Some(exporter) = self.get(address) else { return };
-        let before = exporter.samplers.len();
-        if before >= SAMPLERS_PER_EXPORTER_MAX && !exporter.samplers.contains_key(&key) {
-            exporter.samplers.clear();
-        }
-        exporter.samplers.insert(key, rate);
-        let after = exporter.samplers.len();
-        self.bytes = (self.bytes + after * SAMPLER_BYTES).saturating_sub(before * SAMPLER_BYTES);
-        self.shrink();
-    }
-
-    fn shrink(&mut self) {
-        while self.bytes > CACHE_BYTES_MAX && self.exporters.len() > 1 {
-            let Some((_, oldest)) = self.order.pop_first() else { break };
-            let freed = self.exporters.remove(&oldest).map_or(0, |exporter| exporter.size_bytes());
-            self.bytes = self.bytes.saturating_sub(freed);
-        }
-    }
-
-    /// All exporters by address, for the snapshot.
-    pub(super) fn sorted(&self) -> Vec<(IpAddr, &Exporter)> {
-        let mut all: Vec<_> = self.exporters.iter().map(|(address, exporter)| (*address, exporter)).collect();
-        all.sort_by_key(|(address, _)| *address);
-        all
-    }
-
-    #[cfg(test)]
-    pub(super) fn size_bytes(&self) -> usize {
-        self.bytes
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn template(len: u16, fields: usize) -> Template {
-        Template::compile(vec![TemplateField { element: 1, len }; fields], None).unwrap()
-    }
-
-    #[test]
-    fn the_cache_keeps_its_budget_and_its_busy_exporters() {
-        let mut cache = Exporters::default();
-        let busy: IpAddr = "10.0.0.1".parse().unwrap();
-        cache.template_set(busy, (0, 256), template(4, 1));
-        for stranger in 0..24u32 {
-            let address = IpAddr::V4(Ipv4Addr::from(0x0b00_0000 + stranger));
-            for id in 0..1_100u16 {
-                cache.template_set(address, (0, 256 + id), template(4, FIELDS_MAX));
-                cache.sampler_set(address, (0, Some(id.into())), 100);
-            }
-            assert!(cache.get(busy).is_some(), "a used exporter stays");
-            assert!(cache.size_bytes() <= CACHE_BYTES_MAX);
-        }
-        let counted: usize = cache.exporters.values().map(Exporter::size_bytes).sum();
-        assert_eq!(counted, cache.size_bytes());
-        assert_eq!(cache.order.len(), cache.exporters.len());
-        assert!(cache.exporters.values().all(|exporter| exporter.templates.len() <= TEMPLATES_PER_EXPORTER_MAX));
-    }
-
-    #[test]
-    fn the_same_template_again_is_no_news() {
-        let mut cache = Exporters::default();
-        let address: IpAddr = "10.0.0.1".parse().unwrap();
-        assert!(cache.template_set(address, (0, 256), template(4, 2)));
-        assert!(!cache.template_set(address, (0, 256), template(4, 2)));
-        assert!(cache.template_set(address, (0, 256), template(8, 2)));
-    }
-
     #[test]
     fn templates_that_cannot_be_are_refused() {
-        let compile = |fields: Vec<TemplateField>| Template::compile(fields, None).map(|template| template.record_len);
+        let compile = |fields: Vec<TemplateField>| Template::compile(fields, None, false).map(|template| template.record_len);
         assert_eq!(compile(vec![]), Err(FlowDefect::TemplateEmpty));
-        assert_eq!(compile(vec![TemplateField { element: 1, len: 0 }]), Err(FlowDefect::TemplateEmpty));
-        assert_eq!(compile(vec![TemplateField { element: 1, len: 1 }; FIELDS_MAX + 1]), Err(FlowDefect::TemplateTooLong));
-        assert_eq!(compile(vec![TemplateField { element: 9_999, len: 65_535 }; 2]), Err(FlowDefect::TemplateTooLong));
-        assert_eq!(compile(vec![TemplateField { element: 9_999, len: 65_535 }]), Ok(65_535));
+        assert_eq!(compile(vec![TemplateField { element: 1, len: 0, enterprise: 0 }]), Err(FlowDefect::TemplateEmpty));
+        assert_eq!(compile(vec![TemplateField { element: 1, len: 1, enterprise: 0 }; FIELDS_MAX + 1]), Err(FlowDefect::TemplateTooLong));
+        assert_eq!(compile(vec![TemplateField { element: 9_999, len: 65_535, enterprise: 0 }; 2]), Err(FlowDefect::TemplateTooLong));
+        assert_eq!(compile(vec![TemplateField { element: 9_999, len: 65_535, enterprise: 0 }]), Ok(65_535));
     }
 }

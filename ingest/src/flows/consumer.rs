@@ -67,22 +67,22 @@ impl Consumer for FlowConsumer {
         let known = batch.flows.partition_point(|flow| flow.seq <= self.applied);
         let (_, fresh) = batch.flows.split_at_checked(known).unwrap_or_default();
         // A datagram's flows go into one file: its sequence is in it or it is not.
-        let mut waiting: Vec<FlowRecord> = Vec::new();
+        let (mut begin, mut end) = (0, 0);
         for datagram in fresh.chunk_by(|a, b| a.seq == b.seq) {
             let Some(first) = datagram.first() else { continue };
             if self.full_before(first) {
-                self.store.add(&waiting);
-                waiting.clear();
+                self.store.add(fresh.get(begin..end).unwrap_or_default());
+                begin = end;
                 self.write()?;
             }
             if self.open_records == 0 {
                 self.window = window_start(first.received_at);
             }
-            waiting.extend_from_slice(datagram);
+            end += datagram.len();
             self.open_records += datagram.len();
             self.applied = first.seq;
         }
-        self.store.add(&waiting);
+        self.store.add(fresh.get(begin..end).unwrap_or_default());
         self.applied = self.applied.max(batch.last);
         Ok(())
     }

@@ -1,8 +1,8 @@
-//! One Parquet file of flows: its columns, writing it durably, reading it back.
+//! One Parquet file of flows: writing it durably, and what it says of itself. `column` has its columns, `read` reads it.
 //!
-//! Decisions (`tests::size_of_a_realistic_file` prints what each column takes on made-up traffic: 17 bytes a record):
-//! - **Order of the journal**, not sorted: sequence and receipt then cost next to nothing, the newest records are
-//!   the last, and evidence of an alert is found by the row groups' statistics.
+//! Decisions (`tests::size_of_a_realistic_file` prints what each column takes on made-up traffic; decision 009 has more):
+//! - **Order**: a file of five minutes is in the order of the journal, so that it is written as fast as it comes. A
+//!   compacted one (`compact`) is sorted for pruning and has Bloom filters on both addresses.
 //! - **Addresses** are 16 bytes in network order, IPv4 as `::ffff:a.b.c.d`: one column for both families, whose
 //!   byte order is the order of the addresses, so that minimum and maximum of a row group prune prefixes. DuckDB
 //!   and pandas see a BLOB/bytes of 16 (`ipaddress.ip_address(b)` understands it). Text would prune nothing.
@@ -10,140 +10,51 @@
 //!   `start + duration_ms` is the end.
 //! - **Counters** are signed 64 bits, because Spark has no others; what is above 2^63-1 is that.
 //! - **Site** is the ULID's text with a dictionary. Everything that repeats has a dictionary; zstd does the rest.
-//! - Data pages of version 2, since fixed-size bytes have dictionaries only there. Checked with DuckDB 2.0; pandas,
+//! - **What is the same in all rows**, as most of what only few exporters say, is delta-encoded, which costs some bytes a
+//!   row group and next to no time; a dictionary would look up each row. Statistics only where they can prune.
+//! - Data pages of version 2, since fixed-size bytes have dictionaries only there. Checked with DuckDB; pandas,
 //!   Spark and ClickHouse document the same types and have not been tried.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use arrow_array::types::Int32Type;
-use arrow_array::{
-    Array, ArrayRef, DictionaryArray, FixedSizeBinaryArray, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
-    UInt8Array, UInt16Array, UInt32Array,
-};
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
+use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{KeyValue, ParquetMetaData, RowGroupMetaData};
+use parquet::file::metadata::{KeyValue, ParquetMetaData};
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
-use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnPath;
 
 use super::TEMPORARY;
-use crate::body::{SITE_UNKNOWN, SiteId};
+use super::chunk::CHUNK_ROWS;
+use super::column::{Access, Column, ColumnSet};
+use super::values::Values;
 use crate::flow::FlowRecord;
 use crate::frame::Seq;
 use crate::time::Timestamp;
 
-/// A dictionary serves a whole row group, and statistics skip one: between the two, three to a full file.
-const ROW_GROUP_ROWS: usize = 65_536;
-/// The library's usual level: files are written once by a thread that waits for the journal anyway.
-const ZSTD_LEVEL: i32 = 3;
+/// A file of five minutes is written while the journal waits, and is replaced within hours: the fastest level.
+const LEVEL_FRESH: i32 = 1;
+/// A compacted file stays for months.
+pub(super) const LEVEL_COMPACTED: i32 = 3;
+/// Records whose columns are taken at once: about as many as the cache of a core holds.
+const TILE: usize = 256;
+/// One row group in a hundred is read for nothing because of its Bloom filter.
+const BLOOM_FALSE: f64 = 0.01;
 
-const SEQ: &str = "seq";
-const RECEIVED_AT: &str = "received_at";
 const SEQ_FROM: &str = "wartburg.seq_from";
 const SEQ_TO: &str = "wartburg.seq_to";
 const RECEIVED_FROM: &str = "wartburg.received_from";
 const RECEIVED_TO: &str = "wartburg.received_to";
+const COMPACTED: &str = "wartburg.compacted";
 
-/// The columns in the order of the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Column {
-    Seq,
-    ReceivedAt,
-    Start,
-    Duration,
-    Site,
-    Exporter,
-    SrcIp,
-    DstIp,
-    SrcPort,
-    DstPort,
-    Protocol,
-    TcpFlags,
-    Tos,
-    Version,
-    Bytes,
-    Packets,
-    Sampling,
-    InIf,
-    OutIf,
-    SrcAs,
-    DstAs,
-}
-
-impl Column {
-    pub(super) const ALL: [Self; 21] = [
-        Self::Seq,
-        Self::ReceivedAt,
-        Self::Start,
-        Self::Duration,
-        Self::Site,
-        Self::Exporter,
-        Self::SrcIp,
-        Self::DstIp,
-        Self::SrcPort,
-        Self::DstPort,
-        Self::Protocol,
-        Self::TcpFlags,
-        Self::Tos,
-        Self::Version,
-        Self::Bytes,
-        Self::Packets,
-        Self::Sampling,
-        Self::InIf,
-        Self::OutIf,
-        Self::SrcAs,
-        Self::DstAs,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Seq => SEQ,
-            Self::ReceivedAt => RECEIVED_AT,
-            Self::Start => "start",
-            Self::Duration => "duration_ms",
-            Self::Site => "site",
-            Self::Exporter => "exporter",
-            Self::SrcIp => "src_ip",
-            Self::DstIp => "dst_ip",
-            Self::SrcPort => "src_port",
-            Self::DstPort => "dst_port",
-            Self::Protocol => "protocol",
-            Self::TcpFlags => "tcp_flags",
-            Self::Tos => "tos",
-            Self::Version => "version",
-            Self::Bytes => "bytes",
-            Self::Packets => "packets",
-            Self::Sampling => "sampling",
-            Self::InIf => "in_if",
-            Self::OutIf => "out_if",
-            Self::SrcAs => "src_as",
-            Self::DstAs => "dst_as",
-        }
-    }
-
-    fn data_type(self) -> DataType {
-        match self {
-            Self::Seq | Self::Duration | Self::Bytes | Self::Packets => DataType::Int64,
-            Self::ReceivedAt | Self::Start => DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())),
-            Self::Site => DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into()),
-            Self::Exporter | Self::SrcIp | Self::DstIp => DataType::FixedSizeBinary(16),
-            Self::SrcPort | Self::DstPort => DataType::UInt16,
-            Self::Protocol | Self::TcpFlags | Self::Tos | Self::Version => DataType::UInt8,
-            Self::Sampling | Self::InIf | Self::OutIf | Self::SrcAs | Self::DstAs => DataType::UInt32,
-        }
-    }
-}
-
-static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+pub(super) static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     Arc::new(Schema::new(Column::ALL.iter().map(|column| Field::new(column.name(), column.data_type(), false)).collect::<Vec<_>>()))
 });
 
@@ -151,14 +62,62 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
 #[derive(Debug)]
 pub(super) struct FileInfo {
     pub(super) path: PathBuf,
-    /// The stretch of the journal that the file accounts for.
+    pub(super) span: Span,
+    pub(super) records: u64,
+    pub(super) bytes: u64,
+    /// Whether another file has its records now, or its time is over: it goes with the last question that reads it.
+    retired: AtomicBool,
+}
+
+/// What a file accounts for; it is in its metadata.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    /// The stretch of the journal.
     pub(super) seq_from: Seq,
     pub(super) seq_to: Seq,
     /// First and last receipt of its records.
     pub(super) received_from: Timestamp,
     pub(super) received_to: Timestamp,
-    pub(super) records: u64,
-    pub(super) bytes: u64,
+    pub(super) compacted: bool,
+}
+
+impl Span {
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        self.seq_from <= other.seq_from && other.seq_to <= self.seq_to
+    }
+
+    fn metadata(&self) -> [KeyValue; 5] {
+        let number = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
+        [
+            number(SEQ_FROM, self.seq_from.0.to_string()),
+            number(SEQ_TO, self.seq_to.0.to_string()),
+            number(RECEIVED_FROM, self.received_from.0.to_string()),
+            number(RECEIVED_TO, self.received_to.0.to_string()),
+            number(COMPACTED, u8::from(self.compacted).to_string()),
+        ]
+    }
+}
+
+impl FileInfo {
+    pub(super) fn new(path: &Path, span: Span, records: u64, bytes: u64) -> Self {
+        Self { path: path.into(), span, records, bytes, retired: AtomicBool::new(false) }
+    }
+
+    /// Lets the file be unlinked as soon as nobody reads it any more.
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for FileInfo {
+    fn drop(&mut self) {
+        if self.retired.load(Ordering::Acquire)
+            && let Err(error) = std::fs::remove_file(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %self.path.display(), %error, "a flow file that is not needed any more stays until the next start");
+        }
+    }
 }
 
 /// Why a file cannot be read.
@@ -203,35 +162,84 @@ impl From<ArrowError> for FileError {
 
 /// Writes the records durably: when this returns, the file stands under its name, or nothing does.
 pub(super) fn write(path: &Path, chunks: &[Arc<[FlowRecord]>], seq_from: Seq, seq_to: Seq) -> io::Result<FileInfo> {
-    let records: Vec<FlowRecord> = chunks.iter().flat_map(|chunk| chunk.iter().copied()).collect();
-    let received = |pick: fn(Timestamp, Timestamp) -> Timestamp| records.iter().map(|record| record.received_at).reduce(pick);
-    let (received_from, received_to) = (received(Ord::min).unwrap_or_default(), received(Ord::max).unwrap_or_default());
+    let times = || chunks.iter().flat_map(|chunk| chunk.iter()).map(|record| record.received_at);
+    let span = Span {
+        seq_from,
+        seq_to,
+        received_from: times().min().unwrap_or_default(),
+        received_to: times().max().unwrap_or_default(),
+        compacted: false,
+    };
+    let mut groups = Groups { pieces: chunks.iter().flat_map(|chunk| chunk.chunks(TILE)), left: &[] };
+    let mut next = groups.next();
+    let constant = next.as_ref().map_or(ColumnSet::NONE, |(_, values)| constants(values));
+    let temporary = begin(path)?;
+    let mut writer = ArrowWriter::try_new(File::create(&temporary)?, Arc::clone(&SCHEMA), Some(properties(constant, &span)))?;
+    let mut records = 0;
+    while let Some((rows, values)) = next {
+        let arrays = Column::ALL.into_iter().zip(values).map(|(column, values)| values.into_array(column));
+        let arrays = arrays.collect::<Result<Vec<ArrayRef>, ArrowError>>().map_err(io::Error::other)?;
+        writer.write(&RecordBatch::try_new(Arc::clone(&SCHEMA), arrays).map_err(io::Error::other)?)?;
+        records += rows as u64;
+        next = groups.next();
+    }
+    span.metadata().into_iter().for_each(|entry| writer.append_key_value_metadata(entry));
+    let bytes = end(&writer.into_inner()?, &temporary, path)?;
+    Ok(FileInfo::new(path, span, records, bytes))
+}
+
+/// Row groups out of chunks of any size.
+struct Groups<'a, I> {
+    pieces: I,
+    left: &'a [FlowRecord],
+}
+
+impl<'a, I: Iterator<Item = &'a [FlowRecord]>> Groups<'a, I> {
+    fn next(&mut self) -> Option<(usize, Vec<Values>)> {
+        let mut values: Vec<Values> = Vec::new();
+        let mut rows = 0;
+        while rows < CHUNK_ROWS {
+            if self.left.is_empty() {
+                match self.pieces.next() {
+                    Some(piece) => self.left = piece,
+                    None => break,
+                }
+            }
+            if values.is_empty() {
+                values = Column::ALL.iter().map(|column| Values::new(*column, 0)).collect();
+            }
+            let (now, left) = self.left.split_at_checked(CHUNK_ROWS - rows).unwrap_or((self.left, &[]));
+            Column::ALL.into_iter().zip(&mut values).for_each(|(column, values)| values.extend(column, now));
+            (rows, self.left) = (rows + now.len(), left);
+        }
+        (rows > 0).then_some((rows, values))
+    }
+}
+
+/// Which columns say the same in all rows.
+fn constants(values: &[Values]) -> ColumnSet {
+    let constant = Column::ALL.into_iter().zip(values).filter(|(_, values)| values.is_constant());
+    constant.fold(ColumnSet::NONE, |set, (column, _)| set.with(column))
+}
+
+/// Makes the file's folder and gives the temporary name.
+pub(super) fn begin(path: &Path) -> io::Result<PathBuf> {
     if let Some(day) = path.parent()
         && !day.is_dir()
     {
         std::fs::create_dir_all(day)?;
         sync_parent(day)?;
     }
-    let temporary = path.with_extension(TEMPORARY);
-    let mut writer = ArrowWriter::try_new(File::create(&temporary)?, Arc::clone(&SCHEMA), Some(properties()))?;
-    for rows in records.chunks(ROW_GROUP_ROWS) {
-        writer.write(&batch(rows).map_err(io::Error::other)?)?;
-    }
-    let numbers = [
-        (SEQ_FROM, seq_from.0.to_string()),
-        (SEQ_TO, seq_to.0.to_string()),
-        (RECEIVED_FROM, received_from.0.to_string()),
-        (RECEIVED_TO, received_to.0.to_string()),
-    ];
-    for (key, value) in numbers {
-        writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
-    }
-    let file = writer.into_inner()?;
+    Ok(path.with_extension(TEMPORARY))
+}
+
+/// Brings a finished file to the disk and under its name; returns its size.
+pub(super) fn end(file: &File, temporary: &Path, path: &Path) -> io::Result<u64> {
     file.sync_all()?;
     let bytes = file.metadata()?.len();
-    std::fs::rename(&temporary, path)?;
+    std::fs::rename(temporary, path)?;
     sync_parent(path)?;
-    Ok(FileInfo { path: path.into(), seq_from, seq_to, received_from, received_to, records: records.len() as u64, bytes })
+    Ok(bytes)
 }
 
 /// Replaces a small file's content durably.
@@ -249,92 +257,59 @@ fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
-fn properties() -> WriterProperties {
+/// The columns whose minimum and maximum can leave out a row group.
+const STATISTICS: [Column; 11] = [
+    Column::Seq,
+    Column::ReceivedAt,
+    Column::Start,
+    Column::Site,
+    Column::SrcIp,
+    Column::DstIp,
+    Column::SrcPort,
+    Column::DstPort,
+    Column::Protocol,
+    Column::Bytes,
+    Column::Packets,
+];
+
+pub(super) fn properties(constant: ColumnSet, span: &Span) -> WriterProperties {
+    let level = if span.compacted { LEVEL_COMPACTED } else { LEVEL_FRESH };
     let mut properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_2_0)
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default()))
-        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default()))
+        .set_statistics_enabled(EnabledStatistics::None)
         .set_offset_index_disabled(true)
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_row_count(Some(CHUNK_ROWS))
+        .set_key_value_metadata(Some(if span.compacted { span.metadata().to_vec() } else { Vec::new() }))
         .set_created_by(concat!("wartburg ", env!("CARGO_PKG_VERSION")).to_owned());
-    for column in [Column::Seq, Column::ReceivedAt, Column::Start, Column::Duration] {
+    for column in Column::ALL {
         let path = ColumnPath::from(column.name());
-        properties = properties.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
-    }
-    // Half of the ports are ephemeral: a dictionary would hold nearly all of them. Plain, zstd takes the zero bytes.
-    for column in [Column::SrcPort, Column::DstPort] {
-        let path = ColumnPath::from(column.name());
-        properties = properties.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, Encoding::PLAIN);
+        // Half of the ports are ephemeral: a dictionary would hold nearly all of them. Plain, zstd takes the zero bytes.
+        let encoding = match (column, column.info().access) {
+            (_, Access::Address(..) | Access::Mac(..) | Access::Site(..)) => None,
+            _ if constant.has(column) => Some(Encoding::DELTA_BINARY_PACKED),
+            (Column::Seq | Column::ReceivedAt | Column::Start | Column::Duration, _) => Some(Encoding::DELTA_BINARY_PACKED),
+            (Column::SrcPort | Column::DstPort, _) => Some(Encoding::PLAIN),
+            _ => None,
+        };
+        if let Some(encoding) = encoding {
+            properties = properties.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path.clone(), encoding);
+        }
+        if STATISTICS.contains(&column) {
+            properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::Chunk);
+        }
+        if span.compacted && matches!(column, Column::SrcIp | Column::DstIp) {
+            // Made for the most there can be, and folded down to what there was.
+            properties =
+                properties.set_column_bloom_filter_fpp(path.clone(), BLOOM_FALSE).set_column_bloom_filter_max_ndv(path, CHUNK_ROWS as u64);
+        }
     }
     properties.build()
 }
 
-fn batch(records: &[FlowRecord]) -> Result<RecordBatch, ArrowError> {
-    let times = |of: fn(&FlowRecord) -> Timestamp| -> ArrayRef {
-        Arc::new(TimestampMillisecondArray::from_iter_values(records.iter().map(|record| of(record).0)).with_timezone("UTC"))
-    };
-    let longs = |of: fn(&FlowRecord) -> i64| -> ArrayRef { Arc::new(Int64Array::from_iter_values(records.iter().map(of))) };
-    let ints = |of: fn(&FlowRecord) -> u32| -> ArrayRef { Arc::new(UInt32Array::from_iter_values(records.iter().map(of))) };
-    let shorts = |of: fn(&FlowRecord) -> u16| -> ArrayRef { Arc::new(UInt16Array::from_iter_values(records.iter().map(of))) };
-    let bytes = |of: fn(&FlowRecord) -> u8| -> ArrayRef { Arc::new(UInt8Array::from_iter_values(records.iter().map(of))) };
-    let addresses = |of: fn(&FlowRecord) -> IpAddr| -> Result<ArrayRef, ArrowError> {
-        Ok(Arc::new(FixedSizeBinaryArray::try_from_iter(records.iter().map(|record| address_bytes(of(record))))?))
-    };
-    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    let columns = Column::ALL.iter().map(|column| {
-        Ok(match column {
-            Column::Seq => Arc::new(Int64Array::from_iter_values(records.iter().map(|record| signed(record.seq.0)))),
-            Column::ReceivedAt => times(|record| record.received_at),
-            Column::Start => times(|record| record.start),
-            Column::Duration => longs(|record| record.end.since(record.start)),
-            Column::Site => Arc::new(sites(records)?),
-            Column::Exporter => addresses(|record| record.exporter)?,
-            Column::SrcIp => addresses(|record| record.src_ip)?,
-            Column::DstIp => addresses(|record| record.dst_ip)?,
-            Column::SrcPort => shorts(|record| record.src_port),
-            Column::DstPort => shorts(|record| record.dst_port),
-            Column::Protocol => bytes(|record| record.protocol),
-            Column::TcpFlags => bytes(|record| record.tcp_flags),
-            Column::Tos => bytes(|record| record.tos),
-            Column::Version => bytes(|record| record.version),
-            Column::Bytes => Arc::new(Int64Array::from_iter_values(records.iter().map(|record| signed(record.bytes)))),
-            Column::Packets => Arc::new(Int64Array::from_iter_values(records.iter().map(|record| signed(record.packets)))),
-            Column::Sampling => ints(|record| record.sampling),
-            Column::InIf => ints(|record| record.in_if),
-            Column::OutIf => ints(|record| record.out_if),
-            Column::SrcAs => ints(|record| record.src_as),
-            Column::DstAs => ints(|record| record.dst_as),
-        })
-    });
-    RecordBatch::try_new(Arc::clone(&SCHEMA), columns.collect::<Result<Vec<ArrayRef>, ArrowError>>()?)
-}
-
-fn sites(records: &[FlowRecord]) -> Result<DictionaryArray<Int32Type>, ArrowError> {
-    let mut keys: HashMap<SiteId, i32> = HashMap::new();
-    let mut names: Vec<String> = Vec::new();
-    let keys = Int32Array::from_iter_values(records.iter().map(|record| {
-        *keys.entry(record.site).or_insert_with(|| {
-            names.push(record.site.to_string());
-            i32::try_from(names.len() - 1).unwrap_or(i32::MAX)
-        })
-    }));
-    DictionaryArray::try_new(keys, Arc::new(StringArray::from(names)))
-}
-
-fn address_bytes(address: IpAddr) -> [u8; 16] {
-    match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-        IpAddr::V6(v6) => v6.octets(),
-    }
-}
-
-fn address(bytes: &[u8]) -> IpAddr {
-    <[u8; 16]>::try_from(bytes).map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |octets| IpAddr::V6(octets.into()).to_canonical())
-}
-
 /// The reader of Parquet panics on some metadata that a flipped bit can make (negative offsets). That is damage
 /// of one file, no reason to take the program down.
-fn guarded<T>(read: impl FnOnce() -> Result<T, FileError>) -> Result<T, FileError> {
+pub(super) fn guarded<T>(read: impl FnOnce() -> Result<T, FileError>) -> Result<T, FileError> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(FileError::Damaged("its metadata makes no sense".to_owned())))
 }
@@ -350,165 +325,39 @@ fn inspect_unguarded(path: &Path) -> Result<FileInfo, FileError> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)?;
     check_schema(reader.schema())?;
     let metadata = reader.metadata();
-    let number = |key: &str| -> Result<i64, FileError> {
-        let values = metadata.file_metadata().key_value_metadata();
-        let value = values.and_then(|values| values.iter().find(|value| value.key == key)?.value.as_ref()?.parse().ok());
-        value.ok_or_else(|| FileError::Damaged(format!("no {key}")))
-    };
+    let records = metadata.file_metadata().num_rows().max(0).unsigned_abs();
+    Ok(FileInfo::new(path, span_of(metadata)?, records, bytes))
+}
+
+fn span_of(metadata: &ParquetMetaData) -> Result<Span, FileError> {
+    let values = metadata.file_metadata().key_value_metadata();
+    let value =
+        |key: &str| -> Option<i64> { values.and_then(|values| values.iter().find(|value| value.key == key)?.value.as_ref()?.parse().ok()) };
+    let number = |key: &str| value(key).ok_or_else(|| FileError::Damaged(format!("no {key}")));
     let seq = |key| number(key).map(|number| Seq(number.max(0).unsigned_abs()));
-    Ok(FileInfo {
-        path: path.into(),
+    Ok(Span {
         seq_from: seq(SEQ_FROM)?,
         seq_to: seq(SEQ_TO)?,
         received_from: Timestamp(number(RECEIVED_FROM)?),
         received_to: Timestamp(number(RECEIVED_TO)?),
-        records: metadata.file_metadata().num_rows().max(0).unsigned_abs(),
-        bytes,
+        compacted: value(COMPACTED) == Some(1),
     })
 }
 
-/// All our columns must be there with their types; further ones, of a later version, may.
-fn check_schema(schema: &Schema) -> Result<(), FileError> {
+/// The columns of the first version must be there, and all that are there with their types; further ones, of a later
+/// version, may.
+pub(super) fn check_schema(schema: &Schema) -> Result<(), FileError> {
     for column in Column::ALL {
-        let found = schema.field_with_name(column.name()).map_err(|_| FileError::Damaged(format!("no column {}", column.name())))?;
-        if *found.data_type() != column.data_type() || found.is_nullable() {
-            return Err(FileError::Damaged(format!("column {} is {}", column.name(), found.data_type())));
+        match schema.field_with_name(column.name()) {
+            Err(_) if !column.is_old() => {}
+            Err(_) => return Err(FileError::Damaged(format!("no column {}", column.name()))),
+            Ok(found) if *found.data_type() != column.data_type() || found.is_nullable() => {
+                return Err(FileError::Damaged(format!("column {} is {}", column.name(), found.data_type())));
+            }
+            Ok(_) => {}
         }
     }
     Ok(())
-}
-
-/// What of a file a query wants.
-#[derive(Clone, Copy)]
-pub(super) struct Wanted<'a> {
-    pub(super) columns: &'a [Column],
-    /// Inclusive range of receipts; row groups outside are not read.
-    pub(super) received: (Timestamp, Timestamp),
-    /// Ascending; empty for all. Row groups without any of them are not read.
-    pub(super) seqs: &'a [Seq],
-}
-
-/// Reads the wanted columns of the row groups that may hold wanted rows: the whole file or an error, so that a
-/// damaged one adds nothing to a sum.
-pub(super) fn read(path: &Path, wanted: &Wanted<'_>) -> Result<Vec<RecordBatch>, FileError> {
-    guarded(|| read_unguarded(path, wanted))
-}
-
-fn read_unguarded(path: &Path, wanted: &Wanted<'_>) -> Result<Vec<RecordBatch>, FileError> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?;
-    check_schema(reader.schema())?;
-    let metadata = Arc::clone(reader.metadata());
-    let groups = (0..).zip(metadata.row_groups()).filter(|(_, group)| may_hold(&metadata, group, wanted)).map(|(n, _)| n);
-    let leaves = wanted.columns.iter().filter_map(|column| column_index(&metadata, column.name()));
-    let mask = ProjectionMask::leaves(reader.parquet_schema(), leaves);
-    let reader = reader.with_row_groups(groups.collect()).with_projection(mask).with_batch_size(ROW_GROUP_ROWS).build()?;
-    Ok(reader.collect::<Result<_, _>>()?)
-}
-
-fn column_index(metadata: &ParquetMetaData, name: &str) -> Option<usize> {
-    metadata.file_metadata().schema_descr().columns().iter().position(|column| column.path().string() == name)
-}
-
-fn may_hold(metadata: &ParquetMetaData, group: &RowGroupMetaData, wanted: &Wanted<'_>) -> bool {
-    let range = |name| {
-        let column = column_index(metadata, name)?;
-        match group.columns().get(column)?.statistics()? {
-            Statistics::Int64(values) => Some((*values.min_opt()?, *values.max_opt()?)),
-            _ => None,
-        }
-    };
-    let (from, to) = wanted.received;
-    let in_time = range(RECEIVED_AT).is_none_or(|(min, max)| max >= from.0 && min <= to.0);
-    let in_seqs = wanted.seqs.is_empty()
-        || range(SEQ).is_none_or(|(min, max)| {
-            let number = |seq: &Seq| i64::try_from(seq.0).unwrap_or(i64::MAX);
-            let first = wanted.seqs.partition_point(|seq| number(seq) < min);
-            wanted.seqs.get(first).is_some_and(|seq| number(seq) <= max)
-        });
-    in_time && in_seqs
-}
-
-/// A batch's rows as records; columns that were not read are zero.
-pub(super) struct Rows<'a> {
-    len: usize,
-    seq: Option<&'a Int64Array>,
-    received_at: Option<&'a TimestampMillisecondArray>,
-    start: Option<&'a TimestampMillisecondArray>,
-    duration: Option<&'a Int64Array>,
-    site_keys: Option<&'a Int32Array>,
-    sites: Vec<SiteId>,
-    addresses: [Option<&'a FixedSizeBinaryArray>; 3],
-    ports: [Option<&'a UInt16Array>; 2],
-    bytes: [Option<&'a UInt8Array>; 4],
-    counters: [Option<&'a Int64Array>; 2],
-    ints: [Option<&'a UInt32Array>; 5],
-}
-
-impl<'a> Rows<'a> {
-    pub(super) fn new(batch: &'a RecordBatch) -> Self {
-        fn of<T: 'static>(batch: &RecordBatch, column: Column) -> Option<&T> {
-            batch.column_by_name(column.name())?.as_any().downcast_ref()
-        }
-        let site: Option<&DictionaryArray<Int32Type>> = of(batch, Column::Site);
-        let names = site.and_then(|site| site.values().as_any().downcast_ref::<StringArray>());
-        let parse = |name: Option<&str>| name.and_then(|name| name.parse().ok()).unwrap_or(SITE_UNKNOWN);
-        Self {
-            len: batch.num_rows(),
-            seq: of(batch, Column::Seq),
-            received_at: of(batch, Column::ReceivedAt),
-            start: of(batch, Column::Start),
-            duration: of(batch, Column::Duration),
-            site_keys: site.map(DictionaryArray::keys),
-            sites: names.map(|names| names.iter().map(parse).collect()).unwrap_or_default(),
-            addresses: [Column::Exporter, Column::SrcIp, Column::DstIp].map(|column| of(batch, column)),
-            ports: [Column::SrcPort, Column::DstPort].map(|column| of(batch, column)),
-            bytes: [Column::Protocol, Column::TcpFlags, Column::Tos, Column::Version].map(|column| of(batch, column)),
-            counters: [Column::Bytes, Column::Packets].map(|column| of(batch, column)),
-            ints: [Column::Sampling, Column::InIf, Column::OutIf, Column::SrcAs, Column::DstAs].map(|column| of(batch, column)),
-        }
-    }
-
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = FlowRecord> + '_ {
-        (0..self.len).map(|row| self.get(row))
-    }
-
-    /// The record of a row below the batch's length.
-    fn get(&self, row: usize) -> FlowRecord {
-        let int = |array: Option<&Int64Array>| array.map_or(0, |array| array.value(row));
-        let time = |array: Option<&TimestampMillisecondArray>| Timestamp(array.map_or(0, |array| array.value(row)));
-        let unsigned = |array| int(array).max(0).unsigned_abs();
-        let address = |array: Option<&FixedSizeBinaryArray>| address(array.map_or(&[], |array| array.value(row)));
-        let [exporter, src_ip, dst_ip] = self.addresses.map(address);
-        let [src_port, dst_port] = self.ports.map(|array| array.map_or(0, |array| array.value(row)));
-        let [protocol, tcp_flags, tos, version] = self.bytes.map(|array| array.map_or(0, |array| array.value(row)));
-        let [bytes, packets] = self.counters.map(unsigned);
-        let [sampling, in_if, out_if, src_as, dst_as] = self.ints.map(|array| array.map_or(0, |array| array.value(row)));
-        let key = self.site_keys.and_then(|keys| usize::try_from(keys.value(row)).ok());
-        let start = time(self.start);
-        FlowRecord {
-            seq: Seq(unsigned(self.seq)),
-            received_at: time(self.received_at),
-            start,
-            end: start.plus(int(self.duration)),
-            site: key.and_then(|key| self.sites.get(key)).copied().unwrap_or(SITE_UNKNOWN),
-            exporter,
-            src_ip,
-            dst_ip,
-            src_port,
-            dst_port,
-            protocol,
-            tcp_flags,
-            tos,
-            version,
-            bytes,
-            packets,
-            sampling,
-            in_if,
-            out_if,
-            src_as,
-            dst_as,
-        }
-    }
 }
 
 /// What each column takes in the file.

@@ -1,23 +1,44 @@
 //! The flow store: flow records as Parquet files, one for every five minutes of receipt, and the records of the
-//! current five minutes in memory. Queries see both at once, and each record exactly once. The files are plain
-//! Parquet (`file` tells the columns): DuckDB, pandas, Spark and ClickHouse read them as they are.
+//! current five minutes in memory. When an hour is over its files become one, sorted for pruning (`compact`). Queries see
+//! all of it at once, and each record exactly once. The files are plain Parquet (`column` tells the columns, `file` how
+//! they are kept): DuckDB, pandas, Spark and ClickHouse read them as they are.
 //!
-//! `<dir>/<YYYY-MM-DD>/<HHMM>-<first sequence>.parquet`, by the time of receipt in UTC; `<dir>/cursor` where the
-//! journal went on without flows; `<dir>/quarantine/` what could not be read.
+//! `<dir>/<YYYY-MM-DD>/<HHMM>-<first sequence>.parquet`, by the time of receipt in UTC, compacted `<HH>-<first sequence>`;
+//! `<dir>/cursor` where the journal went on without flows; `<dir>/quarantine/` what could not be read.
 //!
 //! **Effects once.** A file accounts for a stretch of the journal (`wartburg.seq_from` to `wartburg.seq_to` in its
 //! metadata). It is written under a temporary name, synced and renamed; what a crash leaves unfinished is removed
 //! at the next start and comes again from the journal. The cursor is the highest sequence that is accounted for.
+//! A compacted file accounts for all of what it was made of: what lies within its stretch is left over and goes.
 //!
-//! Queries select by time of receipt, which the store orders by and no exporter's clock can shift. Sums are of
-//! what exporters reported, not multiplied by the sampling rate.
-//!
-//! Not here: compaction by the hour, retention, other formats.
+//! Queries select by time of receipt, which the store orders by and no exporter's clock can shift.
 
+pub mod ask;
+
+mod chunk;
+pub mod column;
+mod compact;
 mod consumer;
 mod file;
-mod query;
+mod filter;
+mod nfdump;
+pub mod value;
 
+mod group;
+mod query;
+mod read;
+mod rebuild;
+mod retention;
+mod rollup;
+mod scan;
+mod table;
+mod upkeep;
+mod values;
+
+#[cfg(test)]
+mod compact_tests;
+#[cfg(test)]
+mod keep_tests;
 #[cfg(test)]
 mod tests;
 
@@ -25,8 +46,21 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+pub use chunk::{CHUNK_ROWS, Chunk, Mask};
+pub use compact::{BLOCK_ROWS_MAX, Compacted};
 pub use consumer::FlowConsumer;
-pub use query::{FILTER_NONE, Filter, FlowBucket, FlowRange, GroupBy, Measure, TopRequest, TopResult, TopRow};
+pub use filter::FlowFilter;
+
+pub use group::{Group, Grouping, Groups, KeyPart, ROWS_MAX};
+pub use query::{FlowBucket, GroupBy, Measure, TopRequest, TopResult, TopRow};
+pub use read::{AskedAddress, End, Prune};
+pub use rebuild::{FlowDay, FlowsAgain, FlowsRebuilt};
+pub use retention::{DAYS_DEFAULT, FlowDeletion, flow_deletion_list};
+pub use rollup::{MIGRATIONS, MINUTES_KEPT, Rollup, RollupSums, Step, Tops, rollup_each};
+pub use scan::{FILTER_NONE, Filter, FlowRange, Predicate, SCAN_THREADS, Scanned, Worker};
+pub use table::Sums;
+pub use upkeep::{FlowSettings, FlowUpkeep, OpenAgain, PART};
+pub use values::Slice;
 
 use crate::flow::FlowRecord;
 use crate::frame::Seq;
@@ -75,6 +109,8 @@ pub struct FlowStats {
 #[derive(Debug)]
 pub struct FlowStore {
     dir: PathBuf,
+    /// Whether another process writes here: then nothing is changed, and what goes meanwhile was replaced.
+    beside: bool,
     state: RwLock<State>,
 }
 
@@ -86,6 +122,9 @@ struct State {
     open: Vec<Arc<[FlowRecord]>>,
     damaged: u64,
     cursor: Seq,
+    /// Up to where nothing is missing: the end of the last file. The next one accounts for all behind it, also where no flows
+    /// came, so that a gap between two files always means that one was lost.
+    accounted: Seq,
 }
 
 /// What a query reads: the store as it was at one moment.
@@ -100,19 +139,16 @@ impl FlowStore {
     /// # Errors
     /// Where the directory cannot be read or written.
     pub fn open(dir: &Path) -> Result<Arc<Self>, FlowStoreError> {
-        let failed = |source| FlowStoreError::new("opening the flow store", dir, source);
-        std::fs::create_dir_all(dir).map_err(failed)?;
-        let mut state = State::default();
-        for day in std::fs::read_dir(dir).map_err(failed)? {
-            let day = day.map_err(failed)?;
-            if day.file_type().map_err(failed)?.is_dir() && day.file_name() != QUARANTINE {
-                open_day(dir, &day.path(), &mut state)?;
-            }
-        }
-        state.files.sort_by_key(|file| file.seq_from);
-        let written = std::fs::read_to_string(dir.join(CURSOR_FILE)).ok().and_then(|text| text.trim().parse().ok());
-        state.cursor = state.files.iter().map(|file| file.seq_to).max().max(written.map(Seq)).unwrap_or_default();
-        Ok(Arc::new(Self { dir: dir.into(), state: RwLock::new(state) }))
+        std::fs::create_dir_all(dir).map_err(|source| FlowStoreError::new("opening the flow store", dir, source))?;
+        Ok(Arc::new(Self { dir: dir.into(), beside: false, state: RwLock::new(load(dir, false)?) }))
+    }
+
+    /// Opens the directory for looking at it beside the process that writes it: changes nothing.
+    ///
+    /// # Errors
+    /// Where the directory cannot be read.
+    pub fn open_beside(dir: &Path) -> Result<Arc<Self>, FlowStoreError> {
+        Ok(Arc::new(Self { dir: dir.into(), beside: true, state: RwLock::new(load(dir, true)?) }))
     }
 
     pub fn stats(&self) -> FlowStats {
@@ -147,14 +183,14 @@ impl FlowStore {
     /// Writes the open records, if any, as accounting for everything behind the cursor up to `seq_to`, and
     /// moves the cursor. Queries see them in memory until the file stands, then there.
     fn write(&self, seq_to: Seq) -> Result<(), FlowStoreError> {
-        let (open, cursor) = {
+        let (open, cursor, from) = {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-            (state.open.clone(), state.cursor)
+            (state.open.clone(), state.cursor, state.accounted.next())
         };
         let written = match open.first().and_then(|chunk| chunk.first()) {
             Some(first) => {
-                let path = self.path(first.received_at, cursor.next());
-                Some(file::write(&path, &open, cursor.next(), seq_to).map_err(|e| FlowStoreError::new("writing flows to", &path, e))?)
+                let path = self.path(first.received_at, from);
+                Some(file::write(&path, &open, from, seq_to).map_err(|e| FlowStoreError::new("writing flows to", &path, e))?)
             }
             None if seq_to > cursor => {
                 let path = self.dir.join(CURSOR_FILE);
@@ -168,6 +204,7 @@ impl FlowStore {
         if let Some(info) = written {
             state.files.push(Arc::new(info));
             state.open.clear();
+            state.accounted = seq_to;
         }
         state.cursor = state.cursor.max(seq_to);
         Ok(())
@@ -178,16 +215,29 @@ impl FlowStore {
         self.dir.join(window.format("%Y-%m-%d").to_string()).join(format!("{}-{}.parquet", window.format("%H%M"), first.0))
     }
 
-    /// Takes a file that could not be read out of the store.
-    fn drop_file(&self, info: &FileInfo, error: &FileError) {
+    /// Takes a file that is gone or damaged out of the store. What the system could not do now it may be able to do later.
+    fn drop_file(&self, info: &FileInfo, error: &FileError) -> Result<(), FlowStoreError> {
+        if matches!(error, FileError::Io(_)) {
+            return Ok(());
+        }
+        if self.beside && matches!(error, FileError::Gone) {
+            let now = load(&self.dir, true)?;
+            *self.state.write().unwrap_or_else(PoisonError::into_inner) = now;
+            return Ok(());
+        }
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let before = state.files.len();
-        state.files.retain(|file| file.path != info.path);
+        // By the file, not by its name: one that was made anew has the same.
+        state.files.retain(|file| !std::ptr::eq(&raw const **file, info));
         // Two queries may meet the same damage; it is one file.
         if let (FileError::Damaged(reason), true) = (error, state.files.len() < before) {
             state.damaged += 1;
-            set_aside(&self.dir, &info.path, reason);
+            state.accounted = state.cursor;
+            if !self.beside {
+                set_aside(&self.dir, &info.path, reason);
+            }
         }
+        Ok(())
     }
 }
 
@@ -195,12 +245,55 @@ fn window_start(at: Timestamp) -> i64 {
     at.0.saturating_sub(at.0.rem_euclid(WINDOW_MILLIS))
 }
 
-fn open_day(dir: &Path, day: &Path, state: &mut State) -> Result<(), FlowStoreError> {
+fn load(dir: &Path, beside: bool) -> Result<State, FlowStoreError> {
+    let failed = |source| FlowStoreError::new("opening the flow store", dir, source);
+    let mut state = State::default();
+    let days = match std::fs::read_dir(dir) {
+        Err(error) if beside && error.kind() == io::ErrorKind::NotFound => return Ok(state),
+        days => days.map_err(failed)?,
+    };
+    for day in days {
+        let day = day.map_err(failed)?;
+        if day.file_type().map_err(failed)?.is_dir() && day.file_name() != QUARANTINE {
+            load_day(dir, &day.path(), beside, &mut state)?;
+        }
+    }
+    settle(&mut state.files, beside);
+    let written = std::fs::read_to_string(dir.join(CURSOR_FILE)).ok().and_then(|text| text.trim().parse().ok());
+    let last = state.files.iter().map(|file| file.span.seq_to).max();
+    state.cursor = last.max(written.map(Seq)).unwrap_or_default();
+    // Where something was set aside, it may be what lies behind the last file: that gap is to be seen.
+    state.accounted = last.filter(|_| state.damaged == 0).unwrap_or(state.cursor);
+    Ok(state)
+}
+
+/// Orders the files by sequence and takes out those that a compacted one stands for: a crash came before they were unlinked,
+/// or, seen from beside, that is just being done.
+fn settle(files: &mut Vec<Arc<FileInfo>>, beside: bool) {
+    files.sort_by_key(|file| (file.span.seq_from, std::cmp::Reverse(file.span.seq_to), !file.span.compacted));
+    let mut last: Option<Arc<FileInfo>> = None;
+    files.retain(|file| {
+        let left_over = last.as_ref().is_some_and(|last| last.span.compacted && last.span.covers(&file.span));
+        if !left_over {
+            last = Some(Arc::clone(file));
+        } else if !beside {
+            tracing::info!(path = %file.path.display(), "removed a flow file that is part of a compacted one");
+            file.retire();
+        }
+        !left_over
+    });
+}
+
+fn load_day(dir: &Path, day: &Path, beside: bool, state: &mut State) -> Result<(), FlowStoreError> {
     let failed = |source| FlowStoreError::new("reading the flows of", day, source);
-    for entry in std::fs::read_dir(day).map_err(failed)? {
+    let entries = match std::fs::read_dir(day) {
+        Err(error) if beside && error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
         let path = entry.map_err(failed)?.path();
         let extension = path.extension().unwrap_or_default();
-        if extension == TEMPORARY {
+        if extension == TEMPORARY && !beside {
             std::fs::remove_file(&path).map_err(failed)?;
             tracing::info!(path = %path.display(), "removed a flow file that a crash left unfinished");
         } else if extension == "parquet" {
@@ -210,7 +303,9 @@ fn open_day(dir: &Path, day: &Path, state: &mut State) -> Result<(), FlowStoreEr
                 Err(FileError::Io(error)) => return Err(FlowStoreError::new("reading", &path, error)),
                 Err(FileError::Damaged(reason)) => {
                     state.damaged += 1;
-                    set_aside(dir, &path, &reason);
+                    if !beside {
+                        set_aside(dir, &path, &reason);
+                    }
                 }
             }
         }

@@ -1,45 +1,28 @@
-//! Queries over files and memory: the top talkers, the newest records, a histogram, and the flows of given
+//! Questions over files and memory: the top talkers, the newest records, a histogram, and the flows of given
 //! datagrams. Each demands the caller's scope. Only the columns that the question needs are read.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
-use std::net::Ipv6Addr;
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use super::file::{self, Column, FileError, FileInfo, Rows, Wanted};
-use super::{FlowStore, FlowStoreError};
-use crate::body::{SiteId, SiteTable};
+use super::chunk::Chunk;
+use super::column::{Column, ColumnSet};
+use super::file::FileInfo;
+use super::group::{Grouping, KeyPart, ROWS_MAX};
+use super::read::Opened;
+use super::scan::{FILTER_NONE, FlowRange, Halt, Judge, SCAN_THREADS};
+use super::table::Sums;
+use super::{FlowStore, FlowStoreError, View};
+use crate::body::SiteTable;
 use crate::fields::{self, FieldId};
 use crate::flow::{FlowRecord, protocol_name};
 use crate::frame::Seq;
-use crate::record::{FlowView, Record};
 use crate::scope::Scope;
 use crate::time::Timestamp;
 
-/// Which records count: callers pass `&|record| query.matches(record)`.
-pub type Filter<'a> = &'a (dyn Fn(&dyn Record) -> bool + Sync);
-
-/// No filter: fewer columns are read.
-pub const FILTER_NONE: Option<Filter<'static>> = None;
-
-/// Groups that a question may hold in memory, about 60 MB. A scan of all ports and addresses makes more; then
-/// the first this many are counted and the result says that it is not all.
-const GROUPS_MAX: usize = 400_000;
-/// Rows of a result: more than anybody reads, few enough for a page or an export step.
-const ROWS_MAX: usize = 10_000;
 /// Bars of a histogram: a bar a pixel is the finest that can be seen.
 const BUCKETS_MAX: usize = 2_000;
-
-/// What to look at, and on whose behalf.
-#[derive(Clone, Copy)]
-pub struct FlowRange<'a> {
-    /// Receipt from, inclusive.
-    pub from: Timestamp,
-    /// Receipt to, exclusive.
-    pub to: Timestamp,
-    pub filter: Option<Filter<'a>>,
-    pub scope: &'a Scope,
-    pub sites: &'a SiteTable,
-}
 
 /// What to group by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,40 +82,20 @@ impl GroupBy {
         }
     }
 
-    fn key(self, flow: &FlowRecord) -> Key {
-        let address = |address: std::net::IpAddr| match address {
-            std::net::IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-            std::net::IpAddr::V6(v6) => v6.to_bits(),
-        };
-        match self {
-            Self::SourceIp => (address(flow.src_ip), 0),
-            Self::DestinationIp => (address(flow.dst_ip), 0),
-            Self::SourcePort => (flow.src_port.into(), 0),
-            Self::DestinationPort => (flow.dst_port.into(), 0),
-            Self::Transport => (flow.protocol.into(), 0),
-            Self::Site => (flow.site.0.0, 0),
-            Self::Exporter => (address(flow.exporter), 0),
-            Self::Pair => (address(flow.src_ip), address(flow.dst_ip)),
-        }
-    }
-
-    fn text(self, (first, second): Key, sites: &SiteTable) -> String {
-        let address = |bits| Ipv6Addr::from_bits(bits).to_canonical().to_string();
-        match self {
-            Self::SourceIp | Self::DestinationIp | Self::Exporter => address(first),
-            Self::SourcePort | Self::DestinationPort => first.to_string(),
-            Self::Transport => {
-                let name = u8::try_from(first).ok().and_then(protocol_name);
-                name.map_or_else(|| first.to_string(), str::to_owned)
+    fn text(self, key: &[KeyPart], sites: &SiteTable) -> String {
+        let one = |part: &KeyPart| match part {
+            KeyPart::Address(address) => address.to_string(),
+            KeyPart::Number(number) if self == Self::Transport => {
+                let name = u8::try_from(*number).ok().and_then(protocol_name);
+                name.map_or_else(|| number.to_string(), str::to_owned)
             }
-            Self::Site => sites.name(SiteId(crate::id::Ulid(first))).to_owned(),
-            Self::Pair => format!("{} > {}", address(first), address(second)),
-        }
+            KeyPart::Number(number) => number.to_string(),
+            KeyPart::Site(site) => sites.name(*site).to_owned(),
+            KeyPart::Mac(mac) => format!("{mac:02x?}"),
+        };
+        key.iter().map(one).collect::<Vec<_>>().join(" > ")
     }
 }
-
-/// A group's key in one form for all groupings.
-type Key = (u128, u128);
 
 /// What to rank by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,31 +151,12 @@ pub struct FlowBucket {
     pub flows: u64,
 }
 
-#[derive(Clone, Copy)]
-struct Sums {
-    bytes: u64,
-    packets: u64,
-    flows: u64,
-    first: Timestamp,
-    last: Timestamp,
-}
-
-impl Sums {
-    const NONE: Self = Self { bytes: 0, packets: 0, flows: 0, first: Timestamp(i64::MAX), last: Timestamp(i64::MIN) };
-
-    fn add(&mut self, flow: &FlowRecord) {
-        self.bytes = self.bytes.saturating_add(flow.bytes);
-        self.packets = self.packets.saturating_add(flow.packets);
-        self.flows += 1;
-        self.first = self.first.min(flow.start);
-        self.last = self.last.max(flow.end);
-    }
-
-    fn measure(&self, measure: Measure) -> u64 {
-        match measure {
-            Measure::Bytes => self.bytes,
-            Measure::Packets => self.packets,
-            Measure::Flows => self.flows,
+impl Measure {
+    pub(super) fn of(self, sums: &Sums) -> u64 {
+        match self {
+            Self::Bytes => sums.bytes,
+            Self::Packets => sums.packets,
+            Self::Flows => sums.flows,
         }
     }
 }
@@ -223,59 +167,48 @@ impl FlowStore {
     /// # Errors
     /// Where files cannot be opened for reasons of the system; damaged ones are set aside.
     pub fn top(&self, request: &TopRequest<'_>) -> Result<TopResult, FlowStoreError> {
-        let mut groups: HashMap<Key, Sums> = HashMap::new();
-        let mut total = Sums::NONE;
-        let mut incomplete = false;
-        let columns = [request.by.columns(), &[Column::Bytes, Column::Packets, Column::Start, Column::Duration]].concat();
-        let records_read = self.scan(&request.range, &columns, &mut |flow| {
-            total.add(flow);
-            let key = request.by.key(flow);
-            if groups.len() < GROUPS_MAX || groups.contains_key(&key) {
-                groups.entry(key).or_insert(Sums::NONE).add(flow);
-            } else {
-                incomplete = true;
-            }
-        })?;
-        let count = groups.len();
-        let mut ranked: Vec<(Key, Sums)> = groups.into_iter().collect();
-        ranked.sort_unstable_by_key(|(key, sums)| (Reverse(sums.measure(request.measure)), *key));
-        ranked.truncate(request.limit.min(ROWS_MAX));
-        let row = |(key, sums): (Key, Sums)| TopRow {
-            key: request.by.text(key, request.range.sites),
-            bytes: sums.bytes,
-            packets: sums.packets,
-            flows: sums.flows,
-            first: sums.first,
-            last: sums.last,
+        let TopRequest { range, by, measure, limit } = *request;
+        let groups = self.group(&Grouping { range, by: by.columns(), measure, limit, scaled: false })?;
+        let row = |group: &super::group::Group| TopRow {
+            key: by.text(&group.key, range.sites),
+            bytes: group.sums.bytes,
+            packets: group.sums.packets,
+            flows: group.sums.flows,
+            first: Timestamp(group.sums.first),
+            last: Timestamp(group.sums.last),
         };
-        let rows = ranked.into_iter().map(row).collect();
-        Ok(TopResult { rows, bytes: total.bytes, packets: total.packets, flows: total.flows, groups: count, incomplete, records_read })
+        Ok(TopResult {
+            rows: groups.rows.iter().map(row).collect(),
+            bytes: groups.total.bytes,
+            packets: groups.total.packets,
+            flows: groups.total.flows,
+            groups: groups.count,
+            incomplete: groups.incomplete,
+            records_read: groups.records_read,
+        })
     }
 
-    /// The records that match, the newest of the journal first.
+    /// The records that match, the newest of the journal first. Of one datagram those of a compacted file are in its order.
     ///
     /// # Errors
     /// As `top`.
     pub fn list(&self, range: &FlowRange<'_>, limit: usize) -> Result<Vec<FlowRecord>, FlowStoreError> {
-        let limit = limit.min(ROWS_MAX);
-        let mut judge = Judge::new(range);
-        let mut found = Vec::new();
-        let view = self.view();
-        for flow in view.open.iter().rev().flat_map(|chunk| chunk.iter().rev()) {
-            if found.len() < limit && judge.wants(flow) {
-                found.push(*flow);
+        self.again(|| {
+            let view = self.view();
+            let judge = Judge::new(range, &[]);
+            let mut found = open_newest(&view, &judge, limit.min(ROWS_MAX));
+            for info in view.files.iter().rev() {
+                let left = limit.min(ROWS_MAX) - found.len();
+                if left == 0 {
+                    break;
+                }
+                if judge.may_hold(info) {
+                    let newest = file_newest(info, &judge, left).map_err(|error| Halt { info: Arc::clone(info), error })?;
+                    found.extend(newest);
+                }
             }
-        }
-        for info in view.files.iter().rev() {
-            if found.len() >= limit {
-                break;
-            }
-            for batch in self.read(info, &range.wanted(&Column::ALL))?.iter().rev() {
-                let left = limit - found.len();
-                found.extend(Rows::new(batch).iter().rev().filter(|flow| judge.wants(flow)).take(left));
-            }
-        }
-        Ok(found)
+            Ok(found)
+        })
     }
 
     /// Sums by time of receipt: the range in `buckets` equal parts, the empty ones among them.
@@ -290,16 +223,19 @@ impl FlowStore {
         let count = i64::try_from(buckets.clamp(1, BUCKETS_MAX)).unwrap_or(1).min(span);
         let width = span / count + i64::from(span % count > 0);
         let bars = (0..count).map(|n| range.from.plus(n * width)).take_while(|at| *at < range.to);
-        let mut bars: Vec<FlowBucket> = bars.map(|at| FlowBucket { at, bytes: 0, packets: 0, flows: 0 }).collect();
-        self.scan(range, &[Column::Bytes, Column::Packets], &mut |flow| {
-            let bar = usize::try_from(flow.received_at.since(range.from) / width).unwrap_or(0).min(bars.len().saturating_sub(1));
-            if let Some(bar) = bars.get_mut(bar) {
-                bar.bytes = bar.bytes.saturating_add(flow.bytes);
-                bar.packets = bar.packets.saturating_add(flow.packets);
-                bar.flows += 1;
+        let bars: Vec<FlowBucket> = bars.map(|at| FlowBucket { at, bytes: 0, packets: 0, flows: 0 }).collect();
+        let needed = ColumnSet::of(&[Column::ReceivedAt, Column::Bytes, Column::Packets]);
+        let make = || Bars { bars: bars.clone(), from: range.from, width };
+        let (workers, _) = self.scan(range, needed, SCAN_THREADS, make)?;
+        let mut all = bars.clone();
+        for (bar, other) in workers.iter().flat_map(|worker| (0..).zip(&worker.bars)) {
+            if let Some(sum) = all.get_mut(bar) {
+                sum.bytes = sum.bytes.saturating_add(other.bytes);
+                sum.packets = sum.packets.saturating_add(other.packets);
+                sum.flows += other.flows;
             }
-        })?;
-        Ok(bars)
+        }
+        Ok(all)
     }
 
     /// The flows of given datagrams, in their order: the evidence of an alert.
@@ -310,117 +246,105 @@ impl FlowStore {
         let mut seqs = seqs.to_vec();
         seqs.sort_unstable();
         seqs.dedup();
-        let range = FlowRange { from: Timestamp(i64::MIN), to: Timestamp(i64::MAX), filter: FILTER_NONE, scope, sites };
-        let mut judge = Judge::new(&range);
-        let mut wanted = |flow: &FlowRecord| seqs.binary_search(&flow.seq).is_ok() && judge.wants(flow);
-        let mut found = Vec::new();
-        let view = self.view();
-        for info in &view.files {
-            let first = seqs.partition_point(|seq| *seq < info.seq_from);
-            if found.len() < ROWS_MAX && seqs.get(first).is_some_and(|seq| *seq <= info.seq_to) {
-                for batch in self.read(info, &Wanted { seqs: &seqs, ..range.wanted(&Column::ALL) })? {
-                    found.extend(Rows::new(&batch).iter().filter(&mut wanted));
-                }
-            }
+        if seqs.is_empty() {
+            return Ok(Vec::new());
         }
-        found.extend(view.open.iter().flat_map(|chunk| chunk.iter()).filter(|flow| wanted(flow)));
+        let range = FlowRange { from: Timestamp(i64::MIN), to: Timestamp(i64::MAX), filter: FILTER_NONE, scope, sites };
+        let make = || Records(Vec::new());
+        let (workers, _) = self.scan_seqs(&range, &seqs, ColumnSet::ALL, 1, make)?;
+        let mut found: Vec<FlowRecord> = workers.into_iter().flat_map(|worker| worker.0).collect();
+        found.sort_by_key(|flow| flow.seq);
         found.truncate(ROWS_MAX);
         Ok(found)
     }
+}
 
-    /// Gives every record that the range and its owner's scope allow to `each`; returns how many were read.
-    fn scan(&self, range: &FlowRange<'_>, columns: &[Column], each: &mut dyn FnMut(&FlowRecord)) -> Result<u64, FlowStoreError> {
-        // Time and site are what every judgement needs; a filter may ask for any field that a flow has.
-        let mut columns = [columns, &[Column::ReceivedAt, Column::Site]].concat();
-        if range.filter.is_some() {
-            columns.extend(FILTER_COLUMNS);
-        }
-        columns.sort_unstable();
-        columns.dedup();
-        let mut judge = Judge::new(range);
-        let mut read = 0;
-        let view = self.view();
-        for info in &view.files {
-            for batch in self.read(info, &range.wanted(&columns))? {
-                read += batch.num_rows() as u64;
-                Rows::new(&batch).iter().filter(|flow| judge.wants(flow)).for_each(|flow| each(&flow));
-            }
-        }
-        for flow in view.open.iter().flat_map(|chunk| chunk.iter()) {
-            read += 1;
-            if judge.wants(flow) {
-                each(flow);
-            }
-        }
-        Ok(read)
-    }
+struct Bars {
+    bars: Vec<FlowBucket>,
+    from: Timestamp,
+    width: i64,
+}
 
-    /// Reads what is wanted of a file; nothing where the file has none of it, is gone, or is damaged.
-    fn read(&self, info: &FileInfo, wanted: &Wanted<'_>) -> Result<Vec<arrow_array::RecordBatch>, FlowStoreError> {
-        let (from, to) = wanted.received;
-        if info.received_to < from || info.received_from > to {
-            return Ok(Vec::new());
-        }
-        match file::read(&info.path, wanted) {
-            Ok(batches) => Ok(batches),
-            Err(FileError::Io(error)) => Err(FlowStoreError::new("reading flows of", &info.path, error)),
-            Err(error) => {
-                self.drop_file(info, &error);
-                Ok(Vec::new())
+impl super::scan::Worker for Bars {
+    fn chunk(&mut self, chunk: &Chunk<'_>) -> ControlFlow<()> {
+        let (times, bytes, packets) = (chunk.longs(Column::ReceivedAt), chunk.longs(Column::Bytes), chunk.longs(Column::Packets));
+        let rows = times.iter().zip(bytes).zip(packets).zip(chunk.mask().as_slice());
+        for (((at, bytes), packets), _) in rows.filter(|(_, wanted)| **wanted) {
+            let bar = usize::try_from(at.saturating_sub(self.from.0) / self.width).unwrap_or(0).min(self.bars.len().saturating_sub(1));
+            if let Some(bar) = self.bars.get_mut(bar) {
+                bar.bytes = bar.bytes.saturating_add(bytes.max(&0).unsigned_abs());
+                bar.packets = bar.packets.saturating_add(packets.max(&0).unsigned_abs());
+                bar.flows += 1;
             }
         }
+        ControlFlow::Continue(())
     }
 }
 
-/// What `FlowView` tells a filter.
-const FILTER_COLUMNS: [Column; 12] = [
-    Column::Seq,
-    Column::Start,
-    Column::Duration,
-    Column::Site,
-    Column::Exporter,
-    Column::SrcIp,
-    Column::DstIp,
-    Column::SrcPort,
-    Column::DstPort,
-    Column::Protocol,
-    Column::Bytes,
-    Column::Packets,
-];
+struct Records(Vec<FlowRecord>);
 
-impl FlowRange<'_> {
-    fn wanted<'a>(&self, columns: &'a [Column]) -> Wanted<'a> {
-        Wanted { columns, received: (self.from, self.to.plus(-1)), seqs: &[] }
+impl super::scan::Worker for Records {
+    fn chunk(&mut self, chunk: &Chunk<'_>) -> ControlFlow<()> {
+        self.0.extend(chunk.mask().rows().map(|row| chunk.record(row)));
+        // Beyond what is shown nothing need be gathered; a chunk of slack keeps the memory bounded.
+        if self.0.len() > ROWS_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 
-/// Says whether a record belongs to an answer: time, scope, filter, the cheapest first.
-struct Judge<'a> {
-    range: &'a FlowRange<'a>,
-    /// The scope's word on each site, asked once.
-    sites: HashMap<SiteId, bool>,
-    last: Option<(SiteId, bool)>,
-}
-
-impl<'a> Judge<'a> {
-    fn new(range: &'a FlowRange<'a>) -> Self {
-        Self { range, sites: HashMap::new(), last: None }
-    }
-
-    fn wants(&mut self, flow: &FlowRecord) -> bool {
-        let FlowRange { from, to, filter, sites, .. } = *self.range;
-        (from..to).contains(&flow.received_at) && self.visible(flow.site) && filter.is_none_or(|filter| filter(&FlowView { flow, sites }))
-    }
-
-    fn visible(&mut self, site: SiteId) -> bool {
-        if let Some((last, visible)) = self.last
-            && last == site
-        {
-            return visible;
+fn open_newest(view: &View, judge: &Judge<'_>, limit: usize) -> Vec<FlowRecord> {
+    let mut found: Vec<FlowRecord> = Vec::new();
+    for chunk in view.open.iter().rev() {
+        if found.len() >= limit {
+            break;
         }
-        let FlowRange { scope, sites, .. } = *self.range;
-        let visible = *self.sites.entry(site).or_insert_with(|| scope.site_allowed(site, sites));
-        self.last = Some((site, visible));
-        visible
+        judge.memory(&[chunk], ColumnSet::NONE, &mut |here| {
+            let rows = here.mask().rows().rev().filter_map(|row| chunk.get(row).copied());
+            found.extend(rows.take(limit - found.len()));
+        });
     }
+    found
+}
+
+/// The newest matches of a file. Its row groups are taken by their latest sequence, so that those of a compacted file, which
+/// overlap, are looked at only as long as they may hold something newer than what is found. Records are made of the last ones only.
+fn file_newest(info: &Arc<FileInfo>, judge: &Judge<'_>, limit: usize) -> Result<Vec<FlowRecord>, super::file::FileError> {
+    let opened = Opened::open(info)?;
+    let mut groups: Vec<(i64, usize)> = judge
+        .with_wanted(|wanted| opened.groups(wanted))
+        .into_iter()
+        .map(|group| (opened.longs(group, Column::Seq).map_or(i64::MAX, |(_, max)| max), group))
+        .collect();
+    groups.sort_unstable_by_key(|key| Reverse(*key));
+    // Sequence, row group, row in it.
+    let mut best: Vec<(i64, usize, usize)> = Vec::new();
+    for (latest, group) in groups {
+        if best.len() >= limit && best.last().is_some_and(|(seq, ..)| *seq > latest) {
+            break;
+        }
+        if judge.bloom_excludes(&opened, group)? {
+            continue;
+        }
+        judge.group(&opened, group, ColumnSet::of(&[Column::Seq]), &mut |chunk| {
+            let seqs = chunk.longs(Column::Seq);
+            best.extend(chunk.mask().rows().filter_map(|row| Some((*seqs.get(row)?, group, row))));
+        })?;
+        best.sort_unstable_by_key(|key| Reverse(*key));
+        best.truncate(limit);
+    }
+    let mut by_group: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
+    for (place, (_, group, row)) in best.iter().enumerate() {
+        by_group.entry(*group).or_default().push((*row, place));
+    }
+    let mut found: Vec<Option<FlowRecord>> = vec![None; best.len()];
+    for (group, rows) in by_group {
+        let batch = opened.read(group, ColumnSet::ALL)?;
+        let mut chunk = Chunk::new(batch.rows);
+        batch.fill(&mut chunk);
+        for (row, place) in rows {
+            if let Some(found) = found.get_mut(place) {
+                *found = Some(chunk.record(row));
+            }
+        }
+    }
+    Ok(found.into_iter().flatten().collect())
 }

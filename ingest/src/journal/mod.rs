@@ -7,6 +7,7 @@ mod chain;
 #[cfg(test)]
 mod crash;
 mod disk;
+mod follow;
 mod keep;
 mod reader;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 pub use chain::{Seal, Sum};
+pub use follow::JournalFollower;
 pub use keep::{Freed, Keeper};
 pub use reader::JournalReader;
 pub use verify::{Fault, FaultKind, SegmentInfo, VerifyReport, peek, segments, verify};

@@ -72,7 +72,7 @@ impl Shared {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner).end
     }
 
-    fn publish(&self, end: DurableEnd) {
+    pub(super) fn publish(&self, end: DurableEnd) {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner).end = end;
         self.0.moved.notify_all();
     }

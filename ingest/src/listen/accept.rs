@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -430,11 +431,21 @@ pub(super) struct IdleStream {
     alarm: Pin<Box<Sleep>>,
     /// The alarm counts from when reading began to wait.
     waiting: bool,
+    /// The last thing that was to be sent was not taken.
+    blocked: bool,
+    /// We are making an answer: that nothing passes is ours then, unless it is not taken.
+    ours: Arc<AtomicBool>,
 }
 
 impl IdleStream {
     pub(super) fn new(connection: Connection, idle: Duration) -> Self {
-        Self { connection, idle, alarm: Box::pin(sleep(idle)), waiting: false }
+        Self { connection, idle, alarm: Box::pin(sleep(idle)), waiting: false, blocked: false, ours: Arc::default() }
+    }
+
+    /// As long as this is set nobody is cut off for saying nothing.
+    pub(super) fn while_ours(mut self, ours: Arc<AtomicBool>) -> Self {
+        self.ours = ours;
+        self
     }
 }
 
@@ -449,14 +460,22 @@ impl AsyncRead for IdleStream {
             self.alarm.set(sleep(idle));
             self.waiting = true;
         }
-        ready!(self.alarm.as_mut().poll(context));
-        Poll::Ready(Err(ErrorKind::TimedOut.into()))
+        loop {
+            ready!(self.alarm.as_mut().poll(context));
+            if self.blocked || !self.ours.load(Ordering::Relaxed) {
+                return Poll::Ready(Err(ErrorKind::TimedOut.into()));
+            }
+            let idle = self.idle;
+            self.alarm.set(sleep(idle));
+        }
     }
 }
 
 impl AsyncWrite for IdleStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.connection).poll_write(context, bytes));
+        let written = Pin::new(&mut self.connection).poll_write(context, bytes);
+        self.blocked = written.is_pending();
+        let written = ready!(written);
         // Counted from when reading waits again: the alarm that runs wakes the reader, who then sets it anew.
         self.waiting = false;
         Poll::Ready(written)

@@ -28,10 +28,12 @@ pub enum Listener {
     Http,
     Https,
     NetflowUdp,
+    IpfixUdp,
+    SflowUdp,
 }
 
 impl Listener {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::SyslogUdp,
         Self::SyslogTcp,
         Self::SyslogTls,
@@ -42,6 +44,8 @@ impl Listener {
         Self::Http,
         Self::Https,
         Self::NetflowUdp,
+        Self::IpfixUdp,
+        Self::SflowUdp,
     ];
 
     /// Its name in the configuration, in errors and in logs.
@@ -57,12 +61,14 @@ impl Listener {
             Self::Http => "http",
             Self::Https => "https",
             Self::NetflowUdp => "netflow_udp",
+            Self::IpfixUdp => "ipfix_udp",
+            Self::SflowUdp => "sflow_udp",
         }
     }
 
     pub fn transport(self) -> Transport {
         match self {
-            Self::SyslogUdp | Self::NetflowUdp => Transport::Udp,
+            Self::SyslogUdp | Self::NetflowUdp | Self::IpfixUdp | Self::SflowUdp => Transport::Udp,
             Self::SyslogTcp => Transport::Tcp,
             Self::SyslogTls => Transport::Tls,
             Self::Relp | Self::RelpTls => Transport::Relp,
@@ -73,7 +79,13 @@ impl Listener {
 
     /// Whether it receives datagrams, whose senders cannot wait.
     pub fn is_udp(self) -> bool {
-        matches!(self, Self::SyslogUdp | Self::GelfUdp | Self::NetflowUdp)
+        matches!(self, Self::SyslogUdp | Self::GelfUdp) || self.takes_flows()
+    }
+
+    /// Whether datagrams of flows come by it. Each of these takes every version and says which by the first bytes: the ports
+    /// are only those that exporters are set to.
+    pub fn takes_flows(self) -> bool {
+        matches!(self, Self::NetflowUdp | Self::IpfixUdp | Self::SflowUdp)
     }
 
     /// Whether connections to it are encrypted.

@@ -1,4 +1,4 @@
-//! Receiving: syslog over UDP, TCP and TLS, RELP, GELF, NetFlow over UDP, lines and JSON over HTTP. Receiving is urgent: a
+//! Receiving: syslog over UDP, TCP and TLS, RELP, GELF, NetFlow, IPFIX and sFlow over UDP, lines and JSON over HTTP. Receiving is urgent: a
 //! frame is stamped, attributed to a site by who its sender is, and appended to the journal; nothing is parsed here and
 //! nothing is answered before it is on disk.
 
@@ -241,7 +241,7 @@ impl Bound {
         let (watermark, watch) = (self.watermark.clone(), Stopwatch::start());
         let intake = Intake { journal, sites, counters, clock, quotas, watermark, watch };
         let mut tasks = JoinSet::new();
-        for listener in [Listener::SyslogUdp, Listener::GelfUdp, Listener::NetflowUdp] {
+        for listener in Listener::ALL.into_iter().filter(|listener| listener.is_udp()) {
             if let Some(sockets) = self.udp[listener].take() {
                 tasks.spawn(udp::run(sockets, listener, intake.clone(), shutdown.clone()));
             }

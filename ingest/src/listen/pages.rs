@@ -6,13 +6,17 @@
 
 use std::future::poll_fn;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::ConnectInfo;
 use axum::http::{HeaderValue, Request, header};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -96,19 +100,22 @@ async fn serve(connection: Connection, router: Router, limits: PageLimits, shutd
         tracing::debug!(%error, "no time-out for unread answers");
     }
     let peer = Peer(connection.sender.peer);
-    let stream = IdleStream::new(connection, limits.idle);
+    // One request after the other: what is true of the answer is true of the connection.
+    let ours = Arc::new(AtomicBool::new(false));
+    let stream = IdleStream::new(connection, limits.idle).while_ours(ours.clone());
     let router = TowerToHyperService::new(router);
     let served = AtomicUsize::new(0);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         let last = served.fetch_add(1, Ordering::Relaxed) + 1 >= limits.requests_max;
-        let answer = router.call(request);
+        let (answer, ours) = (router.call(request), ours.clone());
         Box::pin(async move {
             let mut response = answer.await?;
             if last {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, std::convert::Infallible>(response)
+            ours.store(true, Ordering::Relaxed);
+            Ok::<_, std::convert::Infallible>(response.map(|body| Answering { body, ours }))
         })
     });
     let mut connection = http1::Builder::new()
@@ -140,14 +147,38 @@ async fn serve(connection: Connection, router: Router, limits: PageLimits, shutd
     let _ = timeout(LAST_WORD, stream.shutdown()).await;
 }
 
+/// An answer's body, known to be under way until it is dropped: an export can look for its next line for a while.
+struct Answering {
+    body: Body,
+    ours: Arc<AtomicBool>,
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.ours.store(false, Ordering::Relaxed);
+    }
+}
+
+impl HttpBody for Answering {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
-
-    use axum::body::{Body, Bytes, HttpBody};
     use axum::routing::get;
-    use hyper::body::Frame;
     use tokio::io::AsyncReadExt as _;
     use tokio::net::TcpStream;
     use tokio::sync::mpsc;
@@ -161,7 +192,8 @@ mod tests {
         let stop = CancellationToken::new();
         let router = Router::new()
             .route("/", get(async || "da"))
-            .route("/strom", get(async || ticks()))
+            .route("/strom", get(async || ticks(8, Duration::from_millis(250))))
+            .route("/still", get(async || ticks(2, Duration::from_millis(1_500))))
             .route("/wer", get(async |ConnectInfo(peer): ConnectInfo<Peer>| peer.0.to_string()));
         let server = tokio::spawn(Pages::new(listener, limits, &[]).run(router, stop.clone()));
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -190,12 +222,12 @@ mod tests {
         }
     }
 
-    /// An answer that goes on for two seconds, a word every quarter of one.
-    fn ticks() -> Body {
+    /// An answer of so many words, one each time.
+    fn ticks(count: usize, every: Duration) -> Body {
         let (sender, ticks) = mpsc::channel(1);
         tokio::spawn(async move {
-            for n in 0..8 {
-                tokio::time::sleep(Duration::from_millis(250)).await;
+            for n in 0..count {
+                tokio::time::sleep(every).await;
                 if sender.send(format!("tick{n};").into()).await.is_err() {
                     break;
                 }
@@ -237,6 +269,13 @@ mod tests {
         let limits = PageLimits { head_time: Duration::from_millis(500), idle: Duration::from_secs(1), ..small() };
         let said = talk(limits, &["GET /strom HTTP/1.1\r\nhost: x\r\n\r\n"]).await;
         assert!(said.contains("tick7;") && said.ends_with("0\r\n\r\n"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_we_are_slow_to_make_is_not_cut() {
+        let limits = PageLimits { head_time: Duration::from_millis(500), idle: Duration::from_millis(300), ..small() };
+        let said = talk(limits, &["GET /still HTTP/1.1\r\nhost: x\r\n\r\n"]).await;
+        assert!(said.contains("tick1;") && said.ends_with("0\r\n\r\n"), "{said}");
     }
 
     #[tokio::test]

@@ -148,7 +148,7 @@ impl Content {
     fn of(listener: Listener) -> Self {
         match listener {
             Listener::GelfUdp => Self::Gelf(Box::default()),
-            Listener::NetflowUdp => Self::Flows,
+            flows if flows.takes_flows() => Self::Flows,
             _ => Self::Lines,
         }
     }

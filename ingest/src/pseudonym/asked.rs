@@ -44,7 +44,7 @@ fn node(state: &State, from: &Node, join: fn(&Node, Vec<Node>) -> Node) -> Node 
         Node::Not(inner) => Node::Not(Box::new(node(state, inner, join))),
         Node::Field(field, test) => join(from, tests(state, *field, test).into_iter().map(|test| Node::Field(*field, test)).collect()),
         Node::Text(pattern) => join(from, texts(state, pattern).into_iter().map(|text| Node::Text(TextPattern::of(&text))).collect()),
-        Node::All | Node::Defect(_) => from.clone(),
+        Node::All | Node::Defect(_) | Node::Time(_) => from.clone(),
     }
 }
 

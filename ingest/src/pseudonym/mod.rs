@@ -157,6 +157,14 @@ impl Pseudonyms {
         Rewriter { plan, zones, key: state.key(class, event.seq) }.hide(frame, event, redecode)
     }
 
+    /// The event as the store of `class` keeps it: what may be shown of it. `redecode` decodes a frame again.
+    pub fn as_kept(&self, class: &str, frame: Option<&Frame>, event: &Event, redecode: &dyn Fn(&Frame) -> Option<Event>) -> Event {
+        match self.hide(class, frame, event, redecode) {
+            Hidden::Plain => event.clone(),
+            Hidden::Line(event) | Hidden::Bare(event) => event,
+        }
+    }
+
     /// The tokens of a value under every key that is in force or was: how a value is found again.
     pub fn tokens(&self, value: &str) -> Vec<String> {
         let state = self.state();

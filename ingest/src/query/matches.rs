@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::net::IpAddr;
 
-use super::{Glob, Literal, Node, Pat, Test, TextPattern};
+use super::{Glob, Literal, Needle, Node, Pat, Test, TextPattern};
 use crate::event::ValueRef;
 use crate::fields::{FieldId, Kind};
 use crate::record::Record;
@@ -27,6 +27,7 @@ impl<'a> Evaluation<'a> {
             Node::Not(node) => !self.holds(node),
             Node::Text(pattern) => pattern.found_in(self.line.get_or_init(|| fold(self.record.text()))),
             Node::Field(field, test) => self.record.any_value(*field, &mut |value| test.holds(*field, value)),
+            Node::Time(test) => test.holds(self.record.timestamp()),
             Node::Defect(None) => !self.record.defects().is_empty(),
             Node::Defect(Some(defect)) => self.record.defects().contains(*defect),
         }
@@ -69,21 +70,52 @@ impl Glob {
 impl TextPattern {
     /// Whether the words stand in the (folded) text, one behind the other with just these gaps.
     pub(crate) fn found_in(&self, folded: &str) -> bool {
+        let Needle { finder, whole } = &*self.needle;
+        let Some(first) = finder.find(folded.as_bytes()) else { return false };
         if self.words.is_empty() {
-            return folded.contains(&self.lead);
+            return true;
         }
+        // Without wildcards it need only stand where a word begins and end where one ends: nothing is cut into words.
+        if *whole {
+            let length = finder.needle().len();
+            // They may overlap: `1 1` stands in `11 1 1` behind where it does not count.
+            let next = |at: &usize| finder.find(folded.as_bytes().get(at + 1..)?).map(|on| at + 1 + on);
+            return std::iter::successors(Some(first), next).any(|at| self.stands(folded, at, at + length));
+        }
+        self.found_in_words(folded)
+    }
+
+    /// By cutting the text into its words: what `found_in` means.
+    fn found_in_words(&self, folded: &str) -> bool {
         let found: Vec<(usize, &str)> = words(folded).collect();
         found.windows(self.words.len()).any(|window| self.fits(folded, window))
     }
 
+    fn stands(&self, folded: &str, from: usize, to: usize) -> bool {
+        let before = folded.get(..from).and_then(|text| text.chars().next_back());
+        let behind = folded.get(to..).and_then(|text| text.chars().next());
+        (!self.lead.is_empty() || !before.is_some_and(char::is_alphanumeric))
+            && (!self.trail.is_empty() || !behind.is_some_and(char::is_alphanumeric))
+    }
+
+    /// Whether the words may stand in a text of which some words are left out, each with `hole` in its place.
+    pub(crate) fn may_stand_in(&self, folded: &str, hole: char) -> bool {
+        let found: Vec<(usize, &str)> = runs(folded, |c| c == hole || c.is_alphanumeric()).collect();
+        !self.words.is_empty() && found.windows(self.words.len()).any(|window| self.fits_with(folded, window, Some(hole)))
+    }
+
     fn fits(&self, folded: &str, window: &[(usize, &str)]) -> bool {
+        self.fits_with(folded, window, None)
+    }
+
+    fn fits_with(&self, folded: &str, window: &[(usize, &str)], hole: Option<char>) -> bool {
         let end = |(at, word): (usize, &str)| at + word.len();
         let (Some(first), Some(last)) = (window.first(), window.last()) else { return false };
         let gaps = window.iter().zip(window.iter().skip(1)).zip(&self.gaps);
-        window.iter().zip(&self.words).all(|((_, word), pattern)| covers(pattern, word))
+        window.iter().zip(&self.words).all(|((_, word), pattern)| hole.is_some_and(|hole| word.starts_with(hole)) || covers(pattern, word))
             && gaps.into_iter().all(|((left, right), gap)| folded.get(end(*left)..right.0) == Some(gap))
             && folded.get(..first.0).is_some_and(|before| before.ends_with(&self.lead))
-            && folded.get(end(*last)..).is_some_and(|behind| behind.starts_with(&self.trail))
+            && folded.get(end(*last)..).is_some_and(|behind| behind.starts_with(&*self.trail))
     }
 }
 
@@ -94,10 +126,14 @@ pub(crate) fn fold(text: &str) -> String {
 
 /// The words of a text with their places: runs of letters and digits, as the index cuts them too.
 pub(crate) fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    runs(text, char::is_alphanumeric)
+}
+
+fn runs(text: &str, within: impl Fn(char) -> bool + Copy) -> impl Iterator<Item = (usize, &str)> {
     let mut rest = text;
     std::iter::from_fn(move || {
-        rest = rest.trim_start_matches(|c: char| !c.is_alphanumeric());
-        let length = rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len());
+        rest = rest.trim_start_matches(|c: char| !within(c));
+        let length = rest.find(|c: char| !within(c)).unwrap_or(rest.len());
         let (word, behind) = rest.split_at_checked(length).filter(|(word, _)| !word.is_empty())?;
         let at = text.len() - rest.len();
         rest = behind;
@@ -181,7 +217,7 @@ mod tests {
         event.push_int(FieldId::intern("vendor.count").unwrap(), -3);
         event.defects.add(Defect::NoYear);
         let sites = SiteTable::default();
-        let parsed = Query::parse(query).unwrap();
+        let parsed = Query::parse_fixed(query).unwrap();
         assert_eq!(parsed.matches(&EventRecord { event: &event, sites: &sites }), expected, "{query}");
     }
 
@@ -283,6 +319,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn looking_for_a_text_agrees_with_cutting_into_words(pattern in "[ab1 .*?ü]{1,6}", text in "[ab1 .ü]{0,14}") {
+            let pats = pattern.chars().map(|c| match c { '*' => Pat::Many, '?' => Pat::One, c => Pat::Char(c) }).collect();
+            let pattern = TextPattern::new(pats);
+            let plain = if pattern.words.is_empty() { text.contains(&pattern.lead) } else { pattern.found_in_words(&text) };
+            prop_assert_eq!(pattern.found_in(&text), plain);
+        }
+
         #[test]
         fn a_glob_agrees_with_the_plain_recursion(pattern in "[ab?*]{0,8}", text in "[abü]{0,10}") {
             fn naive(pattern: &[Pat], text: &[char]) -> bool {

@@ -5,8 +5,17 @@
 //! Words and "phrases" are free text: they match whole words of the line, whatever their case; `*` and `?` stand for
 //! letters and digits of one word. In `field:value` they stand for any characters of the value.
 
+mod error;
+mod lex;
 mod matches;
 mod parse;
+mod pipe;
+mod pipe_parse;
+#[cfg(test)]
+mod pipe_tests;
+#[cfg(test)]
+mod tests;
+mod time;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -15,8 +24,14 @@ use crate::body::Prefix;
 use crate::event::Defect;
 use crate::fields::FieldId;
 use crate::record::Record;
+use crate::time::Timestamp;
+
+pub use error::QueryError;
+pub use pipe::{Column, ColumnKind, Function, Measure, Operand, Pipeline, Rank, SortKey, Stage};
+pub use time::{TIMESTAMP, Width};
 
 pub(crate) use matches::{covers, fold, normal, words};
+pub(crate) use time::TimeTest;
 
 /// Longer queries come from programs that should ask twice.
 pub const QUERY_BYTES_MAX: usize = 8 * 1024;
@@ -30,15 +45,6 @@ pub const QUERY_STARS_MAX: usize = 8;
 /// `*` in all patterns together: each such term is held against every candidate line.
 pub const QUERY_STARS_TOTAL_MAX: usize = 32;
 
-/// A query that cannot be understood: where, and in German what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message} (Stelle {at})")]
-pub struct QueryError {
-    /// Byte offset in the query's text.
-    pub at: usize,
-    pub message: String,
-}
-
 /// A parsed query.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query {
@@ -46,10 +52,22 @@ pub struct Query {
 }
 
 impl Query {
+    /// What lines are asked for, wherever only lines can be told: `Pipeline::parse` of the same text, and a table is
+    /// refused. `@timestamp:>now-24h` counts from `now`; it prints as it was written, so that a saved one can be parsed
+    /// anew each time.
+    ///
     /// # Errors
     /// What cannot be understood or is beyond a bound.
-    pub fn parse(text: &str) -> Result<Self, QueryError> {
-        parse::parse(text).map(|root| Self { root })
+    pub fn parse_at(text: &str, now: Timestamp) -> Result<Self, QueryError> {
+        pipe_parse::parse_lines(text, Some(now))
+    }
+
+    /// As `parse_at`, for what must mean the same for ever (a legal hold): relative times are refused.
+    ///
+    /// # Errors
+    /// As `parse_at`.
+    pub fn parse_fixed(text: &str) -> Result<Self, QueryError> {
+        pipe_parse::parse_lines(text, None)
     }
 
     /// The query that every record matches.
@@ -62,6 +80,22 @@ impl Query {
         matches::Evaluation::new(record).holds(&self.root)
     }
 
+    /// The first and the last millisecond in which a record can match, as far as its tests on `@timestamp` say so.
+    pub(crate) fn time_bounds(&self) -> (i64, i64) {
+        let tests: &[Node] = if let Node::And(nodes) = &self.root { nodes } else { std::slice::from_ref(&self.root) };
+        let bounds = tests.iter().filter_map(|node| if let Node::Time(test) = node { Some(test.bounds()) } else { None });
+        bounds.fold((i64::MIN, i64::MAX), |(first, last), (low, high)| (first.max(low), last.min(high)))
+    }
+
+    /// How much it can take, by its form alone: for who must not take everything by mistake.
+    pub fn reach(&self) -> Reach {
+        match &self.root {
+            Node::All => Reach::Everything,
+            root if root.names_something() => Reach::Named,
+            _ => Reach::Open,
+        }
+    }
+
     pub(crate) fn root(&self) -> &Node {
         &self.root
     }
@@ -69,6 +103,17 @@ impl Query {
     pub(crate) fn of(root: Node) -> Self {
         Self { root }
     }
+}
+
+/// What `Query::reach` tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Every record there is.
+    Everything,
+    /// Whatever is not, was not or is at all: negations, times, fields with any value.
+    Open,
+    /// Only what has a word or a value in it.
+    Named,
 }
 
 /// The tree. `And` and `Or` are flat: neither holds another of its own kind, nor fewer than two.
@@ -81,8 +126,27 @@ pub(crate) enum Node {
     /// Free text on the line.
     Text(TextPattern),
     Field(FieldId, Test),
+    /// The record's own time.
+    Time(TimeTest),
     /// This defect, or any.
     Defect(Option<Defect>),
+}
+
+impl Node {
+    /// Whether each match has something in it that the query names.
+    fn names_something(&self) -> bool {
+        let named = |pattern: &[Pat]| pattern.iter().any(|pat| matches!(pat, Pat::Char(_)));
+        match self {
+            Self::All | Self::Time(_) | Self::Defect(None) => false,
+            Self::And(nodes) => nodes.iter().any(Self::names_something),
+            Self::Or(nodes) => nodes.iter().all(Self::names_something),
+            Self::Not(node) => matches!(&**node, Self::Not(inner) if inner.names_something()),
+            Self::Text(pattern) | Self::Field(_, Test::Words(pattern)) => named(&pattern.shown),
+            Self::Field(_, Test::Exists) => false,
+            Self::Field(_, Test::Glob(glob)) => named(&glob.shown),
+            Self::Field(..) | Self::Defect(Some(_)) => true,
+        }
+    }
 }
 
 /// What a field's value is asked for.
@@ -127,6 +191,31 @@ pub(crate) struct Glob {
     pub(crate) folded: Vec<Pat>,
 }
 
+/// The longest stretch of a pattern without wildcards, ready to be looked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Needle {
+    finder: memchr::memmem::Finder<'static>,
+    /// It is all of the pattern.
+    whole: bool,
+}
+
+/// Made of the pattern that stands beside it.
+impl PartialEq for Needle {
+    fn eq(&self, other: &Self) -> bool {
+        self.finder.needle() == other.finder.needle()
+    }
+}
+
+impl Needle {
+    fn of(folded: &[Pat]) -> Self {
+        let char_of = |pat: &Pat| if let Pat::Char(c) = pat { Some(*c) } else { None };
+        let stretches = folded.split(|pat| char_of(pat).is_none()).map(|stretch| stretch.iter().filter_map(char_of).collect::<String>());
+        let longest = stretches.max_by_key(String::len).unwrap_or_default();
+        let whole = folded.iter().all(|pat| char_of(pat).is_some());
+        Self { finder: memchr::memmem::Finder::new(longest.as_bytes()).into_owned(), whole }
+    }
+}
+
 /// Free text: words with exactly what stands between them.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TextPattern {
@@ -137,14 +226,19 @@ pub(crate) struct TextPattern {
     /// What stands between the words; one fewer than words.
     pub(crate) gaps: Vec<String>,
     /// What stands directly behind the last word.
-    pub(crate) trail: String,
+    pub(crate) trail: Box<str>,
+    /// What every matching text has in it.
+    needle: Box<Needle>,
 }
 
 impl TextPattern {
     pub(crate) fn new(shown: Vec<Pat>) -> Self {
         let (mut words, mut gaps, mut gap) = (Vec::<Vec<Pat>>::new(), Vec::new(), String::new());
         let mut in_word = false;
-        for pat in fold_pattern(&shown) {
+        let folded = fold_pattern(&shown);
+        // Large, and every term of a query has one.
+        let needle = Box::new(Needle::of(&folded));
+        for pat in folded {
             match pat {
                 Pat::Char(c) if !c.is_alphanumeric() => {
                     gap.push(c);
@@ -160,10 +254,10 @@ impl TextPattern {
         }
         // The first gap stands before the first word; what is left behind the last.
         if gaps.is_empty() {
-            return Self { shown, lead: gap, words, gaps, trail: String::new() };
+            return Self { shown, lead: gap, words, gaps, trail: Box::default(), needle };
         }
         let lead = gaps.remove(0);
-        Self { shown, lead, words, gaps, trail: gap }
+        Self { shown, lead, words, gaps, trail: gap.into(), needle }
     }
 
     /// The pattern of a plain text.
@@ -231,6 +325,7 @@ impl fmt::Display for Node {
                 write!(f, "{}:", field.name())?;
                 fmt::Display::fmt(test, f)
             }
+            Self::Time(test) => write!(f, "{TIMESTAMP}:{test}"),
             Self::Defect(None) => f.write_str("_defect:*"),
             Self::Defect(Some(defect)) => write!(f, "_defect:{}", defect.name()),
         }

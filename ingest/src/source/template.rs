@@ -16,6 +16,16 @@ const TEMPLATES_MAX: usize = 20_000;
 const COMPARED_MAX: usize = 200;
 /// A stored example's characters.
 const EXAMPLE_CHARS_MAX: usize = 512;
+/// A program's name's.
+const APP_CHARS_MAX: usize = 128;
+/// A longer word is a value.
+const WORD_BYTES_MAX: usize = 64;
+/// All templates together; as a table they stand in memory a second time.
+const BYTES_MAX: usize = 16 << 20;
+/// What a template takes besides its texts, its place in the map included.
+const TEMPLATE_BYTES: usize = 256;
+/// Programs whose rest is counted apart.
+const RESTS_MAX: usize = 1_000;
 /// Of the words that are not open by themselves, this share must agree.
 const ALIKE_MIN: f64 = 0.6;
 
@@ -34,6 +44,12 @@ pub struct Template {
 }
 
 impl Template {
+    fn take(&mut self, (count, first, last): (u64, Timestamp, Timestamp)) {
+        self.count += count;
+        self.first = self.first.min(first);
+        self.last = self.last.max(last);
+    }
+
     /// The template as one text.
     pub fn text(&self) -> String {
         self.words.join(" ")
@@ -46,21 +62,35 @@ pub struct Templates {
     /// By program, first word and number of words.
     groups: HashMap<(Box<str>, Box<str>, usize), Vec<Template>>,
     len: usize,
+    /// What they take, without those that count the rest.
+    bytes: usize,
+    rests: usize,
     lines: u64,
 }
 
 impl Templates {
     /// Counts a line of the program `app`; `text` is its message.
     pub fn add(&mut self, app: &str, text: &str, at: Timestamp) {
-        self.lines += 1;
+        self.put(app, text, text, (1, at, at));
+    }
+
+    /// Takes over what others have counted.
+    pub fn merge(&mut self, other: Self) {
+        for template in other.ranked() {
+            self.put(&template.app, &template.text(), &template.example, (template.count, template.first, template.last));
+        }
+    }
+
+    fn put(&mut self, app: &str, text: &str, example: &str, (count, first_at, last_at): (u64, Timestamp, Timestamp)) {
+        self.lines += count;
         let words = words(text);
-        let first = words.first().copied().unwrap_or_default();
-        let group = self.groups.entry((app.into(), first.into(), words.len())).or_default();
-        let found = group.iter_mut().take(COMPARED_MAX).find(|template| alike(&template.words, &words));
+        let (app, first) = (cut(app, APP_CHARS_MAX), words.first().copied().unwrap_or_default());
+        let key = (Box::from(app), Box::from(first), words.len());
+        let group = self.groups.get_mut(&key);
+        let compared = group.as_ref().map_or(0, |group| group.len());
+        let found = group.and_then(|group| group.iter_mut().find(|template| alike(&template.words, &words)));
         if let Some(template) = found {
-            template.count += 1;
-            template.first = template.first.min(at);
-            template.last = template.last.max(at);
+            template.take((count, first_at, last_at));
             for (mine, word) in template.words.iter_mut().zip(&words) {
                 if mine.as_ref() != *word {
                     *mine = OPEN.into();
@@ -68,23 +98,22 @@ impl Templates {
             }
             return;
         }
-        let full = self.len >= TEMPLATES_MAX || group.len() >= COMPARED_MAX;
-        // The last one takes what finds no place.
-        let words = if full { vec![OPEN.into()] } else { words.into_iter().map(Box::from).collect() };
-        let example = text.chars().take(EXAMPLE_CHARS_MAX).collect::<String>().into();
-        let template = Template { app: app.into(), words, count: 1, first: at, last: at, example };
-        if !full {
-            group.push(template);
-            self.len += 1;
+        let example = cut(example, EXAMPLE_CHARS_MAX);
+        let bytes = TEMPLATE_BYTES + app.len() + example.len() + words.iter().map(|word| size_of::<Box<str>>() + word.len()).sum::<usize>();
+        let template = Template { app: app.into(), words: vec![], count, first: first_at, last: last_at, example: example.into() };
+        if self.len < TEMPLATES_MAX && self.bytes + bytes <= BYTES_MAX && compared < COMPARED_MAX {
+            (self.len, self.bytes) = (self.len + 1, self.bytes + bytes);
+            self.groups.entry(key).or_default().push(Template { words: words.into_iter().map(Box::from).collect(), ..template });
             return;
         }
+        // The last one takes what finds no place; of programs that are invented as fast as words, together.
+        let is_new = |app: &str| !self.groups.contains_key(&(app.into(), OPEN.into(), 0));
+        let app = if is_new(app) && self.rests >= RESTS_MAX { "" } else { app };
+        self.rests += usize::from(is_new(app));
         let rest = self.groups.entry((app.into(), OPEN.into(), 0)).or_default();
         match rest.first_mut() {
-            Some(rest) => {
-                rest.count += 1;
-                rest.last = rest.last.max(at);
-            }
-            None => rest.push(template),
+            Some(rest) => rest.take((count, first_at, last_at)),
+            None => rest.push(Template { app: app.into(), words: vec![OPEN.into()], ..template }),
         }
     }
 
@@ -111,17 +140,25 @@ fn words(text: &str) -> Vec<&str> {
     words
 }
 
+fn cut(text: &str, chars: usize) -> &str {
+    text.char_indices().nth(chars).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
+}
+
 /// `OPEN` for a value: a word with a digit, a quoted one, or the value of a key.
 fn masked(word: &str) -> &str {
     if let Some((key, value)) = word.split_once('=')
         && !key.is_empty()
         && !value.is_empty()
+        && key.len() < WORD_BYTES_MAX
         && !key.bytes().any(|byte| byte.is_ascii_digit())
     {
         // The key stays with its sign; its value is anything.
         return word.get(..=key.len()).unwrap_or(OPEN);
     }
-    let value = word.bytes().any(|byte| byte.is_ascii_digit()) || word.starts_with(['"', '\'', '/']) || word.contains(['@', '\\']);
+    let value = word.len() > WORD_BYTES_MAX
+        || word.bytes().any(|byte| byte.is_ascii_digit())
+        || word.starts_with(['"', '\'', '/'])
+        || word.contains(['@', '\\']);
     if value { OPEN } else { word }
 }
 
@@ -188,6 +225,21 @@ mod tests {
         let ranked = templates.ranked();
         assert!(ranked.len() <= TEMPLATES_MAX + 1, "{}", ranked.len());
         assert_eq!(ranked.iter().map(|template| template.count).sum::<u64>(), lines);
+    }
+
+    /// Before, each first word that came once nothing more was taken in left an empty group behind.
+    #[test]
+    fn invented_programs_and_long_words_fill_no_more_than_their_room() {
+        let mut templates = Templates::default();
+        let name = |n: u32| -> String { n.to_string().bytes().map(|byte| char::from(byte - b'0' + b'a')).collect() };
+        let text = "wortundwort ".repeat(40);
+        for n in 0..30_000 {
+            templates.add(&name(n), &format!("{} {text}", name(n)), Timestamp(0));
+            templates.add("", &name(n).repeat(1_000), Timestamp(0));
+        }
+        assert!(templates.bytes <= BYTES_MAX && templates.len < 20_000, "{} {}", templates.bytes, templates.len);
+        assert!(templates.groups.len() <= templates.len + RESTS_MAX + 1, "{}", templates.groups.len());
+        assert_eq!(templates.ranked().iter().map(|template| template.count).sum::<u64>(), 60_000);
     }
 
     proptest! {

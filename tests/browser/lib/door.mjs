@@ -14,9 +14,25 @@ export async function signIn(page, base, { login, password }, path = "/login") {
   ]);
 }
 
-/** A browser's profile with nobody signed in. */
-export function visitor(house, options = {}) {
-  return house.browser.newContext({ ...CONTEXT, ...options });
+/** A browser's profile with nobody signed in. Its pages are there when their modules have started, where they have any. */
+export async function visitor(house, options = {}) {
+  const context = await house.browser.newContext({ ...CONTEXT, ...options });
+  if (options.javaScriptEnabled !== false) {
+    context.on("page", (page) => {
+      const goto = page.goto.bind(page);
+      page.goto = async (...where) => {
+        const answer = await goto(...where);
+        await page.waitForFunction(started);
+        return answer;
+      };
+    });
+  }
+  return context;
+}
+
+/** Runs in the page: whether the modules have put in order what Tab reaches. A page that shows nothing of ours has none. */
+function started() {
+  return !document.querySelector("script[src$='/app.js']") || document.documentElement.dataset.started !== undefined;
 }
 
 /** A browser's profile in which somebody is signed in. */

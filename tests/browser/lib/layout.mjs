@@ -62,10 +62,11 @@ export function cutOff() {
   for (const element of document.body.querySelectorAll("*")) {
     if (!element.checkVisibility({ visibilityProperty: true }) || element.closest("svg, [aria-hidden=true]")) continue;
     const style = getComputedStyle(element);
-    // A grid's row is one line high; what its columns have no room for stands whole in the row's details.
+    // A grid's row is one line high, or two; what its columns have no room for stands whole in the row's details.
     const inGrid = element.closest("[role=grid] tbody") !== null;
     const x = !inGrid && /hidden|clip/.test(style.overflowX) && element.scrollWidth > element.clientWidth + 1;
-    const y = /hidden|clip/.test(style.overflowY) && element.scrollHeight > element.clientHeight + 2;
+    const inLine = inGrid || element.closest("a[data-detail]") !== null;
+    const y = !(inLine && style.webkitLineClamp !== "none") && /hidden|clip/.test(style.overflowY) && element.scrollHeight > element.clientHeight + 2;
     if ((x || y) && element.innerText?.trim() && !hidden(element)) {
       const by = sticksOut(element);
       if (by > 2) cut.push(`${element.outerHTML.slice(0, 120)} (${Math.round(by)} px)`);

@@ -3,6 +3,7 @@
 //! | fault | how it is made | asserted besides (see below) | planted bug it was seen to catch |
 //! |---|---|---|---|
 //! | kill -9 (`kill`) | 200 times (`WARTBURG_KILLS`), at a random moment while it serves, starts or ends | recovery itself can be killed | answered before the block is written; the event store's cursor ahead of its commit; events already committed taken again |
+//! | kill -9 of the event store's upkeep (`store`) | 12 times (`WARTBURG_STORE_KILLS`), as soon as the disk shows that it commits, merges, seals, mends, forgets or lets days go; days are broken by hand in between | every phase was hit; what went stands in the deletion log; what is held is there; a person is forgotten wholly or not at all; `store verify` is content | a rebuild ready before its siblings' events are on disk |
 //! | disk full (`disk_full`) | a tmpfs of 8 MiB for journal, events, flows, quarantine, advisories and the directory itself, filled under load | senders are told 503 or wait; pages and command line answer, also on the full disk; all goes on without a restart | a consumer gives up at its first error |
 //! | bit flip (`bits`) | 40 bits of a journal of six blocks, drawn anew each time | `journal verify` says so | a block's checksum is not compared |
 //! | failing fsync, EIO (`fsync`) | libfiu, now and then and then always | nothing is acknowledged meanwhile; goes on without a restart | a failed fsync is overlooked |
@@ -24,12 +25,14 @@ mod hostile;
 mod kill;
 mod load;
 mod preload;
+mod store;
+mod store_phase;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use ingest::frame::Seq;
+use ingest::frame::{FrameKind, Seq};
 use ingest::journal::Journal;
 use ingest::time::{Clock, Timestamp};
 
@@ -93,12 +96,13 @@ fn conserved(server: &Server) {
     panic!("received is not stored + rejected + dropped: {counters:#?}");
 }
 
-/// The payloads of all frames, in the order of the journal.
+/// The payloads of all frames that a sender sent, in the order of the journal.
 fn journal_lines(data: &Path) -> Vec<String> {
     let (mut journal, _) = Journal::open(&data.join("journal"), &data.join("quarantine"), Timestamp(1)).unwrap();
     let (mut reader, mut lines) = (journal.reader(Seq(0)), Vec::new());
     while let Some(frames) = reader.next(Duration::ZERO).unwrap() {
-        lines.extend(frames.into_iter().map(|frame| String::from_utf8_lossy(&frame.frame.payload).into_owned()));
+        let sent = frames.into_iter().filter(|frame| frame.frame.kind != FrameKind::ImportMark);
+        lines.extend(sent.map(|frame| String::from_utf8_lossy(&frame.frame.payload).into_owned()));
     }
     journal.close();
     lines

@@ -1,4 +1,5 @@
-//! Clients that come as Python packages: GELF by graypy, Elastic's own client for `_bulk`, OpenTelemetry's OTLP exporter.
+//! Clients that come as Python packages: GELF by graypy, Elastic's own client for `_bulk`, OpenTelemetry's OTLP exporter;
+//! DuckDB, which reads the flow store's files.
 //! `.ci/run` puts them into target/ci-tools/python; `WARTBURG_PYTHON` may name another interpreter that has them.
 
 use std::path::{Path, PathBuf};
@@ -101,4 +102,49 @@ provider.shutdown()";
         assert!(line.contains(&format!("Anmeldung {number} für müller")), "{line}");
         assert!(line.contains("fachverfahren") && line.contains("rathaus") && line.contains("benutzer"), "{line}");
     }
+}
+
+/// The flow store's files as they are, those of five minutes and a compacted one, in one question.
+#[test]
+fn duckdb_reads_the_flow_store() {
+    use ingest::flow::FlowRecord;
+    use ingest::flows::{FlowConsumer, FlowStore};
+    use ingest::frame::Seq;
+    use ingest::pipeline::{Batch, Consumer as _};
+    use ingest::time::Timestamp;
+    let Some(python) = python("duckdb") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let store = FlowStore::open(dir.path()).unwrap();
+    let mut consumer = FlowConsumer::new(store.clone());
+    let at = |n: i64| Timestamp(1_790_000_000_000 + n * 60_000);
+    let flow = |n: u64| FlowRecord {
+        seq: Seq(n),
+        received_at: at(n.cast_signed()),
+        start: at(n.cast_signed()).plus(-2_000),
+        end: at(n.cast_signed()),
+        src_ip: "10.0.0.9".parse().unwrap(),
+        dst_ip: "2001:db8::1".parse().unwrap(),
+        dst_port: 443,
+        bytes: n,
+        flow_id: u64::MAX,
+        src_mac: [1, 2, 3, 4, 5, 6],
+        direction: 1,
+        ..FlowRecord::NONE
+    };
+    let flows: Vec<FlowRecord> = (1..=120).map(flow).collect();
+    consumer.apply(&Batch { first: Seq(1), last: Seq(120), flows, ..Batch::default() }).unwrap();
+    consumer.flush().unwrap();
+    assert!(store.compact_next(at(100), &|| false).unwrap().is_some());
+    let script = "import duckdb, ipaddress, sys
+rows = duckdb.sql(f\"SELECT count(*), sum(bytes), min(seq), max(seq), count(DISTINCT seq), count(DISTINCT filename) > 10 FROM read_parquet('{sys.argv[1]}/*/*.parquet', filename = true)\").fetchall()
+assert rows == [(120, 7260, 1, 120, 120, True)], rows
+row = duckdb.sql(f\"SELECT src_ip, dst_ip, dst_port, flow_id, src_mac, direction, site, duration_ms, epoch_ms(start), next_hop FROM read_parquet('{sys.argv[1]}/*/*.parquet') ORDER BY seq LIMIT 1\").fetchall()[0]
+assert ipaddress.ip_address(row[0]).ipv4_mapped == ipaddress.ip_address('10.0.0.9'), row
+assert ipaddress.ip_address(row[1]) == ipaddress.ip_address('2001:db8::1'), row
+assert row[2:6] == (443, 2**64 - 1, bytes([1, 2, 3, 4, 5, 6]), 1), row
+assert row[6] == '0' * 26 and row[7:9] == (2000, 1790000058000), row
+columns = duckdb.sql(f\"DESCRIBE SELECT * FROM read_parquet('{sys.argv[1]}/*/*.parquet')\").fetchall()
+assert len(columns) == int(sys.argv[2]), len(columns)
+";
+    run(Command::new(python).args(["-c", script]).arg(dir.path()).arg(ingest::flows::column::COLUMNS.to_string()));
 }

@@ -1,31 +1,26 @@
-//! softflowd makes NetFlow v5 and v9 of a capture.
+//! softflowd makes NetFlow v5, v9 and IPFIX of a capture: as the listeners get it, and through the whole program.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::Path;
 use std::process::Command;
 
-use ingest::flow::netflow::NetflowDecoder;
+use ingest::flow::FlowDecoder;
 use ingest::frame::FrameKind;
 use ingest::listen::Listener;
 
 use super::{Receiver, program, run};
+use crate::flows::{figure, serve, wait_figure};
+use crate::program::json_lines;
 
 #[test]
 fn softflowd_exports_what_a_capture_holds() {
     let Some(softflowd) = program("softflowd", None) else { return };
-    for version in ["5", "9"] {
+    for version in ["5", "9", "10"] {
         let mut receiver = Receiver::start();
-        let dir = tempfile::tempdir().unwrap();
-        let capture = dir.path().join("capture.pcap");
-        std::fs::write(&capture, capture_of(&CONVERSATIONS)).unwrap();
-        let exporter = receiver.at[Listener::NetflowUdp].unwrap().to_string();
-        let mut command = Command::new(&softflowd);
-        command.arg("-r").arg(&capture).args(["-n", &exporter, "-v", version, "-d"]);
-        // Without a control socket: reading a capture, softflowd sometimes waits for somebody to connect to it.
-        command.arg("-p").arg(dir.path().join("pid")).args(["-c", "none"]);
-        run(&mut command);
+        export(&softflowd, version, &receiver.at[Listener::NetflowUdp].unwrap().to_string());
 
-        let (mut decoder, mut flows) = (NetflowDecoder::default(), Vec::new());
+        let (mut decoder, mut flows) = (FlowDecoder::default(), Vec::new());
         // Each conversation is two flows, there and back.
         while flows.len() < 2 * CONVERSATIONS.len() {
             for frame in receiver.more() {
@@ -35,15 +30,53 @@ fn softflowd_exports_what_a_capture_holds() {
             }
         }
         let seen: BTreeSet<_> = flows.iter().map(|flow| (flow.src_ip, flow.src_port, flow.dst_ip, flow.dst_port, flow.packets)).collect();
-        let sent: BTreeSet<_> = CONVERSATIONS
+        assert_eq!(seen, sent(), "version {version}");
+    }
+}
+
+#[test]
+fn softflowds_flows_are_found_in_the_store() {
+    let Some(softflowd) = program("softflowd", None) else { return };
+    for version in ["5", "9", "10"] {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let server = serve(&data);
+        export(&softflowd, version, &server.netflow.to_string());
+        wait_figure(&server, "wartburg_flow_records_total", version, 2 * CONVERSATIONS.len() as u64);
+        assert_eq!(figure(&server, "wartburg_flow_missed_total", version), 0);
+        assert!(server.terminate());
+        let flows = json_lines(&data, &["flows", "*", "--json", "--limit", "100"]);
+        let address = |value: &serde_json::Value| value.as_str().unwrap().parse::<IpAddr>().unwrap();
+        let port = |value: &serde_json::Value| u16::try_from(value.as_u64().unwrap()).unwrap();
+        let found: BTreeSet<_> = flows
             .iter()
-            .flat_map(|(client, port, packets)| {
-                let (client, server) = (IpAddr::V4((*client).into()), IpAddr::V4(SERVER.into()));
-                [(client, *port, server, 443, *packets), (server, 443, client, *port, *packets)]
+            .map(|flow| {
+                let (from, to) = (address(&flow["source.ip"]), address(&flow["destination.ip"]));
+                (from, port(&flow["source.port"]), to, port(&flow["destination.port"]), flow["network.packets"].as_u64().unwrap())
             })
             .collect();
-        assert_eq!(seen, sent, "version {version}");
+        assert_eq!(found, sent(), "version {version}");
     }
+}
+
+fn export(softflowd: &Path, version: &str, to: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let capture = dir.path().join("capture.pcap");
+    std::fs::write(&capture, capture_of(&CONVERSATIONS)).unwrap();
+    let mut command = Command::new(softflowd);
+    command.arg("-r").arg(&capture).args(["-n", to, "-v", version, "-d"]);
+    // Without a control socket: reading a capture, softflowd sometimes waits for somebody to connect to it.
+    command.arg("-p").arg(dir.path().join("pid")).args(["-c", "none"]);
+    run(&mut command);
+}
+
+/// Each conversation is two flows, there and back.
+fn sent() -> BTreeSet<(IpAddr, u16, IpAddr, u16, u64)> {
+    let both = |(client, port, packets): &([u8; 4], u16, u64)| {
+        let (client, server) = (IpAddr::V4((*client).into()), IpAddr::V4(SERVER.into()));
+        [(client, *port, server, 443, *packets), (server, 443, client, *port, *packets)]
+    };
+    CONVERSATIONS.iter().flat_map(both).collect()
 }
 
 const SERVER: [u8; 4] = [192, 0, 2, 10];

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use detect::alert::{Alert, AlertFilter, AlertId, AlertState, alert_ack, alert_counts, alert_list};
+use detect::flow::Reason;
 use detect::incident::{IncidentFilter, incident_list};
 use detect::role::{Action, allowed};
 use ingest::db::DbError;
@@ -26,6 +27,7 @@ struct Row {
     records: String,
     incident: String,
     time: Markup,
+    reasons: Vec<Reason>,
     may_ack: bool,
 }
 
@@ -80,6 +82,7 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
             records: show::num(alert.records),
             incident: alert.incident.and_then(|id| numbers.get(&id).cloned()).unwrap_or_default(),
             time: show::time(alert.detected_at, ask.now),
+            reasons: alert.reasons.clone(),
             may_ack: may_ack && alert.state == AlertState::New,
         }
     };

@@ -1,6 +1,10 @@
 //! Evidence: the lines and flows behind a case, and the searches that show the rest of them.
 
+use std::collections::HashSet;
+use std::net::IpAddr;
+
 use detect::alert::Observables;
+use ingest::flow::FlowRecord;
 use ingest::frame::Seq;
 use ingest::time::Timestamp;
 
@@ -10,17 +14,7 @@ use super::value::Values;
 use crate::show::{self, link};
 use crate::web::{Ask, PageError};
 
-/// One condition of a query, quoted so that no value can become part of the language.
-pub(super) fn term(field: &str, value: &str) -> String {
-    let mut quoted = String::with_capacity(value.len() + 2);
-    for ch in value.chars() {
-        if matches!(ch, '"' | '\\') {
-            quoted.push('\\');
-        }
-        quoted.push(ch);
-    }
-    format!("{field}:\"{quoted}\"")
-}
+pub(super) use crate::terms::term;
 
 /// The query that finds what a case is about: its source addresses, else its hosts, else its accounts.
 pub(super) fn query(observables: &Observables) -> String {
@@ -42,46 +36,42 @@ pub(super) fn href(query: &str, first: Timestamp, last: Timestamp) -> String {
     link("/suche", &[("q", query), ("von", &from), ("bis", &to)])
 }
 
+/// The flows between addresses that the case names, else those from or to one, else all.
+fn concerning<'f>(flows: &'f [FlowRecord], observables: &Observables) -> Vec<&'f FlowRecord> {
+    let values = ["source.ip", "destination.ip"].into_iter().filter_map(|field| observables.get(field)).flatten();
+    let named: HashSet<IpAddr> = values.filter_map(|value| value.parse().ok()).collect();
+    let ends = |flow: &FlowRecord| usize::from(named.contains(&flow.src_ip)) + usize::from(named.contains(&flow.dst_ip));
+    let most = flows.iter().map(ends).max().unwrap_or_default();
+    flows.iter().filter(|flow| ends(flow) == most).collect()
+}
+
 /// A scan is told by a few of its flows.
 const FLOWS_SHOWN: usize = 8;
 
-/// The lines and flows of these sequences that the viewer may see, in order of time, at most `limit`.
-pub(super) fn load(ask: &Ask, seqs: &[Seq], limit: usize) -> Result<Vec<Evidence>, PageError> {
+/// The lines and flows of these sequences that the viewer may see, in order of time, at most `limit`. A datagram carries
+/// flows of many machines: those of the case's addresses are shown.
+pub(super) fn load(ask: &Ask, seqs: &[Seq], observables: &Observables, limit: usize) -> Result<Vec<Evidence>, PageError> {
     let (scope, sites, range) = (ask.scope(), ask.app.sites(), Range::of(ask, "30d"));
     let values = Values::new(ask, "/suche", "", &range, vec![]);
     let mut lines: Vec<(Timestamp, Evidence)> = vec![];
     if let Some(store) = &ask.app.events {
         for event in store.by_seq(seqs, &scope, &sites) {
             let site = sites.name(event.site);
-            let fields = super::search::evidence_fields(&event, site, &values);
+            let fields = super::event::evidence_fields(&event, site, &values);
             lines.push((event.timestamp, Evidence { time: show::precise(event.timestamp), text: event.line().to_owned(), fields }));
         }
     }
-    // Lines say more than flows: those take the places that are left. The last ones complete the story.
-    lines.sort_by_key(|(at, _)| *at);
-    lines.drain(..lines.len().saturating_sub(limit));
-    if let (Some(store), left @ 1..) = (&ask.app.flows, limit - lines.len()) {
-        let flows = store.by_seq(seqs, &scope, &sites).map_err(PageError::store)?;
-        for flow in flows.iter().rev().take(left.min(FLOWS_SHOWN)) {
-            lines.push((flow.start, Evidence { time: show::precise(flow.start), text: super::flows::sentence(flow), fields: vec![] }));
+    let mut flows: Vec<(Timestamp, Evidence)> = vec![];
+    if let Some(store) = &ask.app.flows {
+        let found = store.by_seq(seqs, &scope, &sites).map_err(PageError::store)?;
+        for flow in concerning(&found, observables).into_iter().rev().take(limit.min(FLOWS_SHOWN)) {
+            flows.push((flow.start, Evidence { time: show::precise(flow.start), text: super::flows::sentence(flow), fields: vec![] }));
         }
     }
+    // Lines say more than flows, which have their few places all the same. The last ones complete the story.
+    lines.sort_by_key(|(at, _)| *at);
+    lines.drain(..lines.len().saturating_sub(limit - flows.len()));
+    lines.append(&mut flows);
     lines.sort_by_key(|(at, _)| *at);
     Ok(lines.into_iter().map(|(_, line)| line).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_value_stays_a_value() {
-        for (value, expected) in [
-            ("198.51.100.23", "user.name:\"198.51.100.23\""),
-            ("a\" OR *:*", "user.name:\"a\\\" OR *:*\""),
-            ("dom\\user", "user.name:\"dom\\\\user\""),
-        ] {
-            assert_eq!(term("user.name", value), expected);
-        }
-    }
 }

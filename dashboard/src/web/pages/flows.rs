@@ -1,215 +1,257 @@
-//! Datenflüsse: who talks with whom, how much: the top of a field by a measure, over time, and single flows.
+//! Datenflüsse: who talks with whom, how much: the top of a field by an amount beside the time before, how that went over
+//! time, the ways from client over service to server, and single flows. With a pipe, what it makes of them.
+
+mod connection;
+mod lines;
+pub(super) mod pivot;
+mod top;
 
 use askama::Template;
+use ingest::fields::{self, FieldId};
 use ingest::flow::protocol_name;
-use ingest::flows::{FlowRange, GroupBy, Measure, TopRequest};
-use ingest::query::Query;
-use ingest::record::Record;
+use ingest::flows::FlowStore;
+use ingest::flows::ask::{Amount, FlowCursor, FlowQuestion, FlowTable, OverviewRequest, nfdump_parse};
+use ingest::flows::value;
+use ingest::query::{Pipeline, QueryError};
 
-use super::evidence::term;
 use super::range::{Broken, Range};
-use super::value::{Value, Values, with};
-use crate::chart::{self, Brush, Caption, Ink, OverTime, Series, TimeBar, Unit};
+use super::search::pipe;
+use super::value::Values;
 use crate::show::{self, Markup, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
-use crate::words::{de, t, tf};
+use crate::words::{self, de, t, tf};
+
+pub(in crate::web) use connection::show as connection;
+use lines::Lines;
+use top::Top;
 
 const TOP_ROWS: usize = 25;
-const RECORD_ROWS: usize = 50;
+const PAGE_ROWS: usize = 50;
 const BARS: usize = 60;
+/// Series that can be told apart; the others are one together.
+const SERIES: usize = 5;
 
-/// (value in the link, label, grouping)
-const FIELDS: [(&str, &str, GroupBy); 8] = [
-    ("source.ip", de("Quelladresse"), GroupBy::SourceIp),
-    ("destination.ip", de("Zieladresse"), GroupBy::DestinationIp),
-    ("paar", de("Quelle und Ziel"), GroupBy::Pair),
-    ("destination.port", de("Zielport"), GroupBy::DestinationPort),
-    ("source.port", de("Quellport"), GroupBy::SourcePort),
-    ("network.transport", de("Netz|Protokoll"), GroupBy::Transport),
-    ("site", de("Standort"), GroupBy::Site),
-    ("observer.ip", de("Gerät"), GroupBy::Exporter),
+/// (value in the link, label, fields)
+const GROUPINGS: [(&str, &str, &[FieldId]); 12] = [
+    ("source.ip", de("Quelladresse"), &[fields::SOURCE_IP]),
+    ("destination.ip", de("Zieladresse"), &[fields::DESTINATION_IP]),
+    ("paar", de("Quelle und Ziel"), &[fields::SOURCE_IP, fields::DESTINATION_IP]),
+    ("client.ip", de("Client"), &[fields::CLIENT_IP]),
+    ("server.ip", de("Server"), &[fields::SERVER_IP]),
+    ("server.port", de("Dienst"), &[fields::SERVER_PORT]),
+    ("destination.port", de("Zielport"), &[fields::DESTINATION_PORT]),
+    ("source.port", de("Quellport"), &[fields::SOURCE_PORT]),
+    ("network.transport", de("Netz|Protokoll"), &[fields::NETWORK_TRANSPORT]),
+    ("network.direction", de("Richtung"), &[fields::NETWORK_DIRECTION]),
+    ("site", de("Standort"), &[fields::SITE]),
+    ("observer.ip", de("Gerät"), &[fields::OBSERVER_IP]),
 ];
 
-const MEASURES: [(&str, &str, Measure); 3] =
-    [("bytes", de("Bytes"), Measure::Bytes), ("pakete", de("Paketen"), Measure::Packets), ("fluesse", de("Flüssen"), Measure::Flows)];
+const AMOUNTS: [(&str, &str, Amount); 5] = [
+    ("bytes", de("Bytes"), Amount::Bytes),
+    ("pakete", de("Paketen"), Amount::Packets),
+    ("fluesse", de("Flüssen"), Amount::Flows),
+    ("bytes-hoch", de("Bytes, hochgerechnet"), Amount::BytesScaled),
+    ("pakete-hoch", de("Paketen, hochgerechnet"), Amount::PacketsScaled),
+];
 
-struct TopLine {
-    value: Value,
-    text: String,
-    /// Width of the bar, the first row being 100.
-    width: String,
-    href: String,
-    share: String,
-    bytes: String,
-    packets: String,
-    flows: String,
-}
-
-struct FlowLine {
-    time: String,
-    site: Value,
-    from: Value,
-    from_port: String,
-    to: Value,
-    to_port: String,
-    protocol: String,
-    bytes: String,
-    packets: String,
-    duration: String,
-}
+/// How the filter is written: (value in the link, label)
+const WRITINGS: [(&str, &str); 2] = [("", de("Anfragesprache")), (NFDUMP, de("nfdump-Filter"))];
+const NFDUMP: &str = "nfdump";
 
 #[derive(Template)]
 #[template(path = "flows.html")]
 struct FlowsPage<'a> {
     frame: Frame,
     query: &'a str,
-    fields: Vec<(&'static str, &'static str, bool)>,
-    measures: Vec<(&'static str, &'static str, bool)>,
+    example: &'static str,
+    groupings: Vec<(&'static str, &'static str, bool)>,
+    amounts: Vec<(&'static str, &'static str, bool)>,
+    writings: Vec<(&'static str, &'static str, bool)>,
     ranges: Vec<(&'static str, String, bool)>,
+    carried: Vec<(&'static str, String)>,
     error: Option<Broken>,
+    /// The query as it was probably meant, and where it leads.
+    correction: Option<(String, String)>,
+    /// A filter of nfdump's in our language, and where that leads.
+    translated: Option<(String, String)>,
     summary: String,
+    /// Beside the time before.
+    compared: String,
+    /// That this is not all.
+    part: String,
     chart: Markup,
-    top_title: String,
-    field_label: &'static str,
-    rows: Vec<TopLine>,
-    records: Vec<FlowLine>,
+    top: Option<Top>,
+    ways: Markup,
+    lines: Option<Lines>,
+    /// What a pipe makes of the flows; nothing else stands here then.
+    view: Option<pipe::View>,
+    /// This page with its time as from and to, so that it shows the same tomorrow.
+    exact: String,
+    /// Names and labels of the fields, to be suggested.
+    fields: Vec<(&'static str, &'static str)>,
+    seconds_max: u64,
+}
+
+/// What this page's address says.
+struct Asked<'a> {
+    /// As it was typed.
+    typed: &'a str,
+    nfdump: bool,
+    /// In our language: what links narrow further.
+    text: String,
+    grouping: (&'static str, &'static str, &'static [FieldId]),
+    amount: (&'static str, &'static str, Amount),
+    range: &'a Range,
+}
+
+impl Asked<'_> {
+    /// What links carry on besides query and time.
+    fn more(&self) -> [(&'static str, &'static str); 2] {
+        [("feld", self.grouping.0), ("mass", self.amount.0)]
+    }
+
+    /// This page with another query.
+    fn link(&self, query: &str) -> String {
+        self.range.link("/fluesse", &[&[("q", query)], self.more().as_slice()].concat())
+    }
+
+    /// This page over another time.
+    fn over(&self, from: &str, to: &str) -> String {
+        self.range.over("/fluesse", &self.text, &[&[("von", from), ("bis", to)], self.more().as_slice()].concat())
+    }
 }
 
 pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
-    let text = ask.query("q").trim();
+    let typed = ask.query("q").trim();
     let range = Range::of(ask, "1h");
-    let (field, field_label, by) = FIELDS.iter().find(|known| known.0 == ask.query("feld")).copied().unwrap_or(FIELDS[0]);
-    let (measure, measure_label, ranking) = MEASURES.iter().find(|known| known.0 == ask.query("mass")).copied().unwrap_or(MEASURES[0]);
-    let mut page = FlowsPage {
-        frame: ask.frame(t("Datenflüsse"), Place::Flows),
-        query: text,
-        fields: FIELDS.map(|(value, label, _)| (value, t(label), value == field)).into(),
-        measures: MEASURES.map(|(value, label, _)| (value, t(label), value == measure)).into(),
-        ranges: vec![],
-        error: None,
-        summary: String::new(),
-        chart: Markup::default(),
-        top_title: tf(
-            "Die {n} größten nach {field}, in {measure}",
-            &[("n", &TOP_ROWS), ("field", &t(field_label)), ("measure", &t(measure_label))],
-        ),
-        field_label: t(field_label),
-        rows: vec![],
-        records: vec![],
-    };
-    match (Query::parse(text), &ask.app.flows) {
-        (Err(error), _) => page.error = Some(Broken::new(text, &error)),
-        (Ok(_), None) => page.summary = t("Der Flussspeicher läuft in diesem Programm nicht.").into(),
-        (Ok(query), Some(store)) => {
-            let (scope, sites) = (ask.scope(), ask.app.sites());
-            let matches = |record: &dyn Record| query.matches(record);
-            let filter: Option<ingest::flows::Filter<'_>> = if text.is_empty() { None } else { Some(&matches) };
-            let wanted = FlowRange { from: range.from, to: range.to, filter, scope: &scope, sites: &sites };
-            let top = store.top(&TopRequest { range: wanted, by, measure: ranking, limit: TOP_ROWS }).map_err(PageError::store)?;
-            let buckets = store.histogram(&wanted, BARS).map_err(PageError::store)?;
-            let records = store.list(&wanted, RECORD_ROWS).map_err(PageError::store)?;
-            ask.remark("query", ask.app.pseudonyms.masked(&query).as_ref().unwrap_or(&query).to_string());
-            ask.remark("from", range.from.rfc3339());
-            ask.remark("to", range.to.rfc3339());
-            ask.remark("hits", top.flows);
-            page.summary = tf(
-                "{flows} Flüsse · {bytes} · {packets} Pakete",
-                &[("flows", &show::num(top.flows)), ("bytes", &show::bytes(top.bytes)), ("packets", &show::num(top.packets))],
-            );
-            let total = match ranking {
-                Measure::Bytes => top.bytes,
-                Measure::Packets => top.packets,
-                Measure::Flows => top.flows,
-            };
-            let bars: Vec<TimeBar> = buckets
-                .iter()
-                .zip(buckets.iter().skip(1).map(|next| next.at).chain([range.to]))
-                .map(|(bucket, end)| {
-                    let value = match ranking {
-                        Measure::Bytes => bucket.bytes,
-                        Measure::Packets => bucket.packets,
-                        Measure::Flows => bucket.flows,
-                    };
-                    let href = show::link(
-                        "/fluesse",
-                        &[("q", text), ("feld", field), ("mass", measure), ("von", &bucket.at.rfc3339()), ("bis", &end.rfc3339())],
-                    );
-                    TimeBar { at: bucket.at, values: vec![value as f64], href }
-                })
-                .collect();
-            let unit = match ranking {
-                Measure::Bytes => Unit::Bytes,
-                Measure::Packets => Unit::Count(t("Pakete")),
-                Measure::Flows => Unit::Count(t("Flüsse")),
-            };
-            page.chart = chart::over_time(OverTime {
-                caption: Caption {
-                    id: "fluss-zeit",
-                    title: t("Datenverkehr über die Zeit"),
-                    desc: t("Balken je gleich langem Abschnitt des Zeitraums."),
-                },
-                unit,
-                series: &[Series { ink: Ink::Act, name: unit.name() }],
-                bars: &bars,
-                until: range.to,
-                brush: Some(Brush { path: "/fluesse", pairs: &[("q", text), ("feld", field), ("mass", measure)] }),
-            });
-            let amount = |row: &ingest::flows::TopRow| match ranking {
-                Measure::Bytes => row.bytes,
-                Measure::Packets => row.packets,
-                Measure::Flows => row.flows,
-            };
-            let values = Values::new(ask, "/fluesse", text, &range, vec![("feld", field), ("mass", measure)]);
-            let most = top.rows.first().map_or(0, amount);
-            page.rows = top
-                .rows
-                .iter()
-                .map(|row| {
-                    let value = amount(row);
-                    TopLine {
-                        // A pair is two values; its row narrows to both.
-                        value: if field == "paar" { Value::plain(String::new()) } else { values.of(field, &row.key) },
-                        text: row.key.replace(" > ", " → "),
-                        href: range.link("/fluesse", &[("q", &narrowed(text, field, &row.key)), ("feld", field), ("mass", measure)]),
-                        width: format!("{:.1}", value as f64 / (most.max(1) as f64) * 100.0),
-                        share: format!("{}\u{a0}%", show::decimal(value as f64 / (total.max(1) as f64) * 100.0, 1)),
-                        bytes: show::bytes(row.bytes),
-                        packets: show::num(row.packets),
-                        flows: show::num(row.flows),
-                    }
-                })
-                .collect();
-            page.records = records.iter().map(|flow| flow_line(flow, sites.name(flow.site), &values)).collect();
+    let nfdump = ask.query("art") == NFDUMP;
+    let parsed = if nfdump { nfdump_parse(typed, ask.now) } else { Pipeline::parse(typed, ask.now) };
+    let text = match &parsed {
+        Ok(pipeline) if nfdump => {
+            if typed.is_empty() {
+                String::new()
+            } else {
+                pipeline.to_string()
+            }
         }
+        _ => typed.to_owned(),
+    };
+    let amount = AMOUNTS.iter().find(|known| known.0 == ask.query("mass")).copied().unwrap_or(AMOUNTS[0]);
+    let asked = Asked { typed, nfdump, text, grouping: grouping(ask.query("feld")), amount, range: &range };
+    let mut page = blank(ask, &asked);
+    match (parsed, &ask.app.flows) {
+        (Err(error), _) => put_error(&mut page, &asked, error),
+        (Ok(_), None) => page.summary = t("Der Flussspeicher läuft in diesem Programm nicht.").into(),
+        (Ok(pipeline), Some(store)) if pipeline.is_table() => put_table(&mut page, ask, store, &asked, &pipeline)?,
+        (Ok(pipeline), Some(store)) => put_overview(&mut page, ask, store, &asked, &pipeline)?,
     }
-    page.ranges = range.choices;
+    page.ranges = range.choices.clone();
     ask.page(&page)
 }
 
-/// The query with one row's value as a further condition.
-fn narrowed(text: &str, field: &str, key: &str) -> String {
-    let condition = match (field, key.split_once(" > ")) {
-        ("paar", Some((source, destination))) => format!("{} AND {}", term("source.ip", source), term("destination.ip", destination)),
-        (field, _) => term(field, key),
-    };
-    with(text, &condition)
+/// One of the usual groupings, or any other field that flows have.
+fn grouping(value: &str) -> (&'static str, &'static str, &'static [FieldId]) {
+    if let Some(known) = GROUPINGS.iter().find(|known| known.0 == value) {
+        return *known;
+    }
+    GROUPINGS[0]
 }
 
-fn flow_line(flow: &ingest::flow::FlowRecord, site: &str, values: &Values<'_>) -> FlowLine {
-    let port = |port: u16| if port == 0 { String::new() } else { format!(":{port}") };
-    FlowLine {
-        time: show::precise(flow.start),
-        site: values.of("site", site),
-        from: values.of("source.ip", &flow.src_ip.to_string()),
-        from_port: port(flow.src_port),
-        to: values.of("destination.ip", &flow.dst_ip.to_string()),
-        to_port: port(flow.dst_port),
-        protocol: protocol_name(flow.protocol).map_or_else(|| flow.protocol.to_string(), str::to_owned),
-        bytes: show::bytes(flow.bytes),
-        packets: show::num(flow.packets),
-        duration: show::duration(flow.end.since(flow.start)),
+fn blank<'a>(ask: &Ask, asked: &Asked<'a>) -> FlowsPage<'a> {
+    let (from, to) = (asked.range.from.rfc3339(), asked.range.to.rfc3339());
+    let translated = (asked.nfdump && !asked.typed.is_empty()).then(|| (asked.text.clone(), asked.link(&asked.text)));
+    FlowsPage {
+        frame: ask.frame(t("Datenflüsse"), Place::Flows),
+        query: asked.typed,
+        example: if asked.nfdump { "dst port 443 and bytes > 1M" } else { "destination.port:443" },
+        groupings: GROUPINGS.map(|(value, label, _)| (value, t(label), value == asked.grouping.0)).into(),
+        amounts: AMOUNTS.map(|(value, label, _)| (value, t(label), value == asked.amount.0)).into(),
+        writings: WRITINGS.map(|(value, label)| (value, t(label), (value == NFDUMP) == asked.nfdump)).into(),
+        ranges: vec![],
+        carried: asked.range.carried(),
+        error: None,
+        correction: None,
+        translated,
+        summary: String::new(),
+        compared: String::new(),
+        part: String::new(),
+        chart: Markup::default(),
+        top: None,
+        ways: Markup::default(),
+        lines: None,
+        view: None,
+        exact: asked.over(&from, &to),
+        fields: value::flow_fields().map(|field| (field.name(), words::field(field))).collect(),
+        seconds_max: ingest::events::SEARCH_TIME_MAX.as_secs(),
     }
+}
+
+fn put_error(page: &mut FlowsPage<'_>, asked: &Asked<'_>, error: QueryError) {
+    page.error = Some(Broken::new(asked.typed, &error));
+    page.translated = None;
+    page.correction = error.suggestion.map(|fixed| (fixed.clone(), asked.link(&fixed)));
+}
+
+fn put_overview(page: &mut FlowsPage<'_>, ask: &Ask, store: &FlowStore, asked: &Asked<'_>, pipeline: &Pipeline) -> Result<(), PageError> {
+    let (scope, sites) = (asked.range.scope(ask), ask.app.sites());
+    let mut question = FlowQuestion::new(&pipeline.query, &scope, &sites);
+    (question.from, question.to, question.cancel) = (asked.range.from, asked.range.to, ask.cancel.clone());
+    let request = OverviewRequest {
+        question: question.clone(),
+        by: asked.grouping.2,
+        amount: asked.amount.2,
+        rows: TOP_ROWS,
+        series: SERIES,
+        bars: BARS,
+        paths: true,
+    };
+    let before: Option<FlowCursor> = ask.query("vor").parse().ok();
+    let found = store.overview(&request).map_err(PageError::store)?;
+    let flows = store.page(&question, before, PAGE_ROWS).map_err(PageError::store)?;
+    super::search::remark(ask, &pipeline.query, (asked.range.from, asked.range.to), found.total.flows);
+    let total = &found.total;
+    page.summary = tf(
+        "{flows} Flüsse · {bytes} · {packets} Pakete",
+        &[("flows", &show::num(total.flows)), ("bytes", &show::bytes(total.bytes)), ("packets", &show::num(total.packets))],
+    );
+    if total.is_sampled() {
+        let pairs: [(&str, &dyn std::fmt::Display); 2] =
+            [("bytes", &show::bytes(total.bytes_scaled)), ("packets", &show::num(total.packets_scaled))];
+        page.summary += &format!(" · {}", tf("hochgerechnet {bytes}, {packets} Pakete", &pairs));
+    }
+    page.compared = top::compared(&found, asked);
+    page.part = top::part(&found, flows.partial);
+    let values = Values::new(ask, "/fluesse", &asked.text, asked.range, asked.more().into());
+    page.chart = top::over_time(&found, asked);
+    page.top = Some(top::top(&found, asked, &values));
+    page.ways = top::ways(&found, asked);
+    page.lines = Some(lines::lines(&flows, before.is_some(), asked, &sites, &values));
+    Ok(())
+}
+
+fn put_table(page: &mut FlowsPage<'_>, ask: &Ask, store: &FlowStore, asked: &Asked<'_>, pipeline: &Pipeline) -> Result<(), PageError> {
+    let (scope, sites) = (asked.range.scope(ask), ask.app.sites());
+    let mut question = FlowQuestion::new(&pipeline.query, &scope, &sites);
+    (question.from, question.to, question.cancel) = (asked.range.from, asked.range.to, ask.cancel.clone());
+    let FlowTable { table, total, took, partial, ended_early, .. } = store.ask(&question, pipeline).map_err(PageError::store)?;
+    super::search::remark_pipe(ask, pipeline, (asked.range.from, asked.range.to), total.flows);
+    let rows = words::tn("{n} Zeile", "{n} Zeilen", table.rows.len() as u64);
+    let of = words::tn("aus {n} Fluss", "aus {n} Flüssen", total.flows);
+    let millis = show::num(i64::try_from(took.as_millis()).unwrap_or(i64::MAX));
+    page.summary = tf("{rows} {of} in {millis} ms", &[("rows", &rows), ("of", &of), ("millis", &millis)]);
+    if partial {
+        page.part =
+            t("Nicht alles ist gezählt: Die Zeit war um, oder es sind zu viele Gruppen. Grenzen Sie den Zeitraum oder die Anfrage ein.")
+                .into();
+    }
+    let (values, more) = (Values::new(ask, "/fluesse", &asked.text, asked.range, asked.more().into()), asked.more());
+    let found = ingest::events::AggregateResult { table, total: total.flows, took, partial, ended_early, damaged: vec![] };
+    let view =
+        pipe::Asked { path: "/fluesse", more: &more, noun: t("Flüsse"), pipeline, text: &asked.text, range: asked.range, values: &values };
+    page.view = Some(pipe::view(&view, &found));
+    Ok(())
 }
 
 fn endpoint(address: std::net::IpAddr, port: u16) -> String {
@@ -219,28 +261,25 @@ fn endpoint(address: std::net::IpAddr, port: u16) -> String {
     }
 }
 
+/// How long something lasted; most flows are shorter than a second.
+fn lasted(millis: i64) -> String {
+    if (0..1_000).contains(&millis) { format!("{millis}\u{a0}ms") } else { show::duration(millis) }
+}
+
+fn protocol(number: u8) -> String {
+    protocol_name(number).map_or_else(|| number.to_string(), str::to_owned)
+}
+
 /// One flow in a sentence, as evidence of a case.
 pub(super) fn sentence(flow: &ingest::flow::FlowRecord) -> String {
-    let protocol = protocol_name(flow.protocol).map_or_else(|| flow.protocol.to_string(), str::to_uppercase);
     tf(
         "Fluss {from} → {to} · {protocol} · {bytes} in {packets} Paketen",
         &[
             ("from", &endpoint(flow.src_ip, flow.src_port)),
             ("to", &endpoint(flow.dst_ip, flow.dst_port)),
-            ("protocol", &protocol),
+            ("protocol", &protocol(flow.protocol).to_uppercase()),
             ("bytes", &show::bytes(flow.bytes)),
             ("packets", &show::num(flow.packets)),
         ],
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_row_narrows_the_query() {
-        assert_eq!(narrowed("", "paar", "10.0.0.1 > 10.0.0.2"), "source.ip:\"10.0.0.1\" AND destination.ip:\"10.0.0.2\"");
-        assert_eq!(narrowed("a OR b", "destination.port", "443"), "(a OR b) AND destination.port:\"443\"");
-    }
 }

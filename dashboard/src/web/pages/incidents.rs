@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use askama::Template;
 use detect::alert::Disposition;
+use detect::flow::Reason;
 use detect::incident::{
     CaseError, Change, Incident, IncidentFilter, IncidentId, IncidentView, State, incident_by_number, incident_change, incident_get,
     incident_list, moves,
@@ -187,6 +188,7 @@ struct AlertLine {
     title: String,
     href: String,
     why: String,
+    reasons: Vec<Reason>,
 }
 
 #[derive(Template)]
@@ -237,7 +239,7 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         names => tf("geht an: {names}", &[("names", &names)]),
     };
     let plans = view.recommendations.iter().map(|one| plan(ask, one, &recipients, internal)).collect();
-    let evidence = super::evidence::load(ask, &view.evidence, EVIDENCE_ROWS)?;
+    let evidence = super::evidence::load(ask, &view.evidence, &view.observables, EVIDENCE_ROWS)?;
     let evidence_query = super::evidence::query(&view.observables);
     let page = DetailPage {
         path: format!("/vorfall/{}", incident.number),
@@ -416,6 +418,7 @@ fn alerts(ask: &Ask, view: &IncidentView) -> Vec<AlertLine> {
         title: alert.title.clone(),
         href: format!("/regel/{}", alert.rule_name),
         why: alert.grouped.clone(),
+        reasons: alert.reasons.clone(),
     };
     view.alerts.iter().take(20).map(line).collect()
 }

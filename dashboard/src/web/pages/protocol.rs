@@ -1,7 +1,7 @@
 //! Protokoll: who did, saw, searched and revealed what, for those who read it; and whether it is as it was written.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use askama::Template;
 use axum::body::{Body, Bytes, HttpBody};
@@ -10,6 +10,7 @@ use axum::response::Response;
 use hyper::body::Frame as Piece;
 use ingest::audit::{Audit, AuditFilter, Root, audit_find, audit_head, root_last};
 use ingest::db::{Db, DbError};
+use ingest::events::{Cancel, CancelGuard};
 use ingest::time::Timestamp;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
@@ -175,7 +176,7 @@ pub(in crate::web) fn download(ask: &mut Ask) -> Reply {
     let (pieces, rows) = channel(PIECES_MAX);
     let db = ask.app.db.clone();
     tokio::task::spawn_blocking(move || send(&db, filter, &names, &pieces));
-    let mut response = Response::new(Body::new(Pieces(rows)));
+    let mut response = Response::new(Body::new(Pieces::new(rows)));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
     response.headers_mut().insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"protokoll.csv\""));
     Ok(response)
@@ -212,14 +213,35 @@ fn send(db: &Db, mut filter: AuditFilter, names: &Names, pieces: &Sender<Result<
 }
 
 /// A body that comes in pieces.
-struct Pieces(Receiver<Result<Bytes, PageError>>);
+pub(super) struct Pieces {
+    pieces: Receiver<Result<Bytes, PageError>>,
+    /// What makes the pieces: it is ended with the body, and where it was ended the body is not whole.
+    work: Option<(Cancel, CancelGuard)>,
+}
+
+impl Pieces {
+    pub(super) fn new(pieces: Receiver<Result<Bytes, PageError>>) -> Self {
+        Self { pieces, work: None }
+    }
+
+    /// Whose work ends when nobody takes them any more.
+    pub(super) fn of(pieces: Receiver<Result<Bytes, PageError>>, work: &Cancel) -> Self {
+        Self { pieces, work: Some((work.clone(), work.guard())) }
+    }
+}
 
 impl HttpBody for Pieces {
     type Data = Bytes;
     type Error = PageError;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Piece<Bytes>, PageError>>> {
-        self.0.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Piece::data)))
+        let piece = ready!(self.pieces.poll_recv(context));
+        // The connection ends in the middle, so that nobody takes half for all.
+        let ended = piece.is_none() && self.work.as_ref().is_some_and(|(work, _)| work.is_cancelled());
+        if ended {
+            return Poll::Ready(Some(Err(PageError::store(std::io::Error::other("ended before all was sent")))));
+        }
+        Poll::Ready(piece.map(|piece| piece.map(Piece::data)))
     }
 }
 

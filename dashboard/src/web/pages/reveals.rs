@@ -7,7 +7,7 @@ use askama::Template;
 use detect::incident::incident_by_number;
 use detect::role::{Action, allowed};
 use ingest::db::DbError;
-use ingest::events::CLASS;
+use ingest::events::{CLASS, EventStore};
 use ingest::frame::Seq;
 use ingest::pseudonym::{Pseudonyms, TokenError, is_token};
 use ingest::scope::Scope;
@@ -103,7 +103,9 @@ fn page(ask: &Ask, status: axum::http::StatusCode, typed: Typed, problem: String
             may_decide: one.may_decide(viewer.user, viewer.role, ask.now),
             own: state == State::Asked && one.asker == viewer.user,
             may_show: one.may_show(viewer.user, viewer.role, ask.now) && opened.is_none(),
-            shown: opened.map(|one| one.objects.iter().map(|object| open(&ask.app.pseudonyms, object)).collect()).unwrap_or_default(),
+            shown: opened
+                .map(|one| one.objects.iter().map(|object| open(&ask.app.pseudonyms, ask.app.events.as_deref(), object)).collect())
+                .unwrap_or_default(),
         }
     };
     let (value, incident, reason) = typed;
@@ -147,9 +149,13 @@ fn state_words(pseudonyms: &Pseudonyms) -> String {
     }
 }
 
-fn open(pseudonyms: &Pseudonyms, object: &Object) -> Shown {
+fn open(pseudonyms: &Pseudonyms, events: Option<&EventStore>, object: &Object) -> Shown {
     let opened = match object.value.parse::<IpAddr>() {
-        Ok(address) => pseudonyms.open_address(CLASS, address, Seq(object.seq)).map(|address| address.to_string()),
+        // An address says nothing of its key: each class has its own, so it is asked where the event lies.
+        Ok(address) => {
+            let class = events.and_then(|events| events.class_of_seq(Seq(object.seq)));
+            pseudonyms.open_address(class.as_deref().unwrap_or(CLASS), address, Seq(object.seq)).map(|address| address.to_string())
+        }
         Err(_) => pseudonyms.open_token(&object.value),
     };
     let missing = opened.is_err();

@@ -2,25 +2,29 @@
 //! latest alerts.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use advisory::kpi::CASES_MIN;
 use askama::Template;
 use detect::alert::{Alert, AlertFilter, RuleQuality, alert_list, rule_quality};
+use detect::flow::{SHIPPED_FILE, Section, Sheet};
 use detect::incident::{IncidentId, incident_labels};
 use detect::rsit::Rsit;
-use detect::rule::Rule;
+use detect::rule::{Level, Rule};
 use detect::sigma::{CompiledRule, shipped_text};
 use ingest::db::DbError;
 use ingest::time::Timestamp;
 
 use crate::show::{self, Markup, filters};
+use crate::web::ask::see_other;
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
 use crate::words::{self, t, tf};
 
 /// How far back a rule's quality looks.
 const QUALITY_DAYS: i64 = 90;
+/// Sampling exporters named on the page.
+const EXPORTERS_SHOWN: usize = 20;
 /// Alerts listed on a rule's page.
 const ALERTS_SHOWN: usize = 20;
 
@@ -66,6 +70,18 @@ impl Quality {
     }
 }
 
+/// A detector's memory.
+struct Memory {
+    name: String,
+    title: String,
+    runs: bool,
+    bytes: String,
+    bytes_max: String,
+    entries: String,
+    dropped: String,
+    left_out: String,
+}
+
 struct Row {
     name: String,
     level: Markup,
@@ -84,6 +100,9 @@ struct RulesPage {
     summary: String,
     rows: Vec<Row>,
     parts: Vec<Row>,
+    memories: Vec<Memory>,
+    /// What is to be said of exporters that sample; empty where none does.
+    sampled: String,
 }
 
 fn kind(rule: &CompiledRule) -> &'static str {
@@ -114,16 +133,68 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
         quality: Quality::new(quality.get(&rule.rule.name).copied().unwrap_or_default()),
     };
     let (alerting, parts): (Vec<&CompiledRule>, Vec<&CompiledRule>) = rules.into_iter().partition(|rule| rule.alerts);
+    let sections = ask.app.board.sheet.iter();
+    let detector = |(_, section): (&str, &Section)| (section.rule.level, of_detector(section, &quality));
+    let mut all: Vec<(Level, Row)> = alerting.iter().map(|rule| (rule.rule.level, row(rule))).chain(sections.map(detector)).collect();
+    all.sort_by(|(a, x), (b, y)| Reverse(a).cmp(&Reverse(b)).then_with(|| x.title.cmp(&y.title)));
+    let (memories, sampled) = memories(ask);
     let page = RulesPage {
         frame: ask.frame(t("Regeln"), Place::Rules),
         summary: tf(
             "{n} Regeln, die schwersten zuerst, und {parts} Bausteine; Alarme der letzten {days} Tage",
-            &[("n", &show::num(alerting.len() as i128)), ("parts", &show::num(parts.len() as i128)), ("days", &QUALITY_DAYS)],
+            &[("n", &show::num(all.len() as i128)), ("parts", &show::num(parts.len() as i128)), ("days", &QUALITY_DAYS)],
         ),
-        rows: alerting.iter().map(row).collect(),
         parts: parts.iter().map(row).collect(),
+        rows: all.into_iter().map(|(_, row)| row).collect(),
+        memories,
+        sampled,
     };
     ask.page(&page)
+}
+
+fn of_detector(section: &Section, quality: &BTreeMap<String, RuleQuality>) -> Row {
+    let rule = &section.rule;
+    Row {
+        name: rule.name.clone(),
+        level: words::level_badge(rule.level),
+        title: rule.title.clone(),
+        description: rule.description.clone(),
+        kind: detector_kind(section),
+        rsit: rsit(rule),
+        attack: rule.attack.join(", "),
+        quality: Quality::new(quality.get(&rule.name).copied().unwrap_or_default()),
+    }
+}
+
+fn detector_kind(section: &Section) -> &'static str {
+    if section.enabled { t("Detektor über Datenflüssen") } else { t("Detektor, abgeschaltet") }
+}
+
+/// How the detectors stood about a minute ago, and whose records some of them leave out.
+fn memories(ask: &Ask) -> (Vec<Memory>, String) {
+    let health = ask.app.board.health();
+    let of = |(name, section): (&str, &Section)| {
+        let stands = health.detectors.iter().find(|one| one.name == name);
+        let of = stands.map(|one| one.footprint).unwrap_or_default();
+        Memory {
+            name: name.to_owned(),
+            title: section.rule.title.clone(),
+            runs: section.enabled && stands.is_some(),
+            bytes: show::bytes(of.bytes as u64),
+            bytes_max: show::bytes(of.bytes_max as u64),
+            entries: show::num(of.entries as i128),
+            dropped: show::num(of.dropped),
+            left_out: show::num(stands.map_or(0, |one| one.left_out)),
+        }
+    };
+    let memories = ask.app.board.sheet.iter().filter(|(_, section)| section.of.is_none()).map(of).collect();
+    let exporters: Vec<String> =
+        health.sampled.iter().take(EXPORTERS_SHOWN).map(|(exporter, records)| format!("{exporter} ({})", show::num(*records))).collect();
+    let sampled = match health.sampled.len() {
+        0 => String::new(),
+        n => tf("{n} Exporter melden nur Stichproben: {list}", &[("n", &show::num(n as i128)), ("list", &exporters.join(", "))]),
+    };
+    (memories, sampled)
 }
 
 /// The rule's wording: from the binary, else from the operator's folder as it is now.
@@ -174,16 +245,25 @@ struct RulePage<'a> {
     line: u64,
     id: &'a str,
     source: String,
+    /// A detector's parameters: name, value, and the shipped value where it is another.
+    parameters: Vec<(String, String, String)>,
     alerts: Vec<AlertLine>,
     parts: bool,
 }
 
 pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
     let name = ask.param("name");
+    // An alert of a saved search names it as its rule.
+    if let Some(id) = name.strip_prefix(crate::saved_run::RULE_PREFIX) {
+        return Ok(see_other(&format!("/suche/gespeichert/{id}")));
+    }
     let rules = ask.app.rules.clone();
     let compiled = rules.rules().iter().find(|compiled| compiled.rule.name == name);
     // What the house notices by itself stands in no file.
     let own = || detect::watch::house_rules().into_iter().find(|rule| rule.name == name);
+    let board = ask.app.board.clone();
+    let section = board.sheet.get(name);
+    let own = || section.map(|section| section.rule.clone()).or_else(own);
     let rule = compiled.map(|compiled| compiled.rule.clone()).or_else(own).ok_or(PageError::NotFound)?;
     let (alerts_itself, scope) = (compiled.is_none_or(|compiled| compiled.alerts), ask.scope());
     let filter = AlertFilter { rule_name: Some(rule.name.clone()), limit: ALERTS_SHOWN, ..AlertFilter::new(scope.clone()) };
@@ -199,11 +279,12 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         frame: ask.frame(&rule.title, Place::Rules),
         name: &rule.name,
         level: words::level_badge(rule.level),
-        kind: compiled.map_or(t("Eigene Beobachtung"), kind),
+        kind: compiled.map_or_else(|| section.map_or(t("Eigene Beobachtung"), detector_kind), kind),
         rsit: rsit(&rule),
         attack: &rule.attack,
         description: &rule.description,
-        falsepositives: compiled.map_or(&[], |compiled| &compiled.falsepositives),
+        falsepositives: compiled
+            .map_or_else(|| section.map_or(&[][..], |section| &section.falsepositives), |compiled| &compiled.falsepositives),
         quality: Quality::new(quality.get(&rule.name).copied().unwrap_or_default()),
         days: QUALITY_DAYS,
         plan: plan.map(|playbook| Plan {
@@ -216,14 +297,21 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
                 .map(|step| Step { text: step.text.clone(), within: within(step.within_minutes), confirm: step.confirm.clone() })
                 .collect(),
         }),
-        file: compiled.map_or("", |compiled| &compiled.file),
-        line: compiled.map_or(0, |compiled| compiled.line),
+        file: compiled.map_or(if section.is_some() { SHIPPED_FILE } else { "" }, |compiled| &compiled.file),
+        line: compiled.map_or(section.map_or(0, |section| section.line as u64), |compiled| compiled.line),
         id: &rule.id,
-        source: compiled.map(|compiled| source(&compiled.file)).unwrap_or_default(),
+        source: compiled.map(|compiled| source(&compiled.file)).or_else(|| Sheet::shipped_text(name)).unwrap_or_default(),
+        parameters: section.map(parameters).unwrap_or_default(),
         alerts: alerts.iter().map(|alert| line(ask, alert, &numbers)).collect(),
         parts: !alerts_itself,
     };
     ask.page(&page)
+}
+
+fn parameters(section: &Section) -> Vec<(String, String, String)> {
+    let own =
+        |(key, value, shipped): (String, String, String)| (key, value.clone(), if shipped == value { String::new() } else { shipped });
+    section.parameters.shown().into_iter().map(own).collect()
 }
 
 fn within(minutes: i64) -> String {
@@ -306,6 +394,7 @@ mod tests {
             detected_at: now(),
             evidence: vec![],
             records: 12,
+            reasons: vec![],
         };
         let playbooks = front.app.playbooks.clone();
         let filed = front.app.db.write(move |tx| {
@@ -339,6 +428,13 @@ mod tests {
             assert_eq!(page.status, StatusCode::OK);
             assert!(page.text.contains("Was dann zu tun ist") && !page.text.contains("Wortlaut"), "{}", page.text);
         }
+        for (name, section) in front.app.board.sheet.iter() {
+            assert!(list.text.contains(&format!("/regel/{name}\"")), "{name}");
+            let page = front.get(&format!("/regel/{name}"), &cookie).await;
+            assert_eq!(page.status, StatusCode::OK);
+            assert!(page.text.contains("Was dann zu tun ist") && page.text.contains(&section.rule.id), "{}", page.text);
+        }
+        assert!(front.get("/regel/portscan", &cookie).await.text.contains("ports_min_outside"));
         for name in ["fehlt", "..%2F..%2Fetc%2Fpasswd"] {
             assert_eq!(front.get(&format!("/regel/{name}"), &cookie).await.status, StatusCode::NOT_FOUND);
         }

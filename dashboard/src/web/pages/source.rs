@@ -276,6 +276,7 @@ fn hours_chart(hours: &[(Timestamp, i64)]) -> Markup {
         series: &[Series { ink: Ink::Act, name: t("Pakete") }],
         until: bars.last().map_or(Timestamp(0), |bar| bar.at.plus(Timestamp::HOUR)),
         bars: &bars,
+        before: None,
         brush: None,
     })
 }

@@ -12,6 +12,7 @@ use ingest::scope::Scope;
 use ingest::source::{Source, source_last_seen, source_list};
 use ingest::time::Timestamp;
 
+use super::exporters::{self, ExporterRow};
 use crate::access::sources_scope;
 use crate::show::{self, Markup, Tone, filters, link};
 use crate::vitals::{self, Tally};
@@ -75,6 +76,8 @@ struct SourcesPage {
     books: Vec<BookRow>,
     /// What is added to events: what, how it is, and whether that is a fault.
     enrichment: Vec<(String, String, bool)>,
+    exporters: Vec<ExporterRow>,
+    exporters_found: String,
     sites: Vec<SiteRow>,
     sites_found: String,
 }
@@ -266,6 +269,12 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
         let keep = ["stand", "stelle", "nach", "wort"].map(|name| (name, ask.query(name)));
         link("/quellen", &keep.into_iter().chain([("seite", number.as_str())]).collect::<Vec<_>>())
     };
+    let wanted = |site, exporter: &str| {
+        let texts = [exporter, sites.name(site)];
+        let word = filter.word.is_empty() || texts.iter().any(|text| text.to_lowercase().contains(&filter.word));
+        word && (filter.body.is_none() || filter.body == sites.body(site))
+    };
+    let (exporter_rows, exporters_all) = exporters::rows(ask.app.flow_accounts.list(), &wide, &wanted, &sites, ask.now);
     let (site_rows, sites_all) = site_rows(&filter, &wide, &sites, &bodies, &sources);
     let mut named: Vec<(String, BodyId)> = sites
         .iter()
@@ -306,14 +315,18 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
         balance,
         books,
         enrichment: if wide == Scope::All { enrichment(ask) } else { vec![] },
-        sites_found: if site_rows.len() < sites_all {
-            tf("{n} von {total}", &[("n", &show::num(count(site_rows.len()))), ("total", &show::num(count(sites_all)))])
-        } else {
-            show::num(count(sites_all))
-        },
+        exporters_found: some_of(exporter_rows.len(), exporters_all),
+        exporters: exporter_rows,
+        sites_found: some_of(site_rows.len(), sites_all),
         sites: site_rows,
     };
     ask.page(&view)
+}
+
+/// How many are shown of how many.
+fn some_of(shown: usize, all: usize) -> String {
+    let (n, total) = (show::num(count(shown)), show::num(count(all)));
+    if shown < all { tf("{n} von {total}", &[("n", &n), ("total", &total)]) } else { total }
 }
 
 /// What is added to events, for those who look after all sources.

@@ -169,7 +169,15 @@ fn lage(ask: &Ask) -> Result<Lage, PageError> {
         map: chart::tile_map(map_caption, Unit::Count(t("Vorfälle")), |key| {
             Some((per_kreis.get(key).map_or(0.0, |count| *count as f64), String::new()))
         }),
-        chart: chart::over_time(OverTime { caption, unit: Unit::Count(t("Alarme")), series: &series, bars: &bars, until, brush: None }),
+        chart: chart::over_time(OverTime {
+            caption,
+            unit: Unit::Count(t("Alarme")),
+            series: &series,
+            bars: &bars,
+            until,
+            before: None,
+            brush: None,
+        }),
     })
 }
 

@@ -60,6 +60,7 @@ fn case(front: &Front, n: u32, body: BodyId, (days, hours): (i64, i64), title: &
         detected_at: at,
         evidence: vec![],
         records: 12,
+        reasons: vec![],
     };
     let playbooks = front.app.playbooks.clone();
     let work = front.app.db.write(move |tx| {

@@ -1,0 +1,188 @@
+//! What exporters told once and is needed for all that follows: templates and sampling rates, within one budget for all.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use super::template::Template;
+
+/// Routers with many flow monitors define some hundreds. An exporter beyond is taken as restarted: its
+/// templates are dropped and come again within minutes. So no exporter can crowd out the others.
+const TEMPLATES_PER_EXPORTER_MAX: usize = 1_024;
+/// Line cards each may have their own rate; beyond, the rates are learnt afresh.
+const SAMPLERS_PER_EXPORTER_MAX: usize = 256;
+/// All templates of all exporters together: 40,000 usual ones, 60 for each of the 600 sites. The exporter that
+/// was silent the longest goes first.
+const CACHE_BYTES_MAX: usize = 16 << 20;
+const SAMPLER_BYTES: usize = 64;
+
+/// A template's place: NetFlow v9 (9) and IPFIX (10) of one exporter do not know of each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct TemplateKey {
+    pub(super) version: u8,
+    /// Source id or observation domain.
+    pub(super) domain: u32,
+    pub(super) id: u16,
+}
+
+/// A sampler's place; without a number it is the domain's own.
+pub(super) type SamplerKey = (u8, u32, Option<u64>);
+
+/// What one exporter told.
+#[derive(Debug, Default)]
+pub(super) struct Exporter {
+    pub(super) templates: BTreeMap<TemplateKey, Template>,
+    pub(super) samplers: BTreeMap<SamplerKey, u32>,
+    used: u64,
+}
+
+impl Exporter {
+    /// The rate of a record that does not say it itself, where options told it.
+    pub(super) fn sampling(&self, version: u8, domain: u32, sampler: Option<u64>) -> Option<u32> {
+        let find = |sampler| self.samplers.get(&(version, domain, sampler)).copied();
+        find(sampler).or_else(|| find(None))
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.templates.values().map(Template::size_bytes).sum::<usize>() + self.samplers.len() * SAMPLER_BYTES
+    }
+}
+
+/// All exporters' templates within one budget.
+#[derive(Debug, Default)]
+pub(super) struct Exporters {
+    exporters: HashMap<IpAddr, Exporter>,
+    /// The exporters by last use, the longest unused first.
+    order: BTreeMap<u64, IpAddr>,
+    tick: u64,
+    bytes: usize,
+}
+
+impl Exporters {
+    /// The exporter if it is known; counts as use.
+    pub(super) fn get(&mut self, address: IpAddr) -> Option<&mut Exporter> {
+        let exporter = self.exporters.get_mut(&address)?;
+        if exporter.used != self.tick {
+            self.order.remove(&exporter.used);
+            self.tick += 1;
+            exporter.used = self.tick;
+            self.order.insert(self.tick, address);
+        }
+        Some(exporter)
+    }
+
+    /// Keeps a template; says whether it was new or changed.
+    pub(super) fn template_set(&mut self, address: IpAddr, key: TemplateKey, template: Template) -> bool {
+        if !self.exporters.contains_key(&address) {
+            self.tick += 1;
+            self.exporters.insert(address, Exporter { used: self.tick, ..Exporter::default() });
+            self.order.insert(self.tick, address);
+        }
+        let Some(exporter) = self.get(address) else { return false };
+        let known = exporter.templates.get(&key);
+        if known.is_some_and(|known| known.fields == template.fields && known.scope == template.scope) {
+            return false;
+        }
+        let mut freed = known.map_or(0, Template::size_bytes);
+        if known.is_none() && exporter.templates.len() >= TEMPLATES_PER_EXPORTER_MAX {
+            freed = exporter.size_bytes();
+            exporter.templates.clear();
+            exporter.samplers.clear();
+        }
+        let added = template.size_bytes();
+        exporter.templates.insert(key, template);
+        self.bytes = self.bytes.saturating_sub(freed) + added;
+        self.shrink();
+        true
+    }
+
+    /// Keeps the sampling rate of a known exporter's source or of one of its samplers.
+    pub(super) fn sampler_set(&mut self, address: IpAddr, key: SamplerKey, rate: u32) {
+        let Some(exporter) = self.get(address) else { return };
+        let before = exporter.samplers.len();
+        if before >= SAMPLERS_PER_EXPORTER_MAX && !exporter.samplers.contains_key(&key) {
+            exporter.samplers.clear();
+        }
+        exporter.samplers.insert(key, rate);
+        let after = exporter.samplers.len();
+        self.bytes = (self.bytes + after * SAMPLER_BYTES).saturating_sub(before * SAMPLER_BYTES);
+        self.shrink();
+    }
+
+    /// Forgets a template that its exporter took back.
+    pub(super) fn template_remove(&mut self, address: IpAddr, key: TemplateKey) {
+        let Some(exporter) = self.exporters.get_mut(&address) else { return };
+        let removed = exporter.templates.remove(&key);
+        self.bytes = self.bytes.saturating_sub(removed.map_or(0, |template| template.size_bytes()));
+        // One that told nothing else is forgotten: forged ones that announce and withdraw would fill the memory, and no
+        // budget counts what has no bytes.
+        if exporter.templates.is_empty() && exporter.samplers.is_empty() {
+            self.order.remove(&exporter.used);
+            self.exporters.remove(&address);
+        }
+    }
+
+    fn shrink(&mut self) {
+        while self.bytes > CACHE_BYTES_MAX && self.exporters.len() > 1 {
+            let Some((_, oldest)) = self.order.pop_first() else { break };
+            let freed = self.exporters.remove(&oldest).map_or(0, |exporter| exporter.size_bytes());
+            self.bytes = self.bytes.saturating_sub(freed);
+        }
+    }
+
+    /// All exporters by address, for the snapshot.
+    pub(super) fn sorted(&self) -> Vec<(IpAddr, &Exporter)> {
+        let mut all: Vec<_> = self.exporters.iter().map(|(address, exporter)| (*address, exporter)).collect();
+        all.sort_by_key(|(address, _)| *address);
+        all
+    }
+
+    /// Of all templates and rates, as the budget counts them.
+    pub(super) fn size_bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::flow::template::{FIELDS_MAX, TemplateField};
+
+    const fn key(id: u16) -> TemplateKey {
+        TemplateKey { version: 9, domain: 0, id }
+    }
+
+    fn template(len: u16, fields: usize) -> Template {
+        Template::compile(vec![TemplateField { element: 1, len, enterprise: 0 }; fields], None, false).unwrap()
+    }
+
+    #[test]
+    fn the_cache_keeps_its_budget_and_its_busy_exporters() {
+        let mut cache = Exporters::default();
+        let busy: IpAddr = "10.0.0.1".parse().unwrap();
+        cache.template_set(busy, key(256), template(4, 1));
+        for stranger in 0..24u32 {
+            let address = IpAddr::V4(Ipv4Addr::from(0x0b00_0000 + stranger));
+            for id in 0..1_100u16 {
+                cache.template_set(address, key(256 + id), template(4, FIELDS_MAX));
+                cache.sampler_set(address, (9, 0, Some(id.into())), 100);
+            }
+            assert!(cache.get(busy).is_some(), "a used exporter stays");
+            assert!(cache.size_bytes() <= CACHE_BYTES_MAX);
+        }
+        let counted: usize = cache.exporters.values().map(Exporter::size_bytes).sum();
+        assert_eq!(counted, cache.size_bytes());
+        assert_eq!(cache.order.len(), cache.exporters.len());
+        assert!(cache.exporters.values().all(|exporter| exporter.templates.len() <= TEMPLATES_PER_EXPORTER_MAX));
+    }
+
+    #[test]
+    fn the_same_template_again_is_no_news() {
+        let mut cache = Exporters::default();
+        let address: IpAddr = "10.0.0.1".parse().unwrap();
+        assert!(cache.template_set(address, key(256), template(4, 2)));
+        assert!(!cache.template_set(address, key(256), template(4, 2)));
+        assert!(cache.template_set(address, key(256), template(8, 2)));
+    }
+}

@@ -1,0 +1,186 @@
+//! What the store holds, day by day; looking whether it can be read; and making anew from the journal what is missing.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use serde::Serialize;
+
+use super::chunk::Chunk;
+use super::column::ColumnSet;
+use super::file::{self, FileError, FileInfo};
+use super::read::Opened;
+use super::{FlowStore, FlowStoreError, QUARANTINE, window_start};
+use crate::flow::FlowRecord;
+use crate::frame::Seq;
+use crate::pipeline::Batch;
+use crate::time::Timestamp;
+
+/// Records that are held while the journal is read again; as many as the consumer holds.
+const HELD_MAX: usize = 200_000;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+/// Gives the journal again, decoded, from a sequence on or from before it, so that templates are known.
+pub type FlowsAgain<'a> = dyn FnMut() -> Result<Option<Batch>, Failure> + 'a;
+
+/// A day, for `store ls`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FlowDay {
+    /// By the receipt of its files' first records, UTC.
+    pub day: String,
+    pub files: usize,
+    /// How many of them are compacted.
+    pub compacted: usize,
+    pub records: u64,
+    pub bytes: u64,
+    pub first: Seq,
+    pub last: Seq,
+}
+
+/// What came of a rebuild.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FlowsRebuilt {
+    /// Stretches of the journal that no file accounted for.
+    pub gaps: usize,
+    pub files: usize,
+    pub records: u64,
+}
+
+impl FlowStore {
+    /// The days, oldest first.
+    pub fn days(&self) -> Vec<FlowDay> {
+        let mut days: BTreeMap<String, FlowDay> = BTreeMap::new();
+        for info in &self.view().files {
+            let day = info.span.received_from.utc().format("%Y-%m-%d").to_string();
+            let new = || FlowDay { day: day.clone(), first: info.span.seq_from, ..FlowDay::default() };
+            let sum = days.entry(day.clone()).or_insert_with(new);
+            sum.files += 1;
+            sum.compacted += usize::from(info.span.compacted);
+            sum.records += info.records;
+            sum.bytes += info.bytes;
+            sum.last = sum.last.max(info.span.seq_to);
+        }
+        days.into_values().collect()
+    }
+
+    /// What was set aside because it could not be read.
+    pub fn quarantined(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.dir.join(QUARANTINE)).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Reads every value of a day's files; what is wrong with them, a line each. Changes nothing.
+    pub fn verify_day(&self, day: &str) -> Vec<String> {
+        let view = self.view();
+        let files = view.files.iter().filter(|info| info.span.received_from.utc().format("%Y-%m-%d").to_string() == day);
+        let fault = |info: &Arc<FileInfo>| match verify(info) {
+            Ok(()) | Err(FileError::Gone) => None,
+            Err(FileError::Io(error)) => Some(format!("{}: {error}", info.path.display())),
+            Err(FileError::Damaged(reason)) => Some(format!("{}: {reason}", info.path.display())),
+        };
+        files.filter_map(fault).collect()
+    }
+
+    /// Reads everything and sets aside what is damaged.
+    ///
+    /// # Errors
+    /// The system's own.
+    pub fn sift(&self, stop: &dyn Fn() -> bool) -> Result<(), FlowStoreError> {
+        for info in self.view().files.iter().take_while(|_| !stop()) {
+            match verify(info) {
+                Ok(()) => {}
+                Err(FileError::Io(error)) => return Err(FlowStoreError::new("reading", &info.path, error)),
+                Err(error) => self.drop_file(info, &error)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The stretches of the journal that no file accounts for, up to the last one or, where something was set aside, up to
+    /// the cursor. Between files of an earlier version, and before the first, there may have been no flows.
+    pub fn gaps(&self) -> Vec<(Seq, Seq)> {
+        let (view, accounted) = (self.view(), self.state.read().unwrap_or_else(PoisonError::into_inner).accounted);
+        let mut gaps = Vec::new();
+        let mut next = Seq(1);
+        for info in &view.files {
+            if info.span.seq_from > next {
+                gaps.push((next, Seq(info.span.seq_from.0 - 1)));
+            }
+            next = next.max(info.span.seq_to.next());
+        }
+        if next <= accounted {
+            gaps.push((next, accounted));
+        }
+        gaps
+    }
+
+    /// Fills a gap from the journal; what was received before `not_before` is over and stays away. A kill in between leaves
+    /// a smaller gap.
+    ///
+    /// # Errors
+    /// Where the journal or the disk refuses.
+    pub fn rebuild(
+        &self,
+        gap: (Seq, Seq),
+        not_before: Timestamp,
+        again: &mut FlowsAgain<'_>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<FlowsRebuilt, Failure> {
+        let mut done = FlowsRebuilt { gaps: 1, ..FlowsRebuilt::default() };
+        let (mut from, mut held, mut last): (Seq, Vec<FlowRecord>, Seq) = (gap.0, Vec::new(), Seq(gap.0.0.saturating_sub(1)));
+        while let Some(batch) = again()? {
+            if stop() {
+                return Err("stopped".into());
+            }
+            for datagram in batch.flows.chunk_by(|a, b| a.seq == b.seq) {
+                let Some(first) = datagram.first() else { continue };
+                if first.seq < gap.0 || first.seq > gap.1 || first.received_at < not_before {
+                    continue;
+                }
+                let window = |flow: &FlowRecord| window_start(flow.received_at);
+                if held.first().is_some_and(|held| window(held) != window(first)) || held.len() >= HELD_MAX {
+                    self.fill((from, last), &mut held, &mut done)?;
+                    from = last.next();
+                }
+                held.extend_from_slice(datagram);
+                last = first.seq;
+            }
+            if batch.last >= gap.1 {
+                break;
+            }
+        }
+        self.fill((from, gap.1), &mut held, &mut done)?;
+        Ok(done)
+    }
+
+    fn fill(&self, (from, to): (Seq, Seq), held: &mut Vec<FlowRecord>, done: &mut FlowsRebuilt) -> Result<(), FlowStoreError> {
+        let Some(first) = held.first() else { return Ok(()) };
+        let path = self.path(first.received_at, from);
+        done.files += 1;
+        done.records += held.len() as u64;
+        let chunk: Arc<[FlowRecord]> = std::mem::take(held).into();
+        let info = file::write(&path, &[chunk], from, to).map_err(|error| FlowStoreError::new("writing flows to", &path, error))?;
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let at = state.files.partition_point(|other| other.span.seq_from < from);
+        state.files.insert(at, Arc::new(info));
+        Ok(())
+    }
+}
+
+fn verify(info: &Arc<FileInfo>) -> Result<(), FileError> {
+    let opened = Opened::open(info)?;
+    let mut records = 0;
+    for group in 0..opened.group_count() {
+        let batch = opened.read(group, ColumnSet::ALL)?;
+        let mut chunk = Chunk::new(batch.rows);
+        batch.fill(&mut chunk);
+        records += batch.rows as u64;
+        let (from, to) = (info.span.seq_from, info.span.seq_to);
+        let inside = |seq: &i64| (from..=to).contains(&Seq(seq.max(&0).unsigned_abs()));
+        if !chunk.longs(super::column::Column::Seq).iter().all(inside) {
+            return Err(FileError::Damaged("records outside of the stretch that it accounts for".to_owned()));
+        }
+    }
+    if records == info.records { Ok(()) } else { Err(FileError::Damaged("another number of records than it says".to_owned())) }
+}
