@@ -115,7 +115,16 @@ pub(crate) fn used(who: UsageWho) -> anyhow::Result<(f64, i64)> {
     let usage = getrusage(who)?;
     #[expect(clippy::cast_precision_loss, reason = "seconds, shown with two digits")]
     let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
-    Ok((seconds(usage.user_time()) + seconds(usage.system_time()), usage.max_rss() / 1024))
+    // The kernel hands the maximum down to whom a large process starts: of oneself only the second figure is true.
+    let mib = if who == UsageWho::RUSAGE_SELF { peak_mib()? } else { usage.max_rss() / 1024 };
+    Ok((seconds(usage.user_time()) + seconds(usage.system_time()), mib))
+}
+
+/// The most memory that this process had, in MiB.
+fn peak_mib() -> anyhow::Result<i64> {
+    let status = std::fs::read_to_string("/proc/self/status").context("reading what the kernel says of the process")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<i64>().context("VmHWM")? / 1024)
 }
 
 /// Runs this program again.

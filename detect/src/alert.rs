@@ -13,8 +13,7 @@ use ingest::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::finding::{EVIDENCE_MAX, Finding};
-use crate::flow::Reason;
+use crate::finding::{EVIDENCE_MAX, Finding, Reason};
 use crate::incident::{CaseError, IncidentId, ROWS_MAX, Where, demand, line_clean, word_known};
 use crate::role::{Action, Role};
 use crate::rule::Level;

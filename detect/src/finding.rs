@@ -1,15 +1,17 @@
 //! What a rule says when it fires: the one value that passes from judging (`sigma`, `correlate`, `intel`) to
 //! case work (`alert`, `incident`). It holds facts only; what becomes of them is decided there.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ingest::body::{BodyId, SiteId};
 use ingest::frame::Seq;
 use ingest::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use crate::flow::Reason;
 use crate::rule::Rule;
 
 /// One firing of one rule about one entity at one site.
@@ -31,8 +33,25 @@ pub struct Finding {
     pub evidence: Vec<Seq>,
     /// How many records took part, also those beyond the bound.
     pub records: u64,
-    /// The figures that decided; only detectors have them, a rule's wording says it all.
+    /// The figures that decided; only detectors and watches have them, a rule's wording says it all.
     pub reasons: Vec<Reason>,
+}
+
+/// A figure that decided, with the threshold it passed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    /// German, as a rule's title is (`Verschiedene Ziele`).
+    pub name: Cow<'static, str>,
+    /// With their unit, as a person reads them (`312`, `4,2 GB`).
+    pub value: String,
+    /// With its direction (`ab 50`, `höchstens 3`); empty for what only explains.
+    pub threshold: String,
+}
+
+impl Reason {
+    pub fn new(name: &'static str, value: impl Display, threshold: impl Display) -> Self {
+        Self { name: Cow::Borrowed(name), value: value.to_string(), threshold: threshold.to_string() }
+    }
 }
 
 /// What a finding is about.

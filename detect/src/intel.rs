@@ -379,6 +379,17 @@ impl IndicatorSet {
         !(self.v4.is_empty() && self.v6.is_empty())
     }
 
+    /// First and last address of each indicator that names addresses; none where there are more than `most`.
+    pub fn address_ranges(&self, most: usize) -> Vec<(IpAddr, IpAddr)> {
+        let range = |indicator: &Indicator| match &indicator.pattern {
+            Pattern::Address(address) => Some((*address, *address)),
+            Pattern::Prefix(prefix) => Some(prefix.range()),
+            Pattern::Domain(_) => None,
+        };
+        let ranges: Vec<(IpAddr, IpAddr)> = self.all.iter().filter_map(range).take(most + 1).collect();
+        if ranges.len() > most { vec![] } else { ranges }
+    }
+
     /// The indicators that name `address`, exactly or by a prefix, and were valid at `at`; the narrowest first.
     pub fn address(&self, address: IpAddr, at: Timestamp) -> impl Iterator<Item = &Indicator> {
         let found = match address.to_canonical() {

@@ -16,5 +16,6 @@ pub mod recommendation;
 pub mod role;
 pub mod rsit;
 pub mod rule;
+mod say;
 pub mod sigma;
 pub mod watch;

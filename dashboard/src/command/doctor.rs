@@ -1,6 +1,7 @@
 //! `doctor`: what is wrong with a data directory and its server, and what to do about it. Looks from outside: at the
 //! database, the disk, the system's limits, and at the last word that a running server left there. Changes nothing.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,6 +12,7 @@ use ingest::body::{SITE_UNKNOWN, SiteTable};
 use ingest::disk::Space;
 use ingest::enrich::{Geo, GeoFile, Settings};
 use ingest::events::PartitionInfo;
+use ingest::flow::{Account, StreamKey, accounts_saved};
 use ingest::frame::Transport;
 use ingest::listen::{Listener, certificate_end};
 use ingest::pseudonym::Keyring;
@@ -80,6 +82,7 @@ pub(super) fn doctor(json: bool, dir: &Path, config: &Config, now: Timestamp, ou
     let (sites, word) = (db.read(SiteTable::load)?, Vitals::load(&db)?);
     let sources = db.read(|connection| source_list(connection, &Scope::All, &sites, now))?;
     let audit = db.read(|connection| audit_verify(connection, None))?;
+    let exporters = db.read(accounts_saved)?;
     db.close();
 
     let mut findings = vec![server(pid.as_deref(), word.as_ref(), now)];
@@ -92,6 +95,7 @@ pub(super) fn doctor(json: bool, dir: &Path, config: &Config, now: Timestamp, ou
     findings.extend(pseudonyms(dir));
     findings.extend(senders(&sources, &sites, now));
     findings.extend(clocks(&sources, now));
+    findings.extend(flows(&exporters, config.flows.loss.percent, now));
     findings.extend(certificate(config, now));
     findings.extend(enrichment(&config.enrich, &Geo::open(&config.enrich.geo_files).files(), now));
     findings.extend(receive_buffer(config, std::fs::read_to_string("/proc/sys/net/core/rmem_max").ok().as_deref()));
@@ -356,6 +360,44 @@ fn clocks(sources: &[Source], now: Timestamp) -> Vec<Finding> {
     )]
 }
 
+/// What exporters of flows numbered and what of it came, since each was first heard.
+fn flows(accounts: &[(StreamKey, Account)], loss_percent: u32, now: Timestamp) -> Vec<Finding> {
+    const CHECK: &str = "flow_loss";
+    let live: Vec<_> = accounts.iter().filter(|(_, account)| now.since(account.last) < Timestamp::DAY).collect();
+    if live.is_empty() {
+        return vec![];
+    }
+    let mut findings = Vec::new();
+    let share = |(key, account): &(StreamKey, Account)| account.loss(key).unwrap_or_default() * 100.0;
+    let mut losing: Vec<_> = live.iter().filter(|stream| share(stream) > f64::from(loss_percent)).collect();
+    losing.sort_by(|a, b| share(b).total_cmp(&share(a)));
+    if loss_percent > 0 && !losing.is_empty() {
+        let names = named(losing.iter().map(|stream| format!("{} ({}\u{a0}%)", stream.0.exporter, show::decimal(share(stream), 1))));
+        let text = format!("Flussdaten kamen nicht vollständig an, seit dem ersten Empfang von: {names}.");
+        let todo = "Auf der Seite „Quellen und Standorte“ steht, was fehlt. Das Netz dorthin prüfen, oder das Gerät nur Stichproben senden lassen (ohne sein Wort dazu: [[flows.sampling]]).";
+        findings.push(note(CHECK, text, todo));
+    }
+    let wrong: Vec<String> = live
+        .iter()
+        .filter(|(_, account)| account.skew_ms.abs() > SKEW_MILLIS_MAX)
+        .map(|(key, account)| {
+            let way = if account.skew_ms > 0 { "vor" } else { "nach" };
+            format!("{} ({} {way})", key.exporter, show::duration(account.skew_ms.abs()))
+        })
+        .collect();
+    if !wrong.is_empty() {
+        let text = format!("Bei {} Exporteuren von Flussdaten geht die Uhr falsch: {}.", wrong.len(), named(wrong.into_iter()));
+        findings.push(note("clock", text, "Dort NTP einrichten: Ihre Flüsse stehen sonst zur falschen Zeit."));
+    }
+    if findings.is_empty() {
+        let sum = |of: fn(&Account) -> u64| show::num(live.iter().map(|(_, account)| of(account)).sum::<u64>());
+        let exporters = live.iter().map(|(key, _)| key.exporter).collect::<BTreeSet<_>>().len();
+        let text = format!("Exporteure von Flussdaten: {exporters}; {} Flüsse, {} verloren.", sum(|a| a.records), sum(|a| a.lost));
+        findings.push(fine(CHECK, text));
+    }
+    findings
+}
+
 fn certificate(config: &Config, now: Timestamp) -> Option<Finding> {
     const CHECK: &str = "certificate";
     let path = config.intake.tls_certificate.as_ref()?;
@@ -490,6 +532,30 @@ mod tests {
             2 zu tun.
         "#]]
         .assert_eq(&shown(&[sound, some, unreadable]));
+    }
+
+    #[test]
+    fn exporters_that_lose_or_run_wrong() {
+        let stream = |last: u8, datagrams: u64, lost: u64, skew_ms: i64| {
+            let key = StreamKey { exporter: [192, 0, 2, last].into(), version: 9, domain: 0 };
+            let mut account = Account::default();
+            (account.last, account.datagrams, account.records) = (NOW, datagrams, datagrams * 10);
+            (account.lost, account.skew_ms) = (lost, skew_ms);
+            (key, account)
+        };
+        let mut gone = stream(9, 1, 99, 0);
+        gone.1.last = NOW.plus(-2 * Timestamp::DAY);
+        let mut findings = flows(&[stream(1, 1_000, 4, -1_000), gone.clone()], 5, NOW);
+        findings.extend(flows(&[stream(1, 90, 10, 0), stream(2, 80, 20, -3_600_000), stream(3, 100, 0, 600_000), gone.clone()], 5, NOW));
+        findings.extend(flows(&[gone], 5, NOW));
+        expect![[r#"
+            gut      Exporteure von Flussdaten: 1; 10.000 Flüsse, 4 verloren.
+            Hinweis  Flussdaten kamen nicht vollständig an, seit dem ersten Empfang von: 192.0.2.2 (20,0 %), 192.0.2.1 (10,0 %).
+                     → Auf der Seite „Quellen und Standorte“ steht, was fehlt. Das Netz dorthin prüfen, oder das Gerät nur Stichproben senden lassen (ohne sein Wort dazu: [[flows.sampling]]).
+            Hinweis  Bei 2 Exporteuren von Flussdaten geht die Uhr falsch: 192.0.2.2 (1 h nach), 192.0.2.3 (10 min vor).
+                     → Dort NTP einrichten: Ihre Flüsse stehen sonst zur falschen Zeit.
+            Alles in Ordnung.
+        "#]].assert_eq(&shown(&findings));
     }
 
     #[test]

@@ -25,12 +25,7 @@ pub fn listener(listener: Listener) -> &'static str {
 
 /// The protocol by the number that a flow carries.
 pub fn flow_version(version: u8) -> String {
-    match version {
-        0 => t("unbekannt").to_owned(),
-        10 => "IPFIX".to_owned(),
-        ingest::flow::SFLOW => "sFlow".to_owned(),
-        version => format!("NetFlow v{version}"),
-    }
+    ingest::flow::protocol(version).unwrap_or_else(|| t("unbekannt").into()).into_owned()
 }
 
 /// A transport as the inventory keeps it.

@@ -25,11 +25,11 @@ use self::score::{HOURS, Score, Series, score};
 use self::sieve::Sieve;
 use self::stitch::{Piece, Stitcher};
 use super::book::{Book, keep_fields};
-use super::say::{count, decimal, seconds, size};
 use super::table::hash_of;
 use super::wire::{Host, Keep, Reader, Writer};
 use super::{Detection, Detector, Footprint, ParameterError, Parameters, Reason, RestoreError, Seen};
 use crate::finding::Entity;
+use crate::say::{count, decimal, seconds, size};
 
 const NAME: &str = "beaconing";
 const VERSION: u8 = 1;

@@ -11,8 +11,9 @@ use ingest::time::Timestamp;
 
 use super::table::Table;
 use super::wire::{Host, Keep, Reader, Writer};
-use super::{Detection, Detector, Footprint, ParameterError, Parameters, Reason, RestoreError, Seen, duration};
+use super::{Detection, Detector, Footprint, ParameterError, Parameters, Reason, RestoreError, Seen};
 use crate::finding::Entity;
+use crate::say::duration;
 
 const VERSION: u8 = 1;
 /// Flows kept as evidence: those that came last.

@@ -13,10 +13,10 @@ use ingest::frame::Seq;
 use ingest::time::Timestamp;
 
 use super::book::{Book, keep_fields};
-use super::say::{count, decimal, size};
 use super::wire::{Host, Reader, Writer};
 use super::{Detection, Detector, Footprint, ParameterError, Parameters, Reason, RestoreError, Seen};
 use crate::finding::Entity;
+use crate::say::{count, decimal, size};
 
 const NAME: &str = "dns_tunnel";
 const VERSION: u8 = 1;

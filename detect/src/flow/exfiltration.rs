@@ -14,10 +14,10 @@ use ingest::time::Timestamp;
 
 use super::book::{Book, keep_fields};
 use super::quantiles::Quantiles;
-use super::say::{count, decimal, size};
 use super::wire::{Host, Keep, Reader, Writer};
 use super::{Detection, Detector, Footprint, ParameterError, Parameters, Reason, RestoreError, Seen};
 use crate::finding::Entity;
+use crate::say::{count, decimal, size};
 
 const NAME: &str = "exfiltration";
 const VERSION: u8 = 1;

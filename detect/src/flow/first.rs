@@ -12,8 +12,9 @@ use super::learning::Learning;
 use super::networks::{ACK, PSH, TCP};
 use super::table::{Known, hash_of};
 use super::wire::{Host, Reader, Writer};
-use super::{Detection, Detector, Footprint, ParameterError, Parameters, Reason, RestoreError, Seen, duration};
+use super::{Detection, Detector, Footprint, ParameterError, Parameters, Reason, RestoreError, Seen};
 use crate::finding::Entity;
+use crate::say::duration;
 
 const VERSION: u8 = 1;
 /// 2^21 bits hold 260,000 services or peers of a term: 256 KiB, twice.

@@ -15,12 +15,12 @@ use ingest::frame::Seq;
 use ingest::time::Timestamp;
 
 use super::networks::{RST, TCP};
-use super::say::{count, size};
 use super::table::{Table, hash_of};
 use super::wire::{Host, Keep, Reader, Writer};
 use super::{Detection, Detector, Footprint, ParameterError, Parameters, Reason, RestoreError, Seen};
 use crate::finding::Entity;
 use crate::intel::{Indicator, IndicatorSet, SharedIndicators};
+use crate::say::{count, size};
 
 pub(crate) const NAME: &str = "flow_indicator";
 /// The rule of what the retro-hunt finds.

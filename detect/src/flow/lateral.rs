@@ -13,8 +13,9 @@ use super::learning::Learning;
 use super::networks::TCP;
 use super::table::{Few, Table, hash_of};
 use super::wire::{Host, Keep, Reader, Writer};
-use super::{Detection, Detector, Footprint, ParameterError, Parameters, Reason, RestoreError, Seen, duration};
+use super::{Detection, Detector, Footprint, ParameterError, Parameters, Reason, RestoreError, Seen};
 use crate::finding::Entity;
+use crate::say::duration;
 
 const VERSION: u8 = 1;
 const EVIDENCE: usize = 40;

@@ -17,7 +17,6 @@ pub mod networks;
 mod parameters;
 mod quantiles;
 pub mod retro;
-mod say;
 mod scan;
 mod snapshot;
 pub mod table;
@@ -31,21 +30,19 @@ mod tests;
 #[cfg(test)]
 mod traffic;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Display;
 
 use ingest::body::{BodyId, SiteId};
 use ingest::flow::FlowRecord;
 use ingest::frame::Seq;
 use ingest::time::Timestamp;
-use serde::{Deserialize, Serialize};
 
 pub use detectors::{Board, DetectorHealth, Detectors, Health};
 pub use parameters::{ParameterError, Parameters, SHIPPED_FILE, Section, Sheet};
 
 pub use crate::finding::EVIDENCE_MAX;
 use crate::finding::Entity;
+pub(crate) use crate::finding::Reason;
 use crate::intel::SharedIndicators;
 
 /// One detector. Its findings depend on the records it saw in journal order and on nothing else: no clock, no file, no
@@ -111,50 +108,6 @@ pub struct Detection {
     pub records: u64,
     /// The figures that decided, each with the threshold it passed; a person must be able to check the reasoning.
     pub reasons: Vec<Reason>,
-}
-
-/// A figure that decided, with the threshold it passed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reason {
-    /// German, as a rule's title is (`Verschiedene Ziele`).
-    pub name: Cow<'static, str>,
-    /// With their unit, as a person reads them (`312`, `4,2 GB`).
-    pub value: String,
-    /// With its direction (`ab 50`, `höchstens 3`); empty for what only explains.
-    pub threshold: String,
-}
-
-impl Reason {
-    pub fn new(name: &'static str, value: impl Display, threshold: impl Display) -> Self {
-        Self { name: Cow::Borrowed(name), value: value.to_string(), threshold: threshold.to_string() }
-    }
-}
-
-/// A stretch of time as a person reads it: `90 s`, `4 min`, `26 h`, `12 Tage`.
-pub(crate) fn duration(millis: i64) -> String {
-    match millis.max(0) {
-        millis if millis < 2 * Timestamp::MINUTE => format!("{} s", (millis + 500) / Timestamp::SECOND),
-        millis if millis < 2 * Timestamp::HOUR => format!("{} min", millis / Timestamp::MINUTE),
-        millis if millis < 3 * Timestamp::DAY => format!("{} h", millis / Timestamp::HOUR),
-        millis => format!("{} Tage", millis / Timestamp::DAY),
-    }
-}
-
-/// An amount with its unit in thousands, as Germans write it: `4,2 GB`, `1,3 Mio.`.
-pub(crate) fn amount(value: f64, unit: &str) -> String {
-    let steps = if unit.is_empty() { ["", "Tsd.", "Mio.", "Mrd."] } else { ["", "k", "M", "G"] };
-    let mut value = value;
-    let mut step = "";
-    for next in steps {
-        step = next;
-        if value < 1_000.0 || next == steps.last().copied().unwrap_or_default() {
-            break;
-        }
-        value /= 1_000.0;
-    }
-    let number = if value < 10.0 && !step.is_empty() { format!("{value:.1}").replace('.', ",") } else { format!("{value:.0}") };
-    let shown = format!("{step}{unit}");
-    if shown.is_empty() { number } else { format!("{number} {shown}") }
 }
 
 /// How much a detector holds.

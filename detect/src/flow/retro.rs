@@ -7,6 +7,7 @@
 //! were exchanged. What a stretch of time brought and how far the hunt has come are one transaction.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -15,10 +16,9 @@ use std::time::Duration;
 use ingest::audit::{NewAudit, audit_add};
 use ingest::body::{Prefix, SharedSites, SiteTable};
 use ingest::db::{Db, DbError};
-use ingest::fields;
 use ingest::flow::FlowRecord;
-use ingest::flows::{FlowRange, FlowStore, FlowStoreError};
-use ingest::record::Record;
+use ingest::flows::column::{Column, ColumnSet, address_octets, octets_address};
+use ingest::flows::{AskedAddress, Chunk, End, FlowRange, FlowStore, FlowStoreError, Mask, Predicate, Prune};
 use ingest::rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use ingest::scope::Scope;
 use ingest::time::{Clock, Stopwatch, Timestamp};
@@ -354,9 +354,7 @@ impl RetroHunter {
 
     /// The stored flows of a stretch whose destination is sought.
     fn read(&self, set: &IndicatorSet, sites: &SiteTable, from: Timestamp, to: Timestamp) -> Result<Vec<FlowRecord>, FlowStoreError> {
-        let sought = |record: &dyn Record| {
-            record.first_ip(fields::DESTINATION_IP).is_some_and(|address| set.address(address, Timestamp(i64::MIN)).next().is_some())
-        };
+        let sought = Sought(set);
         let range = FlowRange { from, to, filter: Some(&sought), scope: &Scope::All, sites };
         let mut met = self.flows.list(&range, HITS_MAX)?;
         met.reverse();
@@ -447,6 +445,34 @@ impl RetroHunter {
             }
             Ok::<_, DbError>(())
         })
+    }
+}
+
+/// Few enough for a look at each file's bounds and Bloom filters to cost less than reading it.
+const RANGES_MAX: usize = 256;
+
+/// Flows whose destination an indicator names, valid or not any more: only the one column is read of what has none.
+struct Sought<'a>(&'a IndicatorSet);
+
+impl Predicate for Sought<'_> {
+    fn needed(&self) -> ColumnSet {
+        ColumnSet::of(&[Column::DstIp])
+    }
+
+    fn prune(&self) -> Prune {
+        let bits = |address: IpAddr| u128::from_be_bytes(address_octets(address));
+        let ranges: Vec<(u128, u128)> =
+            self.0.address_ranges(RANGES_MAX).into_iter().map(|(first, last)| (bits(first), bits(last))).collect();
+        let asked = (!ranges.is_empty()).then_some(AskedAddress { end: End::Destination, ranges });
+        Prune { addresses: asked.into_iter().collect(), ..Prune::default() }
+    }
+
+    fn narrow(&self, chunk: &Chunk<'_>, _sites: &SiteTable, mask: &mut Mask) {
+        let addresses = chunk.addresses(Column::DstIp);
+        mask.narrow_rows(|row| {
+            let address = addresses.get(row).map(|octets| octets_address(*octets));
+            address.is_some_and(|address| self.0.address(address, Timestamp(i64::MIN)).next().is_some())
+        });
     }
 }
 

@@ -15,8 +15,9 @@ use ingest::time::Timestamp;
 use super::networks::{ACK, FIN, ICMP, ICMP6, PSH, RST, TCP, UDP};
 use super::table::{Few, Known, Table, hash_of};
 use super::wire::{Host, Keep, Reader, Writer};
-use super::{Detection, Detector, Footprint, ParameterError, Parameters, Reason, RestoreError, Seen, duration};
+use super::{Detection, Detector, Footprint, ParameterError, Parameters, Reason, RestoreError, Seen};
 use crate::finding::Entity;
+use crate::say::duration;
 
 const VERSION: u8 = 1;
 /// Flows kept of a walk as evidence: what a person reads, and what 50,000 of them may take.

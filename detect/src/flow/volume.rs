@@ -12,8 +12,9 @@ use ingest::time::Timestamp;
 use super::networks::{ACK, TCP};
 use super::table::{Few, Table, hash_of};
 use super::wire::{Host, Keep, Reader, Writer};
-use super::{Detection, Detector, Footprint, ParameterError, Parameters, Reason, RestoreError, Seen, amount, duration};
+use super::{Detection, Detector, Footprint, ParameterError, Parameters, Reason, RestoreError, Seen};
 use crate::finding::Entity;
+use crate::say::{amount, duration};
 
 const VERSION: u8 = 1;
 const EVIDENCE: usize = 40;

@@ -6,13 +6,14 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use ingest::body::{SITE_UNKNOWN, SiteTable};
 use ingest::db::{Db, DbError};
-use ingest::flow::{Account, StreamKey};
+use ingest::flow::{Account, StreamKey, protocol};
 use ingest::rusqlite::{Transaction, params};
 use ingest::time::Timestamp;
 
 use super::{FLOW_LOSS, Looked, OPENED_PER_LOOK_MAX, watch_put};
 use crate::alert::{AlertId, alert_end, alert_open};
-use crate::finding::{Entity, Finding};
+use crate::finding::{Entity, Finding, Reason};
+use crate::say::{count, decimal, duration};
 
 /// Fewer lost units (records, of v9 and sFlow datagrams) than this in a window are chance, however few came.
 const LOST_MIN: u64 = 10;
@@ -68,45 +69,67 @@ impl LossWatch {
         let (since, whole) = (*since, now.since(*since) >= window);
         let losing = judge(&known, before, self.limit.percent);
         let begun: Vec<(String, Finding)> =
-            losing.iter().map(|(key, account)| (subject(key), finding(key, account, sites, since, now))).collect();
+            losing.iter().map(|losing| (subject(losing.key), losing.finding(self.limit.percent, sites, since, now))).collect();
         self.db.write(move |tx| file(tx, begun, whole, now))
     }
 }
 
+/// A stream that lost more than it may.
+struct Losing<'a> {
+    key: &'a StreamKey,
+    account: &'a Account,
+    /// Units (records, of v9 and sFlow datagrams) in the window, and how many the exporter numbered in it.
+    lost: u64,
+    sent: u64,
+}
+
 /// The streams that lost more than they may since `before`. Pure.
-fn judge<'a>(
-    accounts: &[&'a (StreamKey, Account)],
-    before: &HashMap<StreamKey, Counted>,
-    percent: u32,
-) -> Vec<(&'a StreamKey, &'a Account)> {
-    let over = |(key, account): &(StreamKey, Account)| {
+fn judge<'a>(accounts: &[&'a (StreamKey, Account)], before: &HashMap<StreamKey, Counted>, percent: u32) -> Vec<Losing<'a>> {
+    let losing = |(key, account): &&'a (StreamKey, Account)| {
         // A stream that is new to us began with nothing; one that came late takes a loss back.
         let known = before.get(key).copied().unwrap_or_default();
         let lost = account.lost.saturating_sub(known.lost);
         let sent = lost.saturating_add(account.came(key).saturating_sub(known.came));
-        lost >= LOST_MIN && lost.saturating_mul(100) > sent.saturating_mul(percent.into())
+        let over = lost >= LOST_MIN && lost.saturating_mul(100) > sent.saturating_mul(percent.into());
+        over.then_some(Losing { key, account, lost, sent })
     };
-    accounts.iter().filter(|pair| over(pair)).map(|(key, account)| (key, account)).collect()
+    accounts.iter().filter_map(losing).collect()
 }
 
 fn subject(key: &StreamKey) -> String {
     format!("{} {} {}", key.exporter, key.version, key.domain)
 }
 
-fn finding(key: &StreamKey, account: &Account, sites: &SiteTable, since: Timestamp, now: Timestamp) -> Finding {
-    Finding {
-        rule: FLOW_LOSS.clone(),
-        site: account.site,
-        body: sites.body(account.site),
-        entity: Entity::Ip(key.exporter),
-        observables: [("observer.ip", vec![key.exporter.to_string()])].into(),
-        first: since.max(account.since),
-        last: now,
-        detected_at: now,
-        evidence: vec![],
-        records: 0,
-        reasons: vec![],
+impl Losing<'_> {
+    fn finding(&self, percent: u32, sites: &SiteTable, since: Timestamp, now: Timestamp) -> Finding {
+        let (key, account) = (self.key, self.account);
+        #[expect(clippy::cast_precision_loss, reason = "one place behind the comma is shown")]
+        let share = self.lost as f64 / self.sent.max(1) as f64 * 100.0;
+        let first = since.max(account.since);
+        Finding {
+            rule: FLOW_LOSS.clone(),
+            site: account.site,
+            body: sites.body(account.site),
+            entity: Entity::Ip(key.exporter),
+            observables: [("observer.ip", vec![key.exporter.to_string()])].into(),
+            first,
+            last: now,
+            detected_at: now,
+            evidence: vec![],
+            records: 0,
+            reasons: vec![
+                Reason::new("Verloren", format!("{} %", decimal(share, 1)), format!("über {percent} %")),
+                Reason::new("Davon gezählt", format!("{} von {} {}", count(self.lost), count(self.sent), unit(key)), ""),
+                Reason::new("Zeitraum", duration(now.since(first)), ""),
+                Reason::new("Strom", format!("{}, Domäne {}", protocol(key.version).unwrap_or_default(), key.domain), ""),
+            ],
+        }
     }
+}
+
+/// What the exporter's sequence counts.
+fn unit(key: &StreamKey) -> &'static str {
+    if key.counts_records() { "Datensätzen" } else { "Datagrammen" }
 }
 
 fn file(tx: &Transaction<'_>, losing: Vec<(String, Finding)>, whole: bool, now: Timestamp) -> Result<Looked, DbError> {
@@ -225,6 +248,13 @@ mod tests {
             let alerts = self.db.read(|c| alert_list(c, &AlertFilter::new(Scope::All))).unwrap();
             alerts.iter().rev().map(|alert| format!("{} {} {}\n", alert.title, alert.entity, alert.state.as_str())).collect()
         }
+
+        /// Of the newest alert.
+        fn reasons(&self) -> String {
+            let alerts = self.db.read(|c| alert_list(c, &AlertFilter::new(Scope::All))).unwrap();
+            let reasons = alerts.first().map(|alert| alert.reasons.clone()).unwrap_or_default();
+            reasons.iter().map(|reason| format!("{}: {} {}\n", reason.name, reason.value, reason.threshold)).collect()
+        }
     }
 
     #[test]
@@ -237,6 +267,13 @@ mod tests {
             Flussdaten gehen verloren ip:192.0.2.1 new
         "#]]
         .assert_eq(&house.alerts());
+        expect![[r#"
+            Verloren: 5,1 % über 5 %
+            Davon gezählt: 50 von 990 Datensätzen 
+            Zeitraum: 10 min 
+            Strom: NetFlow v5, Domäne 0 
+        "#]]
+        .assert_eq(&house.reasons());
         assert_eq!(house.pass(6, 0), "0 losing, 1 whole", "when less than 5 percent of the last ten minutes is lost");
         expect![[r#"
             Flussdaten gehen verloren ip:192.0.2.1 closed

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde_json::Value;
 
-use super::{FlowAccounts, FlowDecoder, FlowRecord, FlowReport, SamplingTable};
+use super::{Account, FlowAccounts, FlowDecoder, FlowRecord, FlowReport, SamplingTable, StreamKey};
 use crate::db::{Db, DbError, Migrations};
 use crate::frame::{Frame, Seq};
 use crate::time::Stopwatch;
@@ -121,6 +121,18 @@ impl FlowMemory {
         }
         Ok(())
     }
+}
+
+/// The accounts as they were written down last: a minute old at most where a server runs. For those who look from outside.
+///
+/// # Errors
+/// The database's own.
+pub fn accounts_saved(connection: &Connection) -> Result<Vec<(StreamKey, Account)>, DbError> {
+    let mut decoder = FlowDecoder::default();
+    if let Some((_, value)) = flow_memory_load(connection, Seq(u64::MAX))? {
+        decoder.restore(&value);
+    }
+    Ok(decoder.accounts().list())
 }
 
 /// The newest memory at or before `durable`, and its position.

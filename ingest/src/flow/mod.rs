@@ -22,13 +22,14 @@ mod conformance;
 #[cfg(test)]
 mod hostile;
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 
 pub use account::{Account, FlowAccounts, StreamKey};
 pub use decoder::{FlowDecoder, FlowReport, MEMORY_BYTES_MAX};
 pub use defect::{FlowDefect, FlowDefects};
 pub use explain::{Item, ItemKind};
-pub use memory::{FlowMemory, MIGRATIONS};
+pub use memory::{FlowMemory, MIGRATIONS, accounts_saved};
 pub use sampling::{SamplingRule, SamplingTable};
 
 use crate::body::{SITE_UNKNOWN, SiteId};
@@ -37,6 +38,16 @@ use crate::time::Timestamp;
 
 /// `FlowRecord::version` of sFlow version 5, whose number NetFlow has taken.
 pub const SFLOW: u8 = 105;
+
+/// The protocol by the number that a flow carries; none for datagrams of no version that we know.
+pub fn protocol(version: u8) -> Option<Cow<'static, str>> {
+    match version {
+        0 => None,
+        10 => Some("IPFIX".into()),
+        SFLOW => Some("sFlow".into()),
+        version => Some(format!("NetFlow v{version}").into()),
+    }
+}
 /// `FlowRecord::direction` where the exporter does not say.
 pub const DIRECTION_UNKNOWN: u8 = 255;
 /// An address that the exporter does not say.

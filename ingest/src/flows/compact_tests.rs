@@ -12,13 +12,16 @@ use arrow_schema::Schema;
 use parquet::arrow::ArrowWriter;
 use proptest::prelude::*;
 
+use super::ask::FlowQuestion;
 use super::column::{Column, ColumnSet};
 use super::compact::Step;
-use super::tests::{T0, all, any_flow, batch, consumer, flow, range, realistic, sites, sorted, tree};
+use super::tests::{ALWAYS, T0, all, any_flow, asked, batch, consumer, flow, range, realistic, sites, sorted, tree};
 use super::values::Values;
 use super::*;
 use crate::body::SiteTable;
+use crate::events::Value;
 use crate::pipeline::Consumer as _;
+use crate::query::Pipeline;
 use crate::scope::Scope;
 
 const GO_ON: ControlFlow<()> = ControlFlow::Continue(());
@@ -170,12 +173,8 @@ fn a_file_of_the_first_version_reads_as_if_nothing_more_were_known() {
     let files = store.view().files;
     store.compact(&files, &mut |_| GO_ON).unwrap();
     let (table, scope) = (sites(), Scope::All);
-    let grouping = Grouping { range: range(&scope, &table), by: &[Column::NatSrcPort], measure: Measure::Flows, limit: 9, scaled: false };
-    let rows = store.group(&grouping).unwrap().rows;
-    assert_eq!(
-        rows.iter().map(|row| (row.key[0], row.sums.flows)).collect::<Vec<_>>(),
-        [(KeyPart::Number(0), 50), (KeyPart::Number(9), 1)]
-    );
+    let found = asked(&store, "* | count by source.nat.port", &scope, &table, ALWAYS);
+    assert_eq!(found.table.rows, [[Value::Missing, Value::Int(50)], [Value::Int(9), Value::Int(1)]]);
 }
 
 /// Those with this address at any end.
@@ -231,12 +230,13 @@ fn an_address_is_looked_for_in_few_row_groups() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn groups_by_any_columns_equal_a_naive_count(
+    fn groups_by_any_fields_equal_a_naive_count(
         flows in proptest::collection::vec(any_flow(), 1..200),
-        by in proptest::sample::subsequence(Column::ALL.to_vec(), 0..4),
-        scaled in any::<bool>(),
+        by in proptest::sample::subsequence(super::value::flow_fields().collect::<Vec<_>>(), 1..4),
+        figure in proptest::sample::select(vec!["count", "sum(network.bytes)", "sum(flow.packets_scaled)"]),
+        limit in prop_oneof![Just(10_000usize), 1usize..9],
         bytes_max in prop_oneof![Just(0usize), 0usize..300_000, Just(1 << 28)],
     ) {
         let dir = tempfile::tempdir().unwrap();
@@ -248,49 +248,15 @@ proptest! {
         let files = store.view().files;
         store.compact(&files, &mut |_| GO_ON).unwrap();
         writer.apply(&batch(now.len() as u64 + 1, flows.len() as u64, later.to_vec())).unwrap();
-        let mut naive: BTreeMap<Vec<KeyPart>, Sums> = BTreeMap::new();
-        for flow in &flows {
-            let times = if scaled { u64::from(flow.sampling).max(1) } else { 1 };
-            let sums = Sums {
-                bytes: flow.bytes.saturating_mul(times),
-                packets: flow.packets.saturating_mul(times),
-                flows: 1,
-                first: flow.start.0,
-                last: flow.end.0,
-            };
-            naive.entry(by.iter().map(|column| key(*column, flow)).collect()).or_insert(Sums::NONE).add(&sums);
-        }
         let (table, scope) = (sites(), Scope::All);
-        let grouping = Grouping { range: range(&scope, &table), by: &by, measure: Measure::Bytes, limit: 1_000, scaled };
-        let groups = store.group_within(&grouping, bytes_max).unwrap();
-        prop_assert!(!groups.incomplete);
-        prop_assert!(groups.rows.is_sorted_by_key(|row| std::cmp::Reverse(row.sums.bytes)));
-        prop_assert_eq!((groups.count, groups.total.flows), (naive.len(), flows.len() as u64));
-        let found: BTreeMap<Vec<KeyPart>, Sums> = groups.rows.into_iter().map(|row| (row.key, row.sums)).collect();
-        prop_assert_eq!(found, naive);
+        let names = by.iter().map(|field| field.name()).collect::<Vec<_>>().join(", ");
+        for end in [format!(" | sort -{figure} | head {limit}"), String::new()] {
+            let pipeline = Pipeline::parse(&format!("* | stats {figure} by {names}{end}"), Timestamp(T0)).unwrap();
+            let question = FlowQuestion::new(&pipeline.query, &scope, &table);
+            let found = store.ask_within(&question, &pipeline, bytes_max).unwrap();
+            let naive = super::ask::naive(&flows, &pipeline, &question);
+            prop_assert_eq!(Some(&found.table), naive.as_ref(), "{} by {}", figure, names);
+            prop_assert_eq!((found.total.flows, found.partial), (flows.len() as u64, false));
+        }
     }
-}
-
-fn key(column: Column, flow: &FlowRecord) -> KeyPart {
-    match column.info().access {
-        column::Access::Time(get, _) | column::Access::Long(get, _) => KeyPart::Number(get(flow).into()),
-        column::Access::Id(get, _) => KeyPart::Number(get(flow).into()),
-        column::Access::Int(get, _) => KeyPart::Number(get(flow).into()),
-        column::Access::Short(get, _) => KeyPart::Number(get(flow).into()),
-        column::Access::Byte(get, _) => KeyPart::Number(get(flow).into()),
-        column::Access::Address(get, _) => KeyPart::Address(get(flow)),
-        column::Access::Mac(get, _) => KeyPart::Mac(get(flow)),
-        column::Access::Site(get, _) => KeyPart::Site(get(flow)),
-    }
-}
-
-#[test]
-fn more_columns_than_a_key_has_room_for_are_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = consumer(dir.path());
-    let (table, scope) = (sites(), Scope::All);
-    let by = [Column::SrcIp, Column::DstIp, Column::NatSrcIp, Column::NatDstIp];
-    let grouping = Grouping { range: range(&scope, &table), by: &by, measure: Measure::Flows, limit: 1, scaled: false };
-    let error = store.group(&grouping).unwrap_err();
-    assert!(std::error::Error::source(&error).unwrap().to_string().contains("too many columns"));
 }

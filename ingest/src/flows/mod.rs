@@ -24,7 +24,6 @@ mod filter;
 mod nfdump;
 pub mod value;
 
-mod group;
 mod query;
 mod read;
 mod rebuild;
@@ -50,15 +49,11 @@ pub use chunk::{CHUNK_ROWS, Chunk, Mask};
 pub use compact::{BLOCK_ROWS_MAX, Compacted};
 pub use consumer::FlowConsumer;
 pub use filter::FlowFilter;
-
-pub use group::{Group, Grouping, Groups, KeyPart, ROWS_MAX};
-pub use query::{FlowBucket, GroupBy, Measure, TopRequest, TopResult, TopRow};
 pub use read::{AskedAddress, End, Prune};
 pub use rebuild::{FlowDay, FlowsAgain, FlowsRebuilt};
 pub use retention::{DAYS_DEFAULT, FlowDeletion, flow_deletion_list};
 pub use rollup::{MIGRATIONS, MINUTES_KEPT, Rollup, RollupSums, Step, Tops, rollup_each};
 pub use scan::{FILTER_NONE, Filter, FlowRange, Predicate, SCAN_THREADS, Scanned, Worker};
-pub use table::Sums;
 pub use upkeep::{FlowSettings, FlowUpkeep, OpenAgain, PART};
 pub use values::Slice;
 

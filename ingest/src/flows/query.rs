@@ -1,5 +1,5 @@
-//! Questions over files and memory: the top talkers, the newest records, a histogram, and the flows of given
-//! datagrams. Each demands the caller's scope. Only the columns that the question needs are read.
+//! Single records of files and memory: the newest ones, and the flows of given datagrams. Each question demands the
+//! caller's scope; only the columns that it needs are read. Groups and sums are `ask`'s.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -9,189 +9,23 @@ use std::sync::Arc;
 use super::chunk::Chunk;
 use super::column::{Column, ColumnSet};
 use super::file::FileInfo;
-use super::group::{Grouping, KeyPart, ROWS_MAX};
 use super::read::Opened;
-use super::scan::{FILTER_NONE, FlowRange, Halt, Judge, SCAN_THREADS};
-use super::table::Sums;
+use super::scan::{FILTER_NONE, FlowRange, Halt, Judge};
 use super::{FlowStore, FlowStoreError, View};
 use crate::body::SiteTable;
-use crate::fields::{self, FieldId};
-use crate::flow::{FlowRecord, protocol_name};
+use crate::flow::FlowRecord;
 use crate::frame::Seq;
 use crate::scope::Scope;
 use crate::time::Timestamp;
 
-/// Bars of a histogram: a bar a pixel is the finest that can be seen.
-const BUCKETS_MAX: usize = 2_000;
-
-/// What to group by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GroupBy {
-    SourceIp,
-    DestinationIp,
-    SourcePort,
-    DestinationPort,
-    Transport,
-    Site,
-    Exporter,
-    /// Source and destination address together.
-    Pair,
-}
-
-impl GroupBy {
-    pub const ALL: [Self; 8] = [
-        Self::SourceIp,
-        Self::DestinationIp,
-        Self::SourcePort,
-        Self::DestinationPort,
-        Self::Transport,
-        Self::Site,
-        Self::Exporter,
-        Self::Pair,
-    ];
-
-    /// The grouping by an ECS field; `None` for fields that flows have not or that are no groups.
-    pub fn from_field(field: FieldId) -> Option<Self> {
-        Self::ALL.into_iter().find(|by| by.field() == Some(field))
-    }
-
-    /// The ECS field; `None` for the pair.
-    pub fn field(self) -> Option<FieldId> {
-        match self {
-            Self::SourceIp => Some(fields::SOURCE_IP),
-            Self::DestinationIp => Some(fields::DESTINATION_IP),
-            Self::SourcePort => Some(fields::SOURCE_PORT),
-            Self::DestinationPort => Some(fields::DESTINATION_PORT),
-            Self::Transport => Some(fields::NETWORK_TRANSPORT),
-            Self::Site => Some(fields::SITE),
-            Self::Exporter => Some(fields::OBSERVER_IP),
-            Self::Pair => None,
-        }
-    }
-
-    fn columns(self) -> &'static [Column] {
-        match self {
-            Self::SourceIp => &[Column::SrcIp],
-            Self::DestinationIp => &[Column::DstIp],
-            Self::SourcePort => &[Column::SrcPort],
-            Self::DestinationPort => &[Column::DstPort],
-            Self::Transport => &[Column::Protocol],
-            Self::Site => &[Column::Site],
-            Self::Exporter => &[Column::Exporter],
-            Self::Pair => &[Column::SrcIp, Column::DstIp],
-        }
-    }
-
-    fn text(self, key: &[KeyPart], sites: &SiteTable) -> String {
-        let one = |part: &KeyPart| match part {
-            KeyPart::Address(address) => address.to_string(),
-            KeyPart::Number(number) if self == Self::Transport => {
-                let name = u8::try_from(*number).ok().and_then(protocol_name);
-                name.map_or_else(|| number.to_string(), str::to_owned)
-            }
-            KeyPart::Number(number) => number.to_string(),
-            KeyPart::Site(site) => sites.name(*site).to_owned(),
-            KeyPart::Mac(mac) => format!("{mac:02x?}"),
-        };
-        key.iter().map(one).collect::<Vec<_>>().join(" > ")
-    }
-}
-
-/// What to rank by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Measure {
-    Bytes,
-    Packets,
-    Flows,
-}
-
-/// Who is at the top of what.
-#[derive(Clone, Copy)]
-pub struct TopRequest<'a> {
-    pub range: FlowRange<'a>,
-    pub by: GroupBy,
-    pub measure: Measure,
-    pub limit: usize,
-}
-
-/// One group.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct TopRow {
-    /// As text: an address, a port, a transport, a site's name, or `source > destination`.
-    pub key: String,
-    pub bytes: u64,
-    pub packets: u64,
-    pub flows: u64,
-    /// The earliest start and the latest end, in the exporters' time.
-    pub first: Timestamp,
-    pub last: Timestamp,
-}
-
-/// The groups in order of the measure, and the sums over all that matched.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct TopResult {
-    pub rows: Vec<TopRow>,
-    pub bytes: u64,
-    pub packets: u64,
-    pub flows: u64,
-    /// How many groups there are.
-    pub groups: usize,
-    /// Whether there were more groups than can be held; the sums are right all the same.
-    pub incomplete: bool,
-    /// How many records were looked at.
-    pub records_read: u64,
-}
-
-/// One bar of a histogram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct FlowBucket {
-    pub at: Timestamp,
-    pub bytes: u64,
-    pub packets: u64,
-    pub flows: u64,
-}
-
-impl Measure {
-    pub(super) fn of(self, sums: &Sums) -> u64 {
-        match self {
-            Self::Bytes => sums.bytes,
-            Self::Packets => sums.packets,
-            Self::Flows => sums.flows,
-        }
-    }
-}
+/// Records of an answer at most.
+const ROWS_MAX: usize = 10_000;
 
 impl FlowStore {
-    /// The groups with the most bytes, packets or flows.
-    ///
-    /// # Errors
-    /// Where files cannot be opened for reasons of the system; damaged ones are set aside.
-    pub fn top(&self, request: &TopRequest<'_>) -> Result<TopResult, FlowStoreError> {
-        let TopRequest { range, by, measure, limit } = *request;
-        let groups = self.group(&Grouping { range, by: by.columns(), measure, limit, scaled: false })?;
-        let row = |group: &super::group::Group| TopRow {
-            key: by.text(&group.key, range.sites),
-            bytes: group.sums.bytes,
-            packets: group.sums.packets,
-            flows: group.sums.flows,
-            first: Timestamp(group.sums.first),
-            last: Timestamp(group.sums.last),
-        };
-        Ok(TopResult {
-            rows: groups.rows.iter().map(row).collect(),
-            bytes: groups.total.bytes,
-            packets: groups.total.packets,
-            flows: groups.total.flows,
-            groups: groups.count,
-            incomplete: groups.incomplete,
-            records_read: groups.records_read,
-        })
-    }
-
     /// The records that match, the newest of the journal first. Of one datagram those of a compacted file are in its order.
     ///
     /// # Errors
-    /// As `top`.
+    /// Where files cannot be opened for reasons of the system; damaged ones are set aside.
     pub fn list(&self, range: &FlowRange<'_>, limit: usize) -> Result<Vec<FlowRecord>, FlowStoreError> {
         self.again(|| {
             let view = self.view();
@@ -211,37 +45,10 @@ impl FlowStore {
         })
     }
 
-    /// Sums by time of receipt: the range in `buckets` equal parts, the empty ones among them.
-    ///
-    /// # Errors
-    /// As `top`.
-    pub fn histogram(&self, range: &FlowRange<'_>, buckets: usize) -> Result<Vec<FlowBucket>, FlowStoreError> {
-        let span = range.to.since(range.from);
-        if span <= 0 {
-            return Ok(Vec::new());
-        }
-        let count = i64::try_from(buckets.clamp(1, BUCKETS_MAX)).unwrap_or(1).min(span);
-        let width = span / count + i64::from(span % count > 0);
-        let bars = (0..count).map(|n| range.from.plus(n * width)).take_while(|at| *at < range.to);
-        let bars: Vec<FlowBucket> = bars.map(|at| FlowBucket { at, bytes: 0, packets: 0, flows: 0 }).collect();
-        let needed = ColumnSet::of(&[Column::ReceivedAt, Column::Bytes, Column::Packets]);
-        let make = || Bars { bars: bars.clone(), from: range.from, width };
-        let (workers, _) = self.scan(range, needed, SCAN_THREADS, make)?;
-        let mut all = bars.clone();
-        for (bar, other) in workers.iter().flat_map(|worker| (0..).zip(&worker.bars)) {
-            if let Some(sum) = all.get_mut(bar) {
-                sum.bytes = sum.bytes.saturating_add(other.bytes);
-                sum.packets = sum.packets.saturating_add(other.packets);
-                sum.flows += other.flows;
-            }
-        }
-        Ok(all)
-    }
-
     /// The flows of given datagrams, in their order: the evidence of an alert.
     ///
     /// # Errors
-    /// As `top`.
+    /// As `list`.
     pub fn by_seq(&self, seqs: &[Seq], scope: &Scope, sites: &SiteTable) -> Result<Vec<FlowRecord>, FlowStoreError> {
         let mut seqs = seqs.to_vec();
         seqs.sort_unstable();
@@ -256,28 +63,6 @@ impl FlowStore {
         found.sort_by_key(|flow| flow.seq);
         found.truncate(ROWS_MAX);
         Ok(found)
-    }
-}
-
-struct Bars {
-    bars: Vec<FlowBucket>,
-    from: Timestamp,
-    width: i64,
-}
-
-impl super::scan::Worker for Bars {
-    fn chunk(&mut self, chunk: &Chunk<'_>) -> ControlFlow<()> {
-        let (times, bytes, packets) = (chunk.longs(Column::ReceivedAt), chunk.longs(Column::Bytes), chunk.longs(Column::Packets));
-        let rows = times.iter().zip(bytes).zip(packets).zip(chunk.mask().as_slice());
-        for (((at, bytes), packets), _) in rows.filter(|(_, wanted)| **wanted) {
-            let bar = usize::try_from(at.saturating_sub(self.from.0) / self.width).unwrap_or(0).min(self.bars.len().saturating_sub(1));
-            if let Some(bar) = self.bars.get_mut(bar) {
-                bar.bytes = bar.bytes.saturating_add(bytes.max(&0).unsigned_abs());
-                bar.packets = bar.packets.saturating_add(packets.max(&0).unsigned_abs());
-                bar.flows += 1;
-            }
-        }
-        ControlFlow::Continue(())
     }
 }
 

@@ -1,17 +1,19 @@
 //! The store against a naive computation, across restarts, replays, crashes and damage.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
+use super::ask::FlowQuestion;
 use super::*;
 use crate::body::{BodyId, Site, SiteId, SiteTable};
 use crate::event::ValueRef;
+use crate::events::Value;
 use crate::fields;
 use crate::id::Ulid;
 use crate::pipeline::{Batch, Consumer};
+use crate::query::Pipeline;
 use crate::record::{FlowView, Record};
 use crate::scope::Scope;
 
@@ -311,12 +313,12 @@ fn a_scope_never_shows_a_foreign_site() {
         let listed = store.list(&range, 1_000).unwrap();
         assert!(listed.iter().all(is_allowed) && listed.len() == allowed.len() * 20);
         assert_eq!(store.by_seq(&seqs, &scope, &table).unwrap().len(), allowed.len() * 20);
-        let top = store.top(&TopRequest { range, by: GroupBy::Site, measure: Measure::Flows, limit: 9 }).unwrap();
-        let names: Vec<String> = top.rows.iter().map(|row| row.key.clone()).collect();
-        assert_eq!(names, allowed.iter().map(|n| format!("s{n}")).collect::<Vec<_>>());
-        assert_eq!(top.flows, allowed.len() as u64 * 20);
-        let bars = store.histogram(&FlowRange { from: Timestamp(T0), to: Timestamp(T0 + 10_000), ..range }, 10).unwrap();
-        assert_eq!(bars.iter().map(|bar| bar.flows).sum::<u64>(), allowed.len() as u64 * 20);
+        for text in ["* | top 9 site by flows", "* | count by site"] {
+            let found = asked(&store, text, &scope, &table, ALWAYS);
+            let names: Vec<String> = found.table.rows.iter().map(|row| row[0].text().into_owned()).collect();
+            assert_eq!(names, allowed.iter().map(|n| format!("s{n}")).collect::<Vec<_>>());
+            assert_eq!(found.total.flows, allowed.len() as u64 * 20);
+        }
     }
 }
 
@@ -340,21 +342,20 @@ fn groups_are_named_as_people_read_them() {
     writer.apply(&batch(1, 2, vec![flow(1, 0), FlowRecord { protocol: 200, bytes: 7, ..flow(2, 9) }])).unwrap();
     let (table, scope) = (sites(), Scope::All);
     let mut shown = String::new();
-    for by in GroupBy::ALL {
-        let top = store.top(&TopRequest { range: range(&scope, &table), by, measure: Measure::Bytes, limit: 5 }).unwrap();
-        let rows: Vec<String> = top.rows.iter().map(|row| format!("{} {} B", row.key, row.bytes)).collect();
-        shown += &format!("{by:?}: {}\n", rows.join(", "));
-        assert_eq!(by.field().and_then(GroupBy::from_field), by.field().map(|_| by));
+    for by in ["source.ip", "destination.ip", "source.port", "network.transport", "site", "observer.ip", "source.ip, destination.ip"] {
+        let text = format!("* | stats sum(network.bytes) by {by} | sort -sum(network.bytes) | head 5");
+        let found = asked(&store, &text, &scope, &table, ALWAYS);
+        let row = |row: &Vec<Value>| row.iter().map(|value| value.text().into_owned()).collect::<Vec<_>>().join(" ");
+        shown += &format!("{by}: {}\n", found.table.rows.iter().map(row).collect::<Vec<_>>().join(", "));
     }
     expect![[r#"
-        SourceIp: 10.0.1.1 1000 B, 10.0.1.2 7 B
-        DestinationIp: 2001:db8::1 1007 B
-        SourcePort: 50000 1007 B
-        DestinationPort: 443 1007 B
-        Transport: tcp 1000 B, 200 7 B
-        Site: s2 1000 B, s3 7 B
-        Exporter: 10.0.0.1 1007 B
-        Pair: 10.0.1.1 > 2001:db8::1 1000 B, 10.0.1.2 > 2001:db8::1 7 B
+        source.ip: 10.0.1.1 1000, 10.0.1.2 7
+        destination.ip: 2001:db8::1 1007
+        source.port: 50000 1007
+        network.transport: tcp 1000,  7
+        site: s2 1000, s3 7
+        observer.ip: 10.0.0.1 1007
+        source.ip, destination.ip: 10.0.1.1 2001:db8::1 1000, 10.0.1.2 2001:db8::1 7
     "#]]
     .assert_eq(&shown);
 }
@@ -365,10 +366,11 @@ fn strange_ranges_are_answered() {
     let (store, mut writer) = consumer(dir.path());
     writer.apply(&batch(1, 1, vec![flow(1, 0)])).unwrap();
     let (table, scope) = (sites(), Scope::All);
-    for (from, to, bars, flows) in [(5, 5, 0, 0), (9, 5, 0, 0), (0, 2, 2, 0), (i64::MIN, i64::MAX, 7, 1), (T0, T0 + 1, 1, 1)] {
-        let range = FlowRange { from: Timestamp(from), to: Timestamp(to), ..range(&scope, &table) };
-        let found = store.histogram(&range, 7).unwrap();
-        assert_eq!((found.len(), found.iter().map(|bar| bar.flows).sum::<u64>()), (bars, flows), "{from}..{to}");
+    for (from, to, flows) in [(5, 5, 0), (9, 5, 0), (0, 2, 0), (i64::MIN, i64::MAX, 1), (T0, T0 + 1, 1)] {
+        for text in ["* | count", "* | histogram 1h", "* | top 3 source.ip"] {
+            let found = asked(&store, text, &scope, &table, (Timestamp(from), Timestamp(to)));
+            assert_eq!((found.total.flows, found.partial), (flows, false), "{text} {from}..{to}");
+        }
     }
 }
 
@@ -509,29 +511,22 @@ proptest! {
                 prop_assert!(at.is_ok(), "listed twice, or not wanted: {}", line);
                 left.remove(at.unwrap());
             }
-            for by in GroupBy::ALL {
-                for measure in [Measure::Bytes, Measure::Packets, Measure::Flows] {
-                    let got = store.top(&TopRequest { range, by, measure, limit }).unwrap();
-                    prop_assert_eq!((got.flows, got.incomplete), (wanted.len() as u64, false));
-                    let naive = naive_top(&wanted, by, measure, &table);
-                    prop_assert_eq!(got.groups, naive.len());
-                    prop_assert_eq!(got.rows.len(), naive.len().min(limit));
-                    let rank = |row: &TopRow| match measure {
-                        Measure::Bytes => row.bytes,
-                        Measure::Packets => row.packets,
-                        Measure::Flows => row.flows,
-                    };
-                    prop_assert!(got.rows.is_sorted_by_key(|row| std::cmp::Reverse(rank(row))));
-                    let best: Vec<u64> = naive.iter().take(limit).map(rank).collect();
-                    prop_assert_eq!(got.rows.iter().map(rank).collect::<Vec<_>>(), best);
-                    prop_assert!(got.rows.iter().all(|row| naive.contains(row)));
-                }
-            }
-            let bars = store.histogram(&range, 9).unwrap();
-            prop_assert_eq!(bars.iter().map(|bar| bar.flows).sum::<u64>(), wanted.len() as u64);
-            for (bar, next) in bars.iter().zip(bars.iter().skip(1)) {
-                let inside = wanted.iter().filter(|flow| flow.received_at >= bar.at && flow.received_at < next.at);
-                prop_assert_eq!(bar.flows, inside.count() as u64);
+            let (query, rows) = (if filtered { "destination.port:443" } else { "*" }, limit.max(1));
+            for pipe in [
+                format!("top {rows} source.ip by bytes"),
+                format!("count by source.ip, destination.ip | head {rows}"),
+                format!("stats sum(network.packets) by network.transport, site | sort -sum(network.packets) | head {rows}"),
+                format!("rare {rows} destination.ip"),
+                "count by destination.port, site".to_owned(),
+                "histogram 1m by site".to_owned(),
+            ] {
+                let text = format!("{query} | {pipe}");
+                let got = asked(store, &text, &scope, &table, (from, to));
+                let pipeline = Pipeline::parse(&text, Timestamp(T0)).unwrap();
+                let mut question = FlowQuestion::new(&pipeline.query, &scope, &table);
+                (question.from, question.to) = (from, to);
+                prop_assert_eq!(Some(got.table), ask::naive(&wanted, &pipeline, &question), "{}", text);
+                prop_assert_eq!((got.total.flows, got.partial), (wanted.len() as u64, false));
             }
             Ok(())
         };
@@ -553,34 +548,14 @@ pub(super) fn sorted(flows: &[FlowRecord]) -> Vec<String> {
     lines
 }
 
-/// All groups in order of the measure, computed the slow way over what a record says of itself.
-fn naive_top(flows: &[FlowRecord], by: GroupBy, measure: Measure, sites: &SiteTable) -> Vec<TopRow> {
-    let mut groups: BTreeMap<String, TopRow> = BTreeMap::new();
-    for flow in flows {
-        let view = FlowView { flow, sites };
-        let key = match by.field() {
-            Some(fields::NETWORK_TRANSPORT) => view.first_text(fields::NETWORK_TRANSPORT).unwrap_or(flow.protocol.to_string()),
-            Some(field) => view.first_text(field).unwrap(),
-            None => format!("{} > {}", flow.src_ip, flow.dst_ip),
-        };
-        let new = TopRow { key: key.clone(), bytes: 0, packets: 0, flows: 0, first: flow.start, last: flow.end };
-        let row = groups.entry(key).or_insert(new);
-        row.bytes = row.bytes.saturating_add(flow.bytes);
-        row.packets = row.packets.saturating_add(flow.packets);
-        row.flows += 1;
-        row.first = row.first.min(flow.start);
-        row.last = row.last.max(flow.end);
-    }
-    let mut rows: Vec<TopRow> = groups.into_values().collect();
-    rows.sort_by_key(|row| {
-        std::cmp::Reverse(match measure {
-            Measure::Bytes => row.bytes,
-            Measure::Packets => row.packets,
-            Measure::Flows => row.flows,
-        })
-    });
-    rows
+/// What a pipe makes of the flows of a stretch of time.
+pub(super) fn asked(store: &FlowStore, text: &str, scope: &Scope, sites: &SiteTable, (from, to): (Timestamp, Timestamp)) -> ask::FlowTable {
+    let pipeline = Pipeline::parse(text, Timestamp(T0)).unwrap();
+    let question = FlowQuestion { from, to, ..FlowQuestion::new(&pipeline.query, scope, sites) };
+    store.ask(&question, &pipeline).unwrap()
 }
+
+pub(super) const ALWAYS: (Timestamp, Timestamp) = (Timestamp(i64::MIN), Timestamp(i64::MAX));
 
 /// Five minutes of made-up traffic with the shapes that matter for size: few busy servers and many rare ones,
 /// ephemeral ports, both directions of a conversation, mostly short flows with heavy tails.

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use detect::alert::{Alert, AlertFilter, AlertId, AlertState, alert_ack, alert_counts, alert_list};
-use detect::flow::Reason;
+use detect::finding::Reason;
 use detect::incident::{IncidentFilter, incident_list};
 use detect::role::{Action, allowed};
 use ingest::db::DbError;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use askama::Template;
 use detect::alert::Disposition;
-use detect::flow::Reason;
+use detect::finding::Reason;
 use detect::incident::{
     CaseError, Change, Incident, IncidentFilter, IncidentId, IncidentView, State, incident_by_number, incident_change, incident_get,
     incident_list, moves,

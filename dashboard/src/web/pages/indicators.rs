@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::show::{self, Markup, Tone, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
-use crate::words::{t, tf};
+use crate::words::{t, tf, tn};
 
 /// Lists that are shown; a house has some dozen.
 const LISTS_MAX: usize = 500;
@@ -67,7 +67,13 @@ fn page(ask: &Ask, status: axum::http::StatusCode, problem: String) -> Reply {
     let typed = |name: &str, otherwise: String| if problem.is_empty() { otherwise } else { ask.form(name).to_owned() };
     let page = IndicatorsPage {
         frame: ask.frame(t("Indikatoren"), Place::Indicators),
-        summary: tf("{n} Einträge in {lists} Listen", &[("n", &show::num(all)), ("lists", &lists.len().to_string())]),
+        summary: tf(
+            "{entries} in {lists}",
+            &[
+                ("entries", &tn("{n} Eintrag", "{n} Einträge", all.unsigned_abs())),
+                ("lists", &tn("{n} Liste", "{n} Listen", lists.len() as u64)),
+            ],
+        ),
         lists: lists.iter().map(|list| list_row(list, ask)).collect(),
         hunts: hunts.iter().map(hunt_row).collect(),
         list: typed("liste", String::new()),
@@ -104,6 +110,11 @@ fn hunt_row(hunt: &RetroHunt) -> HuntRow {
     };
     let stretch = match hunt.state {
         RetroState::Gathering => String::new(),
+        // The last of it is yet to come: a bar that stands still must say why.
+        RetroState::Running => tf(
+            "Empfang von {from} bis {to}, durchsucht bis {reached}",
+            &[("from", &show::stamp(hunt.from)), ("to", &show::stamp(hunt.to)), ("reached", &show::stamp(hunt.reached))],
+        ),
         _ => tf("Empfang von {from} bis {to}", &[("from", &show::stamp(hunt.from)), ("to", &show::stamp(hunt.to))]),
     };
     HuntRow {

@@ -5,9 +5,10 @@
 //! one way to the records; the query is compiled (`super::filter`) once for each.
 
 mod conversation;
-mod group;
+mod keys;
 mod overview;
 mod page;
+mod rank;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,8 @@ pub use conversation::{CONVERSATION_RECORDS_MAX, Conversation, Session, Tuple};
 pub use overview::{Overview, OverviewRequest, OverviewRow, Path};
 pub use page::{FlowCursor, FlowCursorError, FlowPage};
 pub use table::FlowTable;
+#[cfg(test)]
+pub(super) use table::naive;
 
 /// What is asked, of which time, and on whose behalf.
 #[derive(Clone)]
@@ -74,11 +77,15 @@ pub struct Sums {
 
 impl Default for Sums {
     fn default() -> Self {
-        Self { flows: 0, bytes: 0, packets: 0, bytes_scaled: 0, packets_scaled: 0, first: Timestamp(i64::MAX), last: Timestamp(i64::MIN) }
+        Self::NONE
     }
 }
 
 impl Sums {
+    /// Of no flow.
+    pub const NONE: Self =
+        Self { flows: 0, bytes: 0, packets: 0, bytes_scaled: 0, packets_scaled: 0, first: Timestamp(i64::MAX), last: Timestamp(i64::MIN) };
+
     pub fn add(&mut self, flow: &FlowRecord) {
         self.flows += 1;
         self.bytes = self.bytes.saturating_add(flow.bytes);

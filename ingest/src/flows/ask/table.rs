@@ -1,25 +1,20 @@
 //! The pipe of the query language over flows. What it means is `events::Accumulator::add` on `FlowView`; the usual ones
 //! (counts, and sums of bytes and packets, by up to three fields) are reckoned on numbers alone, with the same outcome.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::group::{Groups, Keys, PARTS_MAX};
+use super::keys::Keys;
+use super::rank::{Contest, EVERY_BYTES_MAX, Place, RANK_BYTES_MAX, ROWS_MAX, every, rank, rank_with_sums};
 use super::walk::Walk;
-use super::{FlowQuestion, Sums};
+use super::{Amount, FlowQuestion, Sums};
 use crate::events::{Accumulator, Table, Value, shaped};
 use crate::fields::{self, FieldId};
-use crate::flows::column::{Column, ColumnSet};
+use crate::flows::column::ColumnSet;
 use crate::flows::{FlowStore, FlowStoreError};
-use crate::query::{Column as TableColumn, ColumnKind, Function, Measure, Operand, Pipeline, Rank, Stage, TIMESTAMP, Width};
+use crate::query::{Column as TableColumn, ColumnKind, Function, Measure, Operand, Pipeline, Rank, SortKey, Stage, TIMESTAMP};
 use crate::record::{FlowView, Record};
-use crate::time::Timestamp;
 
-/// Groups of one table, 60 MB. A scan of all ports and addresses makes more; the rest is then one sum.
-const GROUPS_MAX: usize = 400_000;
-/// Rows of a table of flows: more than anybody reads.
-const ROWS_MAX: usize = 10_000;
 /// The columns of flows where no others are asked for.
 const ROW_FIELDS: [FieldId; 9] = [
     fields::SITE,
@@ -55,10 +50,21 @@ impl FlowStore {
     /// # Errors
     /// Where files cannot be opened for reasons of the system; damaged ones are set aside.
     pub fn ask(&self, question: &FlowQuestion<'_>, pipeline: &Pipeline) -> Result<FlowTable, FlowStoreError> {
-        match (pipeline.aggregation(), Fast::of(pipeline)) {
-            (None, _) => self.rows(question, pipeline),
-            (Some(stage), Some(fast)) => self.fast(question, pipeline, stage, &fast),
-            (Some(_), None) => self.slow(question, pipeline),
+        self.ask_within(question, pipeline, RANK_BYTES_MAX)
+    }
+
+    /// With so much memory for a ranking's groups.
+    pub(in crate::flows) fn ask_within(
+        &self,
+        question: &FlowQuestion<'_>,
+        pipeline: &Pipeline,
+        bytes_max: usize,
+    ) -> Result<FlowTable, FlowStoreError> {
+        let Some(stage) = pipeline.aggregation() else { return self.rows(question, pipeline) };
+        let Some(fast) = Fast::of(pipeline, stage, question) else { return self.slow(question, pipeline) };
+        match &fast.cut {
+            Some(cut) => self.ranked(question, pipeline, (stage, &fast, cut), bytes_max),
+            None => self.grouped(question, pipeline, stage, &fast),
         }
     }
 
@@ -83,46 +89,65 @@ impl FlowStore {
         Ok(FlowTable { table, total, sums: vec![], records_read: done.read, took: done.took, partial, ended_early })
     }
 
-    fn fast(&self, question: &FlowQuestion<'_>, pipeline: &Pipeline, stage: &Stage, fast: &Fast) -> Result<FlowTable, FlowStoreError> {
+    /// The first groups by one figure, however many there are.
+    fn ranked(
+        &self,
+        question: &FlowQuestion<'_>,
+        pipeline: &Pipeline,
+        (stage, fast, cut): (&Stage, &Fast<'_>, &Cut),
+        bytes_max: usize,
+    ) -> Result<FlowTable, FlowStoreError> {
         let mut walk = Walk::new(self, question);
-        let make = || (Groups::new(GROUPS_MAX), Sums::default(), Bar::new(fast.width));
-        let found = walk.over((question.from, question.to), fast.keys.columns().and(SUM_COLUMNS), make, |(groups, total, bar), flow| {
-            total.add(flow);
-            let key = fast.keys.key(flow, bar.of(flow.start), question.sites);
-            if !fast.present_only || Keys::is_whole(&key) {
-                groups.add(key, flow);
-            }
-            ControlFlow::Continue(())
-        })?;
-        let (mut groups, mut total, _) = make();
-        for (more, sums, _) in found {
-            groups.merge(more);
-            total.merge(&sums);
-        }
-        let done = walk.done();
-        let other = groups.other.flows;
-        // Different keys may be shown as the same: two sites of one name, an unknown one.
-        let mut merged: BTreeMap<Shown, Sums> = BTreeMap::new();
-        for (key, sums) in groups.into_iter() {
-            let values = fast.keys.values(&key, question.sites);
-            let time = fast.width.map(|_| Value::Time(Timestamp(key.bar)));
-            merged.entry(Shown(time.into_iter().chain(values).collect())).or_default().merge(&sums);
-        }
-        if merged.is_empty() && stage.by().is_empty() && fast.width.is_none() {
-            merged.insert(Shown(vec![]), Sums::default());
-        }
-        let mut table = Table { columns: stage.columns(), rows: vec![], partial: other > 0, other };
-        for (Shown(values), sums) in &merged {
-            let figures = fast.figures.iter().map(|figure| figure.value(sums));
-            table.rows.push(values.iter().cloned().chain(figures).collect());
-        }
-        let table = shaped(pipeline, table, Some((question.from, question.to)));
+        let span = (question.from, question.to);
+        let (amount_max, whole_only) = (i64::MAX.unsigned_abs(), fast.whole_only);
+        let contest = Contest { keys: &fast.keys, amount: cut.amount, rows: cut.rows, amount_max, least: cut.least, whole_only };
         // Only a plain `top` still has rows of which it is known what they are of.
-        let plain = matches!(pipeline.stages.as_slice(), [Stage::Top { .. }]);
-        let of = |row: &Vec<Value>| merged.get(&Shown(row.iter().take(1).cloned().collect())).copied().unwrap_or_default();
-        let sums = if plain { table.rows.iter().map(of).collect() } else { vec![] };
+        let (total, ranked, sums) = if matches!(pipeline.stages.as_slice(), [Stage::Top { .. }]) {
+            rank_with_sums(&mut walk, span, &contest, bytes_max)?
+        } else {
+            let (total, ranked) = rank(&mut walk, span, &[contest], bytes_max)?;
+            (total, ranked.into_iter().next().unwrap_or_default(), vec![])
+        };
+        let mut table = Table { columns: stage.columns(), partial: ranked.incomplete, ..Table::default() };
+        let row = |place: Place| place.values.into_iter().chain([whole(place.amount)]).collect();
+        table.rows = ranked.places.into_iter().map(row).collect();
+        let table = shaped(pipeline, table, Some(span));
+        let done = walk.done();
         let partial = table.partial || done.ended_early;
         Ok(FlowTable { table, total, sums, records_read: done.read, took: done.took, partial, ended_early: done.ended_early })
+    }
+
+    /// All groups.
+    fn grouped(
+        &self,
+        question: &FlowQuestion<'_>,
+        pipeline: &Pipeline,
+        stage: &Stage,
+        fast: &Fast<'_>,
+    ) -> Result<FlowTable, FlowStoreError> {
+        let mut walk = Walk::new(self, question);
+        let span = (question.from, question.to);
+        let mut found = every(&mut walk, span, &fast.keys, fast.whole_only, EVERY_BYTES_MAX)?;
+        if found.groups.is_empty() && stage.by().is_empty() && !matches!(stage, Stage::Histogram { .. }) {
+            found.groups.push((vec![], Sums::default()));
+        }
+        let row = |(values, sums): (Vec<Value>, Sums)| {
+            let figures = fast.figures.iter().map(|figure| figure.value(&sums));
+            values.into_iter().chain(figures).collect()
+        };
+        let rows = found.groups.into_iter().map(row).collect();
+        let table = Table { columns: stage.columns(), rows, partial: found.other > 0, other: found.other };
+        let (table, done) = (shaped(pipeline, table, Some(span)), walk.done());
+        let partial = table.partial || done.ended_early;
+        Ok(FlowTable {
+            table,
+            total: found.total,
+            sums: vec![],
+            records_read: done.read,
+            took: done.took,
+            partial,
+            ended_early: done.ended_early,
+        })
     }
 
     /// Flows as rows, the newest first.
@@ -147,60 +172,31 @@ impl FlowStore {
     }
 }
 
-/// A group's values in an order: keys that are shown as the same are one.
-struct Shown(Vec<Value>);
-
-impl Ord for Shown {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        let mut pairs = self.0.iter().zip(&other.0).map(|(a, b)| a.order(b));
-        pairs.find(|order| order.is_ne()).unwrap_or_else(|| self.0.len().cmp(&other.0.len()))
-    }
-}
-
-impl PartialOrd for Shown {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Shown {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Shown {}
-
-/// What `Sums` are made of.
-pub(super) const SUM_COLUMNS: ColumnSet = ColumnSet::NONE
-    .with(Column::Bytes)
-    .with(Column::Packets)
-    .with(Column::Sampling)
-    .with(Column::Start)
-    .with(Column::Duration)
-    .with(Column::ReceivedAt);
-
 /// A pipe that numbers alone can answer.
-struct Fast {
-    keys: Keys,
-    width: Option<Width>,
-    present_only: bool,
+struct Fast<'a> {
+    keys: Keys<'a>,
+    whole_only: bool,
     figures: Vec<Figure>,
+    /// Where no more than the first groups by the only figure are wanted.
+    cut: Option<Cut>,
+}
+
+struct Cut {
+    amount: Amount,
+    rows: usize,
+    /// The least first.
+    least: bool,
 }
 
 #[derive(Clone, Copy)]
 enum Figure {
     Flows,
-    Bytes,
-    Packets,
-    BytesScaled,
-    PacketsScaled,
+    Sum(Amount),
 }
 
-impl Fast {
-    fn of(pipeline: &Pipeline) -> Option<Self> {
-        let stage = pipeline.aggregation()?;
-        let (width, present_only, figures) = match stage {
+impl<'a> Fast<'a> {
+    fn of(pipeline: &Pipeline, stage: &Stage, question: &FlowQuestion<'a>) -> Option<Self> {
+        let (width, whole_only, figures) = match stage {
             Stage::Count { .. } => (None, false, vec![Figure::Flows]),
             Stage::Rare { .. } => (None, true, vec![Figure::Flows]),
             Stage::Top { rank: Rank::Count, .. } => (None, true, vec![Figure::Flows]),
@@ -209,9 +205,31 @@ impl Fast {
             Stage::Stats { measures, .. } => (None, false, measures.iter().map(Figure::of).collect::<Option<Vec<_>>>()?),
             _ => return None,
         };
-        let by = stage.by();
-        let keys = Keys::of(by).filter(|_| by.len() <= PARTS_MAX)?;
-        Some(Self { keys, width, present_only, figures })
+        let keys = Keys::of(stage.by(), width, question.sites)?;
+        let cut = Cut::of(pipeline, &figures);
+        Some(Self { keys, whole_only, figures, cut })
+    }
+}
+
+impl Cut {
+    fn of(pipeline: &Pipeline, figures: &[Figure]) -> Option<Self> {
+        let [figure] = figures else { return None };
+        let (rows, least) = match pipeline.stages.as_slice() {
+            [Stage::Top { rows, .. }, ..] => (*rows, false),
+            [Stage::Rare { rows, .. }, ..] => (*rows, true),
+            [Stage::Count { by }, Stage::Head(rows), ..] if !by.is_empty() => (*rows, false),
+            [stage @ (Stage::Count { by } | Stage::Stats { by, .. }), Stage::Sort(sort), Stage::Head(rows), ..] if !by.is_empty() => {
+                let [SortKey { column, descending: true }] = sort.as_slice() else { return None };
+                stage.columns().last().filter(|last| last.name == *column)?;
+                (*rows, false)
+            }
+            _ => return None,
+        };
+        let amount = match figure {
+            Figure::Flows => Amount::Flows,
+            Figure::Sum(amount) => *amount,
+        };
+        (rows <= ROWS_MAX).then_some(Self { amount, rows, least })
     }
 }
 
@@ -226,48 +244,26 @@ impl Figure {
 
     fn sum(operand: Operand) -> Option<Self> {
         match operand {
-            Operand::Field(fields::NETWORK_BYTES) => Some(Self::Bytes),
-            Operand::Field(fields::NETWORK_PACKETS) => Some(Self::Packets),
-            Operand::Field(fields::FLOW_BYTES_SCALED) => Some(Self::BytesScaled),
-            Operand::Field(fields::FLOW_PACKETS_SCALED) => Some(Self::PacketsScaled),
+            Operand::Field(fields::NETWORK_BYTES) => Some(Self::Sum(Amount::Bytes)),
+            Operand::Field(fields::NETWORK_PACKETS) => Some(Self::Sum(Amount::Packets)),
+            Operand::Field(fields::FLOW_BYTES_SCALED) => Some(Self::Sum(Amount::BytesScaled)),
+            Operand::Field(fields::FLOW_PACKETS_SCALED) => Some(Self::Sum(Amount::PacketsScaled)),
             _ => None,
         }
     }
 
     fn value(self, sums: &Sums) -> Value {
-        let whole = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
         match self {
             Self::Flows => whole(sums.flows),
             // The sum of nothing is none.
-            _ if sums.flows == 0 => Value::Missing,
-            Self::Bytes => whole(sums.bytes),
-            Self::Packets => whole(sums.packets),
-            Self::BytesScaled => whole(sums.bytes_scaled),
-            Self::PacketsScaled => whole(sums.packets_scaled),
+            Self::Sum(_) if sums.flows == 0 => Value::Missing,
+            Self::Sum(amount) => whole(sums.of(amount)),
         }
     }
 }
 
-/// The last bar asked for: records come in order of time, or nearly.
-struct Bar {
-    width: Option<Width>,
-    start: i64,
-    next: i64,
-}
-
-impl Bar {
-    fn new(width: Option<Width>) -> Self {
-        Self { width, start: 0, next: 0 }
-    }
-
-    fn of(&mut self, at: Timestamp) -> i64 {
-        let Some(width) = self.width else { return 0 };
-        if !(self.start..self.next).contains(&at.0) {
-            let (start, next) = width.bar(at);
-            (self.start, self.next) = (start.0, next.0);
-        }
-        self.start
-    }
+fn whole(number: u64) -> Value {
+    Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
 fn row_columns(pipeline: &Pipeline) -> Vec<TableColumn> {
@@ -307,7 +303,7 @@ fn cell(view: &FlowView<'_>, column: &TableColumn) -> Value {
 
 /// A flow's line as the general way sees it; for tests.
 #[cfg(test)]
-pub(super) fn naive(flows: &[crate::flow::FlowRecord], pipeline: &Pipeline, question: &FlowQuestion<'_>) -> Option<Table> {
+pub(in crate::flows) fn naive(flows: &[crate::flow::FlowRecord], pipeline: &Pipeline, question: &FlowQuestion<'_>) -> Option<Table> {
     let mut groups = Accumulator::new(pipeline)?;
     for flow in flows {
         groups.add(&FlowView { flow, sites: question.sites });

@@ -64,10 +64,45 @@ impl<'a> Walk<'a> {
     /// `Break` or the time is over. What is gathered is made by `make`, for each thread one.
     pub(super) fn over<S: Send>(
         &mut self,
-        (from, to): (Timestamp, Timestamp),
+        span: (Timestamp, Timestamp),
         columns: ColumnSet,
         make: impl Fn() -> S,
         each: impl Fn(&mut S, &FlowRecord) -> ControlFlow<()> + Sync,
+    ) -> Result<Vec<S>, FlowStoreError> {
+        self.walk(span, columns.with(Column::ReceivedAt), SCAN_THREADS, make, |state, chunk, deadline| {
+            // What is here, asked once and not for each row.
+            let columns: Vec<_> = chunk.columns().iter().filter_map(|column| Some((column, chunk.slice(column)?))).collect();
+            for (n, row) in chunk.mask().rows().enumerate() {
+                if n % STEP == STEP - 1 && deadline.is_over() {
+                    return ControlFlow::Break(());
+                }
+                let mut flow = FlowRecord::NONE;
+                columns.iter().for_each(|(column, slice)| slice.put(*column, row, &mut flow));
+                each(state, &flow)?;
+            }
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// As `over`, chunk by chunk, whose masks say which rows match; by so many threads.
+    pub(super) fn chunks<S: Send>(
+        &mut self,
+        span: (Timestamp, Timestamp),
+        columns: ColumnSet,
+        threads: usize,
+        make: impl Fn() -> S,
+        each: impl Fn(&mut S, &Chunk<'_>) -> ControlFlow<()> + Sync,
+    ) -> Result<Vec<S>, FlowStoreError> {
+        self.walk(span, columns, threads, make, |state, chunk, _| each(state, chunk))
+    }
+
+    fn walk<S: Send>(
+        &mut self,
+        (from, to): (Timestamp, Timestamp),
+        columns: ColumnSet,
+        threads: usize,
+        make: impl Fn() -> S,
+        each: impl Fn(&mut S, &Chunk<'_>, &Deadline) -> ControlFlow<()> + Sync,
     ) -> Result<Vec<S>, FlowStoreError> {
         if self.is_over() {
             return Ok(vec![make()]);
@@ -76,13 +111,16 @@ impl<'a> Walk<'a> {
         let filter: Option<&dyn Predicate> = if self.filter.is_all() { None } else { Some(&self.filter) };
         let range = FlowRange { from, to, filter, scope, sites };
         let left = time_max.saturating_sub(self.deadline.elapsed());
-        let taker = || Taker { state: make(), each: &each, deadline: Deadline::new(left, cancel.clone()), read, rows: 0 };
-        let (takers, scanned) = self.store.scan(&range, columns.with(Column::ReceivedAt), SCAN_THREADS, taker)?;
+        let taker = || Taker { state: make(), each: &each, deadline: Deadline::new(left, cancel.clone()), read };
+        let (takers, scanned) = self.store.scan(&range, columns, threads, taker)?;
         self.read += scanned.records;
         self.ended_early |= takers.iter().any(|taker| taker.deadline.was_over());
         Ok(takers.into_iter().map(|taker| taker.state).collect())
     }
 }
+
+/// Rows between two looks at the clock: some hundred microseconds.
+const STEP: usize = 8_192;
 
 /// One thread's share.
 struct Taker<'w, S, F> {
@@ -90,28 +128,14 @@ struct Taker<'w, S, F> {
     each: &'w F,
     deadline: Deadline,
     read: &'w AtomicU64,
-    rows: u64,
 }
 
-impl<S: Send, F: Fn(&mut S, &FlowRecord) -> ControlFlow<()> + Sync> Worker for Taker<'_, S, F> {
+impl<S: Send, F: Fn(&mut S, &Chunk<'_>, &Deadline) -> ControlFlow<()> + Sync> Worker for Taker<'_, S, F> {
     fn chunk(&mut self, chunk: &Chunk<'_>) -> ControlFlow<()> {
-        /// Rows between two looks at the clock: some hundred microseconds.
-        const STEP: u64 = 8_192;
         self.read.fetch_add(chunk.len() as u64, Ordering::Relaxed);
         if self.deadline.is_over() {
             return ControlFlow::Break(());
         }
-        // What is here, asked once and not for each row.
-        let columns: Vec<_> = chunk.columns().iter().filter_map(|column| Some((column, chunk.slice(column)?))).collect();
-        for row in chunk.mask().rows() {
-            self.rows += 1;
-            if self.rows.is_multiple_of(STEP) && self.deadline.is_over() {
-                return ControlFlow::Break(());
-            }
-            let mut flow = FlowRecord::NONE;
-            columns.iter().for_each(|(column, slice)| slice.put(*column, row, &mut flow));
-            (self.each)(&mut self.state, &flow)?;
-        }
-        ControlFlow::Continue(())
+        (self.each)(&mut self.state, chunk, &self.deadline)
     }
 }

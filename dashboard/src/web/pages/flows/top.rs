@@ -128,11 +128,8 @@ pub(super) fn part(found: &Overview, lines_partial: bool) -> String {
             t("Die Zeit für diese Frage war um: Die Zahlen sind eine Untergrenze. Grenzen Sie den Zeitraum oder den Filter ein.").into(),
         );
     }
-    if found.other.flows > 0 {
-        said.push(tf(
-            "{n} Flüsse gehören zu Werten, für die kein Platz war; was hier steht, ist ganz gezählt.",
-            &[("n", &show::num(found.other.flows))],
-        ));
+    if found.incomplete {
+        said.push(t("Es sind zu viele verschiedene Werte, um alle zu zählen. Grenzen Sie den Zeitraum oder den Filter ein.").into());
     }
     said.join(" ")
 }

@@ -1,0 +1,472 @@
+//! Every key of the configuration file: its kind, default, example and German help, and the commented example made of them.
+
+use std::fmt::Write as _;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    Address,
+    Text,
+    Path,
+    /// A file whose first line is the secret.
+    Secret,
+    Paths,
+    Integer(i64, i64),
+    Choice(&'static [&'static str]),
+    Zone,
+    Url,
+    /// https, or http on this machine.
+    SafeUrl,
+    Prefixes,
+    Texts,
+    /// Names of roles.
+    Roles,
+    /// Files whose first lines are the secrets.
+    Secrets,
+}
+
+pub(super) struct Key {
+    pub(super) path: &'static str,
+    pub(super) kind: Kind,
+    /// As written in TOML; empty where the key has no default and may be missing.
+    pub(super) default: &'static str,
+    pub(super) example: &'static str,
+    pub(super) help: &'static str,
+}
+
+const fn key(path: &'static str, kind: Kind, default: &'static str, example: &'static str, help: &'static str) -> Key {
+    Key { path, kind, default, example, help }
+}
+
+pub(super) const KEYS: &[Key] = &[
+    key("data", Kind::Path, "", "\"/var/lib/wartburg\"", "Datenverzeichnis; geht auch mit --data oder WARTBURG_DATA"),
+    key("intake.syslog_udp", Kind::Address, "\"0.0.0.0:514\"", "\"0.0.0.0:514\"", "Syslog über UDP; \"aus\" schaltet ab"),
+    key(
+        "intake.syslog_tcp",
+        Kind::Address,
+        "\"0.0.0.0:514\"",
+        "\"0.0.0.0:514\"",
+        "Syslog über TCP (Zeilen oder mit Längenangabe); \"aus\" schaltet ab",
+    ),
+    key(
+        "intake.http",
+        Kind::Address,
+        "\"127.0.0.1:8514\"",
+        "\"127.0.0.1:8514\"",
+        "NDJSON (/v1/ingest), Elasticsearch (_bulk) und OpenTelemetry (/v1/logs) über HTTP, bestätigt nach fsync; \"aus\" schaltet ab",
+    ),
+    key(
+        "intake.http_token_file",
+        Kind::Secret,
+        "",
+        "\"/etc/wartburg/intake.token\"",
+        "Datei mit dem Token, das HTTP-Absender nennen müssen, die keines eines Standorts haben",
+    ),
+    key("intake.syslog_tls", Kind::Address, "\"aus\"", "\"0.0.0.0:6514\"", "Syslog über TLS (RFC 5425); \"aus\" schaltet ab"),
+    key("intake.relp", Kind::Address, "\"aus\"", "\"0.0.0.0:2514\"", "RELP, jede Zeile nach fsync bestätigt; \"aus\" schaltet ab"),
+    key("intake.relp_tls", Kind::Address, "\"aus\"", "\"0.0.0.0:2515\"", "RELP über TLS; \"aus\" schaltet ab"),
+    key("intake.gelf_udp", Kind::Address, "\"aus\"", "\"0.0.0.0:12201\"", "GELF über UDP, auch in Teilen; \"aus\" schaltet ab"),
+    key("intake.gelf_tcp", Kind::Address, "\"aus\"", "\"0.0.0.0:12201\"", "GELF über TCP; \"aus\" schaltet ab"),
+    key("intake.https", Kind::Address, "\"aus\"", "\"0.0.0.0:8515\"", "wie intake.http, über TLS; \"aus\" schaltet ab"),
+    key(
+        "intake.netflow_udp",
+        Kind::Address,
+        "\"0.0.0.0:2055\"",
+        "\"0.0.0.0:2055\"",
+        "Flussdaten über UDP: NetFlow v5 und v9, IPFIX und sFlow, an den ersten Bytes erkannt; \"aus\" schaltet ab",
+    ),
+    key(
+        "intake.ipfix_udp",
+        Kind::Address,
+        "\"aus\"",
+        "\"0.0.0.0:4739\"",
+        "dasselbe am üblichen Anschluss von IPFIX, für Geräte, an denen er sich nicht ändern lässt; \"aus\" schaltet ab",
+    ),
+    key("intake.sflow_udp", Kind::Address, "\"aus\"", "\"0.0.0.0:6343\"", "dasselbe am üblichen Anschluss von sFlow; \"aus\" schaltet ab"),
+    key("intake.tls_certificate", Kind::Path, "", "\"/etc/wartburg/tls.pem\"", "Zertifikat der TLS-Anschlüsse mit seiner Kette, PEM"),
+    key("intake.tls_key", Kind::Path, "", "\"/etc/wartburg/tls.key\"", "Schlüssel dazu, PEM; beide werden nach einer Änderung neu gelesen"),
+    key(
+        "intake.tls_client_ca",
+        Kind::Path,
+        "",
+        "\"/etc/wartburg/absender-ca.pem\"",
+        "Stelle, die die Zertifikate der Absender ausstellt, PEM; ohne sie wird keines verlangt",
+    ),
+    key(
+        "intake.tls_clients",
+        Kind::Choice(&["verlangt", "erlaubt"]),
+        "\"verlangt\"",
+        "\"verlangt\"",
+        "ob Absender ein Zertifikat zeigen müssen; gilt, wenn tls_client_ca gesetzt ist",
+    ),
+    key(
+        "intake.proxies",
+        Kind::Prefixes,
+        "[]",
+        "[\"10.1.2.3/32\"]",
+        "Lastverteiler, die jeder TCP-Verbindung einen PROXY-Kopf voranstellen (Version 1 oder 2); dort ist er Pflicht",
+    ),
+    key(
+        "intake.udp_receive_buffer_bytes",
+        Kind::Integer(65_536, 1 << 30),
+        "8388608",
+        "8388608",
+        "Empfangspuffer je UDP-Anschluss in Bytes; ohne das Recht CAP_NET_ADMIN höchstens net.core.rmem_max",
+    ),
+    key(
+        "intake.udp_sockets",
+        Kind::Integer(1, 16),
+        "1",
+        "2",
+        "UDP-Anschlüsse je Adresse für Syslog oder Flussdaten, jeder mit eigenem Thread; mehr als einer lohnt erst über 100.000 Zeilen je Sekunde",
+    ),
+    key(
+        "intake.site_rate",
+        Kind::Integer(0, 10_000_000),
+        "20000",
+        "20000",
+        "Zeilen je Sekunde, die ein Standort senden darf, für 5 Sekunden auf einmal; mehr wird gebremst, über UDP verworfen und gezählt; 0: ohne Grenze",
+    ),
+    key(
+        "journal.keep_days",
+        Kind::Integer(1, 3_650),
+        "30",
+        "30",
+        "Tage, die das Journal Empfangenes behält; so lange lassen sich die Speicher daraus neu aufbauen",
+    ),
+    key(
+        "retention.default_days",
+        Kind::Integer(1, 3_650),
+        "90",
+        "90",
+        "Tage, für die der Ereignisspeicher Ereignisse behält, die zu keiner anderen Klasse gehören (docs/aufbewahrung.md)",
+    ),
+    key(
+        "retention.flow_days",
+        Kind::Integer(1, 3_650),
+        "30",
+        "30",
+        "Tage, für die der Flussspeicher Flüsse behält; Summen je Minute bleiben zwei Tage, je Stunde so lange wie die Flüsse",
+    ),
+    key(
+        "retention.seal_days",
+        Kind::Integer(0, 30),
+        "2",
+        "2",
+        "Tage nach seinem Ende, nach denen ein Tag zusammengefasst und versiegelt wird",
+    ),
+    key(
+        "retention.check_seconds",
+        Kind::Integer(1, 86_400),
+        "300",
+        "300",
+        "alle wie viel Sekunden nachgesehen wird, was zu löschen und zu versiegeln ist",
+    ),
+    key(
+        "retention.classes[].name",
+        Kind::Text,
+        "",
+        "\"kurz\"",
+        "Name einer weiteren Klasse: Kleinbuchstaben, Ziffern, Bindestrich; ihre Ereignisse liegen unter events/<Name>/<Tag>",
+    ),
+    key("retention.classes[].days", Kind::Integer(1, 3_650), "", "30", "Tage, für die sie behalten wird"),
+    key(
+        "retention.classes[].sites",
+        Kind::Texts,
+        "",
+        "[\"rathaus-soemmerda\"]",
+        "Standorte, deren Ereignisse dazugehören; gilt für alles, was danach eingeht",
+    ),
+    key(
+        "retention.classes[].sources",
+        Kind::Prefixes,
+        "",
+        "[\"10.20.0.1/32\"]",
+        "Absenderadressen, deren Ereignisse dazugehören; von mehreren Klassen gilt die erste, die passt",
+    ),
+    key(
+        "flows.loss_percent",
+        Kind::Integer(0, 100),
+        "1",
+        "5",
+        "ab mehr als so viel Prozent verlorener Flussdaten eines Exporteurs gibt es einen Alarm (gerechnet aus seinen Folgenummern); 0: keinen",
+    ),
+    key("flows.loss_minutes", Kind::Integer(1, 60), "15", "15", "über so viele Minuten wird dieser Anteil gerechnet"),
+    key(
+        "flows.inside",
+        Kind::Prefixes,
+        "[]",
+        "[\"10.0.0.0/8\", \"203.0.113.0/24\"]",
+        "eigene Netze, nach denen die Detektoren innen und außen unterscheiden; leer: die privaten; die der Standorte zählen immer dazu",
+    ),
+    key(
+        "flows.detectors",
+        Kind::Path,
+        "",
+        "\"/etc/wartburg/detectors.toml\"",
+        "Datei mit geänderten Parametern der Detektoren (docs/detektoren.md); ohne Angabe detectors.toml im Datenverzeichnis, wenn es sie gibt",
+    ),
+    key(
+        "flows.sampling[].exporters",
+        Kind::Prefixes,
+        "",
+        "[\"10.20.0.1/32\"]",
+        "Exporteure, die nur jedes n-te Paket ansehen und es nicht selbst sagen; von mehreren Zeilen gilt die erste, die passt",
+    ),
+    key("flows.sampling[].domain", Kind::Integer(0, u32::MAX as i64), "", "0", "nur diese Domäne des Exporteurs; ohne Angabe alle"),
+    key("flows.sampling[].rate", Kind::Integer(1, 1 << 24), "", "1000", "n: eines von so vielen Paketen wird angesehen"),
+    key("disk.warn_percent", Kind::Integer(1, 100), "85", "85", "ab so vielen belegten Prozent der Platte wird gewarnt"),
+    key(
+        "disk.shed_percent",
+        Kind::Integer(1, 100),
+        "92",
+        "92",
+        "ab so vielen Prozent werden Quellen niedriger Priorität verworfen und gezählt",
+    ),
+    key("disk.stop_percent", Kind::Integer(1, 100), "97", "97", "ab so vielen Prozent wird nichts mehr bestätigt, bis wieder Platz ist"),
+    key(
+        "web.listen",
+        Kind::Address,
+        "\"127.0.0.1:8080\"",
+        "\"127.0.0.1:8080\"",
+        "Adresse der Oberfläche; TLS übernimmt ein vorgeschalteter Proxy",
+    ),
+    key(
+        "web.base_url",
+        Kind::Url,
+        "\"http://127.0.0.1:8080\"",
+        "\"https://wartburg.thueringen.example\"",
+        "Adresse, unter der Menschen die Oberfläche erreichen; steht in Mails",
+    ),
+    key(
+        "web.names",
+        Kind::Texts,
+        "[]",
+        "[\"wartburg.intern.example\"]",
+        "weitere Namen der Oberfläche neben dem in web.base_url; unter anderen antwortet sie nicht",
+    ),
+    key(
+        "web.trusted_proxies",
+        Kind::Prefixes,
+        "[]",
+        "[\"10.1.2.3/32\"]",
+        "Proxys vor der Oberfläche; nur ihnen wird X-Forwarded-For geglaubt (Bremse bei der Anmeldung, Protokoll)",
+    ),
+    key(
+        "web.metrics_token_file",
+        Kind::Secret,
+        "",
+        "\"/etc/wartburg/metrics.token\"",
+        "Datei mit dem Bearer-Token für /metrics; ohne sie wird nur dieser Rechner bedient",
+    ),
+    key(
+        "web.second_factor",
+        Kind::Roles,
+        "[]",
+        "[\"lead\", \"admin\"]",
+        "Rollen, die nur mit zweitem Faktor (App oder Passkey) hineinkommen; wer noch keinen hat, richtet ihn bei der nächsten Anmeldung ein. Angeboten wird er allen",
+    ),
+    key("web.session_idle_minutes", Kind::Integer(5, 480), "120", "30", "Minuten ohne einen Klick, nach denen eine Sitzung endet"),
+    key("web.session_hours", Kind::Integer(1, 24), "12", "10", "Stunden, nach denen eine Sitzung auf jeden Fall endet"),
+    key(
+        "web.theme_dir",
+        Kind::Path,
+        "",
+        "\"/usr/share/wartburg/kern\"",
+        "Ordner mit dem Original-Theme von KERN (dist des Pakets @kern-ux/native); geht auch mit --theme-dir",
+    ),
+    key(
+        "oidc.issuer",
+        Kind::SafeUrl,
+        "",
+        "\"https://anmeldung.thueringen.example/realms/verwaltung\"",
+        "Anmeldedienst (OpenID Connect), wie er sich selbst nennt; ohne Angabe gibt es keinen. Rückkehradresse dort: web.base_url + /login/oidc/zurueck",
+    ),
+    key("oidc.client_id", Kind::Text, "\"wartburg\"", "\"wartburg\"", "Name von Wartburg beim Anmeldedienst"),
+    key(
+        "oidc.client_secret_file",
+        Kind::Secret,
+        "",
+        "\"/etc/wartburg/oidc.secret\"",
+        "Datei mit dem Geheimnis dazu; ohne sie nur mit PKCE",
+    ),
+    key(
+        "oidc.scopes",
+        Kind::Texts,
+        "[\"openid\", \"profile\"]",
+        "[\"openid\", \"profile\", \"groups\"]",
+        "was beim Anmeldedienst erbeten wird; \"openid\" gehört dazu",
+    ),
+    key(
+        "oidc.groups_claim",
+        Kind::Text,
+        "\"groups\"",
+        "\"realm_access.roles\"",
+        "wo im ID-Token die Gruppen stehen; ein Punkt führt in ein Objekt hinein",
+    ),
+    key("oidc.label", Kind::Text, "\"Landeskonto\"", "\"Landeskonto\"", "Name des Anmeldedienstes auf der Schaltfläche: „Mit … anmelden“"),
+    key("oidc.only", Kind::Choice(&["ja", "nein"]), "\"nein\"", "\"ja\"", "\"ja\": Kennwörter gelten nur noch für die Notfallkonten"),
+    key(
+        "oidc.emergency_accounts",
+        Kind::Texts,
+        "[]",
+        "[\"notfall\"]",
+        "Anmeldenamen der Notfallkonten, die trotz only = \"ja\" ein Kennwort benutzen dürfen",
+    ),
+    key(
+        "oidc.groups[].group",
+        Kind::Text,
+        "",
+        "\"wartburg-isb-*\"",
+        "Gruppe beim Anmeldedienst; die erste Zeile, die passt, gilt. Ein * steht für Namen oder AGS einer Stelle",
+    ),
+    key(
+        "oidc.groups[].role",
+        Kind::Choice(&["analyst", "lead", "municipality", "provider", "steering", "auditor", "admin"]),
+        "",
+        "\"municipality\"",
+        "Rolle, die sie gibt",
+    ),
+    key(
+        "oidc.groups[].body",
+        Kind::Text,
+        "",
+        "\"*\"",
+        "für \"municipality\" die Stelle (Name oder AGS), für \"provider\" der Dienstleister; \"*\": was in der Gruppe für * steht",
+    ),
+    key("mail.host", Kind::Text, "\"\"", "\"mail.thueringen.example\"", "SMTP-Server; leer: Mails bleiben im Ausgang"),
+    key("mail.port", Kind::Integer(1, 65_535), "25", "587", "Port des SMTP-Servers"),
+    key("mail.tls", Kind::Choice(&["none", "starttls", "implicit"]), "\"starttls\"", "\"starttls\"", "Verschlüsselung zum SMTP-Server"),
+    key("mail.user", Kind::Text, "", "\"wartburg\"", "Anmeldung am SMTP-Server"),
+    key("mail.password_file", Kind::Secret, "", "\"/etc/wartburg/smtp.password\"", "Datei mit dem Kennwort dazu"),
+    key(
+        "mail.from",
+        Kind::Text,
+        "\"ThüringenCERT <cert@thueringen.example>\"",
+        "\"ThüringenCERT <cert@thueringen.example>\"",
+        "Absender der Mails",
+    ),
+    key(
+        "csaf.namespace",
+        Kind::Url,
+        "\"https://cert.thueringen.example\"",
+        "\"https://cert.thueringen.example\"",
+        "Namensraum des Herausgebers in CSAF-Dokumenten",
+    ),
+    key("csaf.contact", Kind::Text, "\"cert@thueringen.example\"", "\"cert@thueringen.example\"", "Kontakt in Warnungen"),
+    key("time.zone", Kind::Zone, "\"Europe/Berlin\"", "\"Europe/Berlin\"", "Zeitzone von Zeitstempeln ohne Angabe"),
+    key("rules.dirs", Kind::Paths, "[]", "[\"/etc/wartburg/rules\"]", "Ordner mit eigenen Sigma-Regeln, neben den mitgelieferten"),
+    key(
+        "enrich.community_id",
+        Kind::Choice(&["an", "aus"]),
+        "\"an\"",
+        "\"aus\"",
+        "Verbindungen bekommen ihre Community-ID, mit der sie sich in Suricata und Zeek wiederfinden",
+    ),
+    key(
+        "enrich.direction",
+        Kind::Choice(&["an", "aus"]),
+        "\"an\"",
+        "\"aus\"",
+        "Verbindungen bekommen ihre Richtung nach den Netzen des Standorts, wo das Gerät keine nennt",
+    ),
+    key(
+        "enrich.user_agent",
+        Kind::Choice(&["an", "aus"]),
+        "\"an\"",
+        "\"aus\"",
+        "Browserkennungen werden gedeutet: Programm, Betriebssystem und Art (Browser, Bot, Scanner …)",
+    ),
+    key(
+        "enrich.leases",
+        Kind::Choice(&["an", "aus"]),
+        "\"an\"",
+        "\"aus\"",
+        "Adressen bekommen den Rechnernamen, den der DHCP-Server zu dieser Zeit vergeben hatte",
+    ),
+    key(
+        "enrich.lease_hours",
+        Kind::Integer(1, 8_760),
+        "24",
+        "8",
+        "Stunden, für die eine Adresse vergeben ist, wenn der DHCP-Server die Dauer nicht mitschreibt",
+    ),
+    key("enrich.lease_days", Kind::Integer(1, 3_650), "90", "30", "Tage, die man nach ihrem Ende noch weiß, wer eine Adresse hatte"),
+    key(
+        "enrich.geo_files",
+        Kind::Paths,
+        "[]",
+        "[\"/var/lib/GeoIP/GeoLite2-Country.mmdb\", \"/var/lib/GeoIP/GeoLite2-ASN.mmdb\"]",
+        "eigene MMDB-Dateien mit Land und Netzbetreiber öffentlicher Adressen; Neues wird von selbst gelesen; leer: aus",
+    ),
+    key(
+        "pseudonymise.enabled",
+        Kind::Choice(&["ja", "nein"]),
+        "",
+        "\"ja\"",
+        "ob der Ereignisspeicher Personen pseudonymisiert (docs/pseudonyme.md); gilt für alles, was danach eingeht. Ohne Angabe bleibt es, wie es war: zu Anfang aus",
+    ),
+    key(
+        "pseudonymise.users",
+        Kind::Choice(&["all", "none"]),
+        "",
+        "\"all\"",
+        "Konten und was in Anforderungen und Befehlen von Personen erzählt; ohne Angabe wie zuletzt, zu Anfang \"all\"",
+    ),
+    key("pseudonymise.mails", Kind::Choice(&["all", "none"]), "", "\"all\"", "E-Mail-Adressen; ohne Angabe wie zuletzt, zu Anfang \"all\""),
+    key(
+        "pseudonymise.addresses",
+        Kind::Choice(&["internal", "all", "none"]),
+        "",
+        "\"internal\"",
+        "IP-Adressen: \"internal\" sind private und die der Standorte; ein Pseudonym bleibt eine Adresse seines Netzes. Ohne Angabe wie zuletzt, zu Anfang \"internal\"",
+    ),
+    key("sites[].name", Kind::Text, "", "\"rathaus-soemmerda\"", "Kurzname des Standorts; ändert sich nie"),
+    key("sites[].body", Kind::Text, "", "\"Stadtverwaltung Sömmerda\"", "Stelle, zu der er gehört"),
+    key("sites[].prefixes", Kind::Prefixes, "", "[\"10.20.0.0/16\"]", "Netze, aus denen er sendet"),
+    key(
+        "sites[].certificates",
+        Kind::Texts,
+        "",
+        "[\"collector.soemmerda.example\"]",
+        "Namen in den Client-Zertifikaten seiner Absender, oder \"sha256:…\" (geht vor dem Netz)",
+    ),
+    key(
+        "sites[].token_files",
+        Kind::Secrets,
+        "",
+        "[\"/etc/wartburg/soemmerda.token\"]",
+        "Dateien mit den Tokens seiner HTTP-Absender (gehen vor dem Netz)",
+    ),
+    key("sites[].zone", Kind::Zone, "", "\"UTC\"", "Zeitzone seiner Zeitstempel ohne Angabe, wo sie von time.zone abweicht"),
+    key(
+        "sites[].rate",
+        Kind::Integer(0, 10_000_000),
+        "",
+        "50000",
+        "Zeilen je Sekunde, wo sie von intake.site_rate abweichen; 0: ohne Grenze",
+    ),
+    key(
+        "sites[].priority",
+        Kind::Choice(&["hoch", "normal", "niedrig"]),
+        "",
+        "\"hoch\"",
+        "\"hoch\", \"normal\" oder \"niedrig\": bei voller Platte wird Niedriges verworfen, bei Überlast hat Hohes den größeren Anteil",
+    ),
+];
+
+/// A commented file with every key at its default.
+pub fn example() -> String {
+    let mut text = String::from("# Wartburg: Konfiguration. Auskommentiert stehen die Voreinstellungen.\n");
+    let mut section = "";
+    for key in KEYS {
+        let (table, name) = key.path.rsplit_once('.').unwrap_or(("", key.path));
+        if table != section {
+            section = table;
+            let header = table.strip_suffix("[]").map_or_else(|| format!("[{table}]"), |list| format!("#[[{list}]]"));
+            let _ = write!(text, "\n{header}\n");
+        }
+        let value = if key.default.is_empty() { key.example } else { key.default };
+        let _ = write!(text, "# {}\n#{name} = {value}\n", key.help);
+    }
+    text
+}
