@@ -16,7 +16,7 @@ use crate::engine::{Engine, RuleSet};
 use crate::intel::{Indicator, IndicatorId, IndicatorSet, Tlp};
 use crate::json_record::JsonRecord;
 use crate::rule::Rule;
-use crate::sigma::{CompiledRule, RuleError};
+use crate::sigma::{CompiledRule, FieldNames, RuleError};
 
 /// The longest line of evidence or input; longer ones are counted as unreadable.
 const LINE_BYTES_MAX: u64 = 1 << 20;
@@ -29,13 +29,15 @@ pub struct CheckReport {
     pub detections: usize,
     pub correlations: usize,
     pub errors: Vec<RuleError>,
+    /// What is accepted but may be meant otherwise.
+    pub remarks: Vec<RuleError>,
 }
 
 /// Compiles everything below the folders.
-pub fn rules_check(dirs: &[PathBuf]) -> CheckReport {
-    let (set, errors) = RuleSet::load(dirs);
+pub fn rules_check(dirs: &[PathBuf], names: FieldNames) -> CheckReport {
+    let (set, errors) = RuleSet::load(dirs, names);
     let correlations = set.rules().iter().filter(|compiled| compiled.is_correlation()).count();
-    CheckReport { detections: set.rules().len() - correlations, correlations, errors }
+    CheckReport { detections: set.rules().len() - correlations, correlations, errors, remarks: set.remarks().to_vec() }
 }
 
 /// How one rule stood up to its evidence.
@@ -51,7 +53,7 @@ pub struct RuleTest {
 /// Runs the evidence of all rules below the folders, each against the whole set, as rules refer to each other.
 /// Refused rules come back as errors; what is not refused is tested all the same.
 pub fn rules_test(dirs: &[PathBuf]) -> (Vec<RuleTest>, Vec<RuleError>) {
-    let (set, errors) = RuleSet::load(dirs);
+    let (set, errors) = RuleSet::load(dirs, FieldNames::Decoded);
     let mut folders: BTreeMap<&Path, Vec<&CompiledRule>> = BTreeMap::new();
     for compiled in set.rules() {
         folders.entry(Path::new(&compiled.file).parent().unwrap_or(Path::new(""))).or_default().push(compiled);
@@ -268,6 +270,7 @@ mod tests {
     #[test]
     fn the_shipped_rules_compile_and_stand_up_to_their_evidence() {
         let shipped = RuleSet::shipped().unwrap_or_else(|errors| panic!("{errors:#?}"));
+        assert_eq!(shipped.remarks(), []);
         let (tests, errors) = rules_test(&[rules_dir()]);
         assert_eq!(errors, []);
         let failed: Vec<&RuleTest> = tests.iter().filter(|test| !test.failures.is_empty()).collect();
@@ -320,7 +323,7 @@ mod tests {
     #[test]
     fn a_run_names_rule_line_and_fields() {
         let rule = "title: T\nid: 5f0c5a3e-52c6-4b2e-8f2f-0c9b5b7f5a01\nlogsource: {product: linux}\ndetection: {s: {user.name|startswith: ro}, condition: s}\n";
-        let (set, errors) = RuleSet::compile([("rules/linux/demo/rule.yml".into(), rule.into())]);
+        let (set, errors) = RuleSet::compile([("rules/linux/demo/rule.yml".into(), rule.into())], FieldNames::Decoded);
         assert_eq!(errors, []);
         let long = "x".repeat(LINE_BYTES_MAX as usize + 10);
         let input = format!("{{\"user.name\": \"root\"}}\nno json\n{long}\n\n{{\"user\": {{\"name\": \"ROSE\"}}}}\n");
