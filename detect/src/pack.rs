@@ -35,9 +35,14 @@ pub struct CheckReport {
 
 /// Compiles everything below the folders.
 pub fn rules_check(dirs: &[PathBuf], names: FieldNames) -> CheckReport {
-    let (set, errors) = RuleSet::load(dirs, names);
-    let correlations = set.rules().iter().filter(|compiled| compiled.is_correlation()).count();
-    CheckReport { detections: set.rules().len() - correlations, correlations, errors, remarks: set.remarks().to_vec() }
+    let (set, errors) = match names {
+        FieldNames::Decoded => RuleSet::load_beside_shipped(dirs),
+        FieldNames::Raw => RuleSet::load(dirs, names),
+    };
+    let own = |compiled: &&CompiledRule| dirs.iter().any(|dir| Path::new(&compiled.file).starts_with(dir));
+    let correlations = set.rules().iter().filter(own).filter(|compiled| compiled.is_correlation()).count();
+    let detections = set.rules().iter().filter(own).count() - correlations;
+    CheckReport { detections, correlations, errors, remarks: set.remarks().to_vec() }
 }
 
 /// How one rule stood up to its evidence.
@@ -318,6 +323,32 @@ mod tests {
         let found = failures(dir.path());
         assert_eq!(found[0], "hit.ndjson: the finding is about \"ip:192.0.2.1\", not about ip:192.0.2.9");
         assert!(found[1].starts_with("miss.ndjson: "), "{found:?}");
+    }
+
+    /// An operator's folder holds a filter alone; the rule that it is for is in the program.
+    #[test]
+    fn a_filter_for_a_shipped_rule_passes_the_check() {
+        let dir = tempfile::tempdir().unwrap();
+        let filter = |rule: &str| {
+            format!(
+                "title: F\nlogsource: {{product: linux}}\nfilter: {{rules: {rule}, own: {{source.ip: 192.0.2.1}}, condition: not own}}\n"
+            )
+        };
+        let check = |text: &str| {
+            std::fs::write(dir.path().join("filter.yml"), text).unwrap();
+            let report = rules_check(&[dir.path().to_owned()], FieldNames::Decoded);
+            (
+                report.detections,
+                report.correlations,
+                report.errors.into_iter().map(|error| error.message).collect::<Vec<_>>(),
+                report.remarks,
+            )
+        };
+        assert_eq!(check(&filter("ssh_login_failed")), (0, 0, vec![], vec![]));
+        let unknown = "the filter refers to an unknown or refused rule 'ssh_login_faild', did you mean 'ssh_login_failed'?";
+        assert_eq!(check(&filter("ssh_login_faild")).2, [unknown]);
+        let report = rules_check(&[rules_dir()], FieldNames::Decoded);
+        assert_eq!((report.errors, report.detections + report.correlations), (vec![], RuleSet::shipped().unwrap().rules().len()));
     }
 
     #[test]

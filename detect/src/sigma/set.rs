@@ -1,7 +1,7 @@
 //! The rules that run together, from folders or from the binary: children before the correlations that refer to them.
 //! A rule that is refused leaves the others unharmed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::RuleError;
@@ -99,6 +99,19 @@ impl RuleSet {
         let (texts, mut errors) = texts_of(dirs);
         let shipped = SHIPPED.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned()));
         let (set, refused) = Self::compile(shipped.chain(texts), FieldNames::Decoded);
+        errors.extend(refused);
+        (set, errors)
+    }
+
+    /// As `load`, beside the shipped rules, which an operator's filters and correlations may refer to; not beside those that
+    /// the folders hold themselves, as the pack's own source does.
+    pub fn load_beside_shipped(dirs: &[PathBuf]) -> (Self, Vec<RuleError>) {
+        let (texts, mut errors) = texts_of(dirs);
+        let inside = |file: &str| Path::new(file).strip_prefix("rules").map(Path::to_owned).unwrap_or_default();
+        let held = |file: &str| texts.iter().any(|(own, _)| Path::new(own).ends_with(inside(file)));
+        let shipped = SHIPPED.iter().filter(|(file, _)| !held(file)).map(|(file, text)| ((*file).to_owned(), (*text).to_owned()));
+        let shipped: Vec<(String, String)> = shipped.collect();
+        let (set, refused) = Self::compile(shipped.into_iter().chain(texts), FieldNames::Decoded);
         errors.extend(refused);
         (set, errors)
     }
