@@ -329,6 +329,9 @@ pub enum RulesCommand {
     Check {
         #[arg(value_name = "ORDNER", value_hint = ValueHint::DirPath)]
         dirs: Vec<PathBuf>,
+        /// Regeln für Ereignisse mit eigenen Feldnamen (`CommandLine`), wie `rules run` sie liest
+        #[arg(long)]
+        raw: bool,
     },
     /// Führt die Belege jeder Regel aus: was treffen muss und was nicht
     Test {
@@ -337,7 +340,8 @@ pub enum RulesCommand {
     },
     /// Wertet Ereignisse aus einer NDJSON-Datei aus
     Run {
-        #[arg(long, required = true, num_args = 1.., value_name = "ORDNER", value_hint = ValueHint::DirPath)]
+        /// Ordner mit Regeln, auch mehrmals
+        #[arg(long, required = true, value_name = "ORDNER", value_hint = ValueHint::DirPath)]
         rules: Vec<PathBuf>,
         /// Ereignisse, ein JSON-Objekt je Zeile
         #[arg(value_name = "DATEI", value_hint = ValueHint::FilePath)]

@@ -553,6 +553,7 @@ pub(crate) fn detectors(dir: &Path, config: &Config) -> Result<Detectors> {
 /// The shipped rules and the operator's own.
 fn rules(config: &Config) -> Result<RuleSet> {
     let (rules, errors) = RuleSet::shipped_with(&config.rule_dirs);
+    rules.remarks().iter().for_each(|remark| tracing::warn!(%remark, "a rule may be meant otherwise"));
     match errors.first() {
         None => Ok(rules),
         Some(error) => bail!("Regeln: {error} ({} Fehler; `wartburg rules check` zeigt alle)", errors.len()),

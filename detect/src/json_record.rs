@@ -1,5 +1,8 @@
-//! A record read from one JSON object with ECS names, flat or nested: the evidence beside the rules, and what
-//! `rules run` evaluates. Events and flows alike; nothing here decodes log formats.
+//! A record read from one JSON object, flat or nested, under the names that stand there: the evidence beside the rules,
+//! and what `rules run` evaluates. Events and flows alike; nothing here decodes log formats, but a Windows event that a
+//! tool turned into JSON has the names that Sigma gives its fields.
+
+mod windows;
 
 use ingest::event::{Defect, Defects, ValueRef};
 use ingest::fields::{self, FieldId, Kind};
@@ -27,8 +30,9 @@ impl JsonRecord {
     /// `seq` and `received_at` where the object does not say better (`@timestamp`).
     pub fn new(object: &Map<String, Value>, seq: Seq, received_at: Timestamp) -> Self {
         let mut record = Self { seq, timestamp: received_at, text: String::new(), fields: Vec::new(), defects: Defects::default() };
-        for (name, value) in object {
-            record.add(name, value, 0);
+        match windows::fields(object) {
+            Some(fields) => fields.iter().for_each(|(name, value)| record.add(name, value, 0)),
+            None => object.iter().for_each(|(name, value)| record.add(name, value, 0)),
         }
         record
     }

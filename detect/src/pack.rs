@@ -16,7 +16,7 @@ use crate::engine::{Engine, RuleSet};
 use crate::intel::{Indicator, IndicatorId, IndicatorSet, Tlp};
 use crate::json_record::JsonRecord;
 use crate::rule::Rule;
-use crate::sigma::{CompiledRule, RuleError};
+use crate::sigma::{CompiledRule, FieldNames, RuleError};
 
 /// The longest line of evidence or input; longer ones are counted as unreadable.
 const LINE_BYTES_MAX: u64 = 1 << 20;
@@ -29,13 +29,20 @@ pub struct CheckReport {
     pub detections: usize,
     pub correlations: usize,
     pub errors: Vec<RuleError>,
+    /// What is accepted but may be meant otherwise.
+    pub remarks: Vec<RuleError>,
 }
 
 /// Compiles everything below the folders.
-pub fn rules_check(dirs: &[PathBuf]) -> CheckReport {
-    let (set, errors) = RuleSet::load(dirs);
-    let correlations = set.rules().iter().filter(|compiled| compiled.is_correlation()).count();
-    CheckReport { detections: set.rules().len() - correlations, correlations, errors }
+pub fn rules_check(dirs: &[PathBuf], names: FieldNames) -> CheckReport {
+    let (set, errors) = match names {
+        FieldNames::Decoded => RuleSet::load_beside_shipped(dirs),
+        FieldNames::Raw => RuleSet::load(dirs, names),
+    };
+    let own = |compiled: &&CompiledRule| dirs.iter().any(|dir| Path::new(&compiled.file).starts_with(dir));
+    let correlations = set.rules().iter().filter(own).filter(|compiled| compiled.is_correlation()).count();
+    let detections = set.rules().iter().filter(own).count() - correlations;
+    CheckReport { detections, correlations, errors, remarks: set.remarks().to_vec() }
 }
 
 /// How one rule stood up to its evidence.
@@ -51,7 +58,7 @@ pub struct RuleTest {
 /// Runs the evidence of all rules below the folders, each against the whole set, as rules refer to each other.
 /// Refused rules come back as errors; what is not refused is tested all the same.
 pub fn rules_test(dirs: &[PathBuf]) -> (Vec<RuleTest>, Vec<RuleError>) {
-    let (set, errors) = RuleSet::load(dirs);
+    let (set, errors) = RuleSet::load(dirs, FieldNames::Decoded);
     let mut folders: BTreeMap<&Path, Vec<&CompiledRule>> = BTreeMap::new();
     for compiled in set.rules() {
         folders.entry(Path::new(&compiled.file).parent().unwrap_or(Path::new(""))).or_default().push(compiled);
@@ -268,6 +275,7 @@ mod tests {
     #[test]
     fn the_shipped_rules_compile_and_stand_up_to_their_evidence() {
         let shipped = RuleSet::shipped().unwrap_or_else(|errors| panic!("{errors:#?}"));
+        assert_eq!(shipped.remarks(), []);
         let (tests, errors) = rules_test(&[rules_dir()]);
         assert_eq!(errors, []);
         let failed: Vec<&RuleTest> = tests.iter().filter(|test| !test.failures.is_empty()).collect();
@@ -317,10 +325,36 @@ mod tests {
         assert!(found[1].starts_with("miss.ndjson: "), "{found:?}");
     }
 
+    /// An operator's folder holds a filter alone; the rule that it is for is in the program.
+    #[test]
+    fn a_filter_for_a_shipped_rule_passes_the_check() {
+        let dir = tempfile::tempdir().unwrap();
+        let filter = |rule: &str| {
+            format!(
+                "title: F\nlogsource: {{product: linux}}\nfilter: {{rules: {rule}, own: {{source.ip: 192.0.2.1}}, condition: not own}}\n"
+            )
+        };
+        let check = |text: &str| {
+            std::fs::write(dir.path().join("filter.yml"), text).unwrap();
+            let report = rules_check(&[dir.path().to_owned()], FieldNames::Decoded);
+            (
+                report.detections,
+                report.correlations,
+                report.errors.into_iter().map(|error| error.message).collect::<Vec<_>>(),
+                report.remarks,
+            )
+        };
+        assert_eq!(check(&filter("ssh_login_failed")), (0, 0, vec![], vec![]));
+        let unknown = "the filter refers to an unknown or refused rule 'ssh_login_faild', did you mean 'ssh_login_failed'?";
+        assert_eq!(check(&filter("ssh_login_faild")).2, [unknown]);
+        let report = rules_check(&[rules_dir()], FieldNames::Decoded);
+        assert_eq!((report.errors, report.detections + report.correlations), (vec![], RuleSet::shipped().unwrap().rules().len()));
+    }
+
     #[test]
     fn a_run_names_rule_line_and_fields() {
         let rule = "title: T\nid: 5f0c5a3e-52c6-4b2e-8f2f-0c9b5b7f5a01\nlogsource: {product: linux}\ndetection: {s: {user.name|startswith: ro}, condition: s}\n";
-        let (set, errors) = RuleSet::compile([("rules/linux/demo/rule.yml".into(), rule.into())]);
+        let (set, errors) = RuleSet::compile([("rules/linux/demo/rule.yml".into(), rule.into())], FieldNames::Decoded);
         assert_eq!(errors, []);
         let long = "x".repeat(LINE_BYTES_MAX as usize + 10);
         let input = format!("{{\"user.name\": \"root\"}}\nno json\n{long}\n\n{{\"user\": {{\"name\": \"ROSE\"}}}}\n");

@@ -251,6 +251,37 @@ fn the_shipped_rules_pass_their_evidence() {
     }
 }
 
+/// A public rule as it is, an event as a tool turned it into JSON, and a filter of one's own.
+#[test]
+fn rules_run_reads_windows_events_under_sigmas_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = dir.path().join("rules");
+    std::fs::create_dir(&rules).unwrap();
+    let folder = rules.display().to_string();
+    let rule = "title: R\nid: 5f0c5a3e-52c6-4b2e-8f2f-0c9b5b7f5a01\nlogsource: {category: process_creation, product: windows}\n\
+        detection:\n  selection:\n    Image|endswith: '\\whoami.exe'\n  condition: selection\n";
+    write(&rules, "rule_r.yml", rule);
+    let event = |image: &str| {
+        let system = serde_json::json!({ "Channel": "Microsoft-Windows-Sysmon/Operational", "EventID": 1 });
+        serde_json::json!({ "Event": { "System": system, "EventData": { "Image": image } } }).to_string() + "\n"
+    };
+    let file = write(dir.path(), "events.ndjson", &(event(r"C:\Windows\WHOAMI.EXE") + &event(r"C:\x\whoami.exe") + &event("other.exe")));
+    let lines = || -> Vec<u64> {
+        let found = json_lines(dir.path(), &["rules", "run", "--rules", &folder, "--json", &file]);
+        found.iter().map(|found| found["line"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(lines(), [1, 2]);
+    let filter =
+        "title: F\nlogsource: {product: windows}\nfilter:\n  rules: [rule_r]\n  own: {Image|startswith: 'C:\\x\\'}\n  condition: not own\n";
+    write(&rules, "filter.yml", filter);
+    assert_eq!(lines(), [1]);
+    // Without --raw, names must be those of decoded records.
+    for (raw, success) in [(&["--raw"][..], true), (&[][..], false)] {
+        let args = [&["rules", "check", folder.as_str()][..], raw].concat();
+        assert_eq!(wartburg(dir.path(), &args).status.success(), success, "{raw:?}");
+    }
+}
+
 #[test]
 fn completions_and_help_are_there() {
     let dir = tempfile::tempdir().unwrap();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use detect::intel::IndicatorSet;
 use detect::pack::{rules_check, rules_run, rules_test};
-use detect::sigma::RuleSet;
+use detect::sigma::{FieldNames, RuleSet};
 use ingest::import::unpacked;
 use ingest::time::Stopwatch;
 use serde_json::json;
@@ -18,8 +18,12 @@ use crate::cli::RulesCommand;
 
 pub(super) fn rules(command: &RulesCommand, out: &mut dyn Write) -> Result<ExitCode> {
     match command {
-        RulesCommand::Check { dirs } => {
-            let report = rules_check(&or_default(dirs));
+        RulesCommand::Check { dirs, raw } => {
+            let names = if *raw { FieldNames::Raw } else { FieldNames::Decoded };
+            let report = rules_check(&or_default(dirs), names);
+            for remark in &report.remarks {
+                eprint_line(&format!("Hinweis: {remark}"));
+            }
             for error in &report.errors {
                 writeln!(out, "{error}")?;
             }
@@ -46,7 +50,8 @@ pub(super) fn rules(command: &RulesCommand, out: &mut dyn Write) -> Result<ExitC
             Ok(if failed.is_empty() && errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
         }
         RulesCommand::Run { rules, file, json } => {
-            let (set, errors) = RuleSet::load(rules);
+            // The file's records have whatever names they have: a rule may speak of any.
+            let (set, errors) = RuleSet::load(rules, FieldNames::Raw);
             let watch = Stopwatch::start();
             let input = unpacked(file)?;
             let mut written = Ok(());

@@ -2,7 +2,7 @@
 //! numbers of the selections; `not` binds tighter than `and`, `and` tighter than `or`.
 
 use super::nearest;
-use super::value::{Anchor, Pattern};
+use super::pattern::{self, Anchor, Pattern};
 
 /// Parentheses and `not` may nest this deep: nobody reads more, and the parser recurses.
 const DEPTH_MAX: usize = 50;
@@ -28,6 +28,14 @@ impl Expr {
         }
     }
 
+    pub(crate) fn has_not(&self) -> bool {
+        match self {
+            Self::Selection(_) => false,
+            Self::Not(_) => true,
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(Self::has_not),
+        }
+    }
+
     /// The numbers of all selections in it.
     pub(crate) fn selections(&self, into: &mut Vec<usize>) {
         match self {
@@ -39,7 +47,7 @@ impl Expr {
 }
 
 pub(crate) fn parse(text: &str, names: &[&str]) -> Result<Expr, String> {
-    let tokens = tokens_of(text)?;
+    let tokens = words_of(text)?;
     if tokens.len() > TOKENS_MAX {
         return Err(format!("the condition has {} words, at most {TOKENS_MAX} are read", tokens.len()));
     }
@@ -51,7 +59,7 @@ pub(crate) fn parse(text: &str, names: &[&str]) -> Result<Expr, String> {
     }
 }
 
-fn tokens_of(text: &str) -> Result<Vec<&str>, String> {
+fn words_of(text: &str) -> Result<Vec<&str>, String> {
     let mut tokens = Vec::new();
     let mut rest = text.trim_start();
     while let Some(c) = rest.chars().next() {
@@ -120,10 +128,10 @@ impl<'a> Parser<'a> {
     fn quantified(&mut self, quantity: &str) -> Result<Expr, String> {
         self.next();
         let Some(pattern) = self.next() else { return Err(format!("'{quantity} of' needs a pattern or 'them'")) };
-        // Names that begin with an underscore are helpers, not meant by "them".
+        // Names that begin with an underscore are helpers, meant only by a pattern that says so.
         let them = pattern.eq_ignore_ascii_case("them");
-        let glob = Pattern::new(pattern, Anchor::Whole, true);
-        let meant = |name: &str| if them { !name.starts_with('_') } else { glob.matches(name) };
+        let glob = Pattern::new(pattern::tokens_of(pattern), Anchor::Whole, true);
+        let meant = |name: &str| (them || glob.matches(name)) && (!name.starts_with('_') || pattern.starts_with('_'));
         let found: Vec<Expr> = (0..).zip(self.names).filter(|(_, name)| meant(name)).map(|(number, _)| Expr::Selection(number)).collect();
         if found.is_empty() {
             return Err(format!("no selection is called '{pattern}'{}", nearest(pattern, self.names)));
@@ -187,6 +195,10 @@ mod tests {
         check("1 of them", |[s, a, b, _, x]| s || a || b || x);
         check("all of them", |[s, a, b, _, x]| s && a && b && x);
         check("any of _hid*", |[_, _, _, h, _]| h);
+        check("1 of *", |[s, a, b, _, x]| s || a || b || x);
+        check("all of *e*", |[s, a, b, _, x]| s && a && b && x);
+        check("1 of *_a or _hidden", |[_, a, _, h, _]| a || h);
+        check("sel or not 1 of filter_* and x_filter", |[s, a, b, _, x]| s || (!(a || b) && x));
         check("1 of sel", |[s, ..]| s);
         check("sel AND NOT filter_a", |[s, a, ..]| s && !a);
     }

@@ -1,15 +1,34 @@
 //! What a rule's `logsource` means for our records: the one table. A logsource that is not in it is refused, for a
-//! rule that waits for records which nobody decodes would look like a watch that is kept.
+//! rule that waits for records which nobody decodes would look like a watch that is kept. With an event's own field
+//! names it is other: there whoever gives the events says where they are from, and a logsource only rules out what an
+//! event says itself.
 
 use ingest::event::ValueRef;
 use ingest::fields::{self, FieldId};
 use ingest::record::Record;
 
+use super::names::FieldNames;
 use super::yaml::Entry;
-use super::{CompileError, nearest};
+use super::{CompileError, nearest, windows};
+
+/// Where a rule's records come from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Logsource {
+    /// In the order of `KEYS`, lower case.
+    words: [Option<String>; 3],
+    /// All must hold.
+    tests: Vec<Test>,
+}
+
+const KEYS: [&str; 3] = ["product", "category", "service"];
+/// Words for people; they change nothing.
+const NOTES: [&str; 2] = ["definition", "description"];
+
+/// Categories without a product whose lines are in no Windows event log: their keywords would be found there by chance.
+const NEVER_WINDOWS: [&str; 3] = ["database", "proxy", "webserver"];
 
 /// A cheap question asked of a record before the rule's detection.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Test {
     /// Every record qualifies: the logsource is told by the detection's own fields.
     Every,
@@ -17,6 +36,10 @@ pub(crate) enum Test {
     Is(&'static [FieldId], &'static str),
     /// The field is present.
     Has(FieldId),
+    /// As `Is`, but a record that has none of the fields qualifies too.
+    IsIfTold(&'static [FieldId], &'static str),
+    /// A record of a Windows event log must be of one of these; any other record qualifies.
+    Windows(Vec<windows::Log>),
 }
 
 const MODULE_OR_PROCESS: &[FieldId] = &[fields::EVENT_MODULE, fields::PROCESS_NAME];
@@ -45,43 +68,101 @@ const TABLE: &[(&str, &str, Test)] = &[
 ];
 
 impl Test {
-    pub(crate) fn holds(self, record: &dyn Record) -> bool {
+    fn holds(&self, record: &dyn Record) -> bool {
         match self {
             Self::Every => true,
-            Self::Is(fields, wanted) => {
-                let is = |value: ValueRef<'_>| matches!(value, ValueRef::Str(text) if text.eq_ignore_ascii_case(wanted));
-                fields.iter().any(|field| record.any_value(*field, &mut |value| is(value)))
+            Self::Is(fields, wanted) => is_one_of(fields, wanted, record),
+            Self::Has(field) => record.any_value(*field, &mut |_| true),
+            Self::IsIfTold(fields, wanted) => {
+                let told = fields.iter().any(|field| record.any_value(*field, &mut |_| true));
+                !told || is_one_of(fields, wanted, record)
             }
-            Self::Has(field) => record.any_value(field, &mut |_| true),
+            Self::Windows(logs) => !windows::is_event(record) || logs.iter().any(|log| log.wrote(record)),
         }
     }
 }
 
-/// The tests of a `logsource` map, all of which must hold.
-pub(crate) fn compile(logsource: &Entry) -> Result<Vec<Test>, CompileError> {
-    let mut tests = Vec::new();
-    for entry in logsource.node.entries() {
-        if entry.key == "definition" {
-            continue;
-        }
-        let Some(value) = entry.node.as_str() else {
-            return Err(CompileError::at(entry.line, format!("logsource {} must be a text, not {}", entry.key, entry.node.kind())));
+fn is_one_of(fields: &[FieldId], wanted: &str, record: &dyn Record) -> bool {
+    let is = |value: ValueRef<'_>| matches!(value, ValueRef::Str(text) if text.eq_ignore_ascii_case(wanted));
+    fields.iter().any(|field| record.any_value(*field, &mut |value| is(value)))
+}
+
+impl Logsource {
+    pub(crate) fn compile(entry: &Entry, names: FieldNames) -> Result<Self, CompileError> {
+        let mut source = Self::read(entry)?;
+        source.tests = match names {
+            FieldNames::Decoded => source.tests_of_decoded(entry)?,
+            FieldNames::Raw => source.tests_of_raw(),
         };
-        let found = TABLE.iter().find(|(key, name, _)| *key == entry.key && *name == value.to_ascii_lowercase());
-        let Some((_, _, test)) = found else {
-            let names: Vec<&str> = TABLE.iter().filter(|(key, ..)| *key == entry.key).map(|(_, name, _)| *name).collect();
-            let reason = match names.is_empty() {
-                true => format!("unknown logsource key '{}'{}", entry.key, nearest(&entry.key, &["product", "category", "service"])),
-                false => format!("no records of logsource {} '{value}' are decoded{}", entry.key, nearest(value, &names)),
+        Ok(source)
+    }
+
+    /// The words alone, for a filter, which asks rules and not records for them.
+    pub(crate) fn read(entry: &Entry) -> Result<Self, CompileError> {
+        let mut source = Self::default();
+        for part in entry.node.entries().iter().filter(|part| !NOTES.contains(&part.key.as_str())) {
+            let place = KEYS.iter().position(|key| *key == part.key);
+            let Some(word) = place.and_then(|place| source.words.get_mut(place)) else {
+                return Err(CompileError::at(part.line, format!("unknown logsource key '{}'{}", part.key, nearest(&part.key, &KEYS))));
             };
-            return Err(CompileError::at(entry.line, reason));
-        };
-        if *test != Test::Every {
-            tests.push(*test);
+            let Some(text) = part.node.as_str() else {
+                return Err(CompileError::at(part.line, format!("logsource {} must be a text, not {}", part.key, part.node.kind())));
+            };
+            *word = Some(text.to_ascii_lowercase());
+        }
+        match source.words.iter().any(Option::is_some) {
+            true => Ok(source),
+            false => Err(CompileError::at(entry.line, "logsource needs a product, category or service")),
         }
     }
-    match logsource.node.entries().iter().any(|entry| entry.key != "definition") {
-        true => Ok(tests),
-        false => Err(CompileError::at(logsource.line, "logsource needs a product, category or service")),
+
+    pub(crate) fn holds(&self, record: &dyn Record) -> bool {
+        self.tests.iter().all(|test| test.holds(record))
+    }
+
+    /// Whether a filter for this logsource is meant for a rule of the other: what it names, the rule has too.
+    pub(crate) fn covers(&self, rule: &Self) -> bool {
+        self.words.iter().zip(&rule.words).all(|(own, its)| own.is_none() || own == its)
+    }
+
+    fn words(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        KEYS.into_iter().zip(&self.words).filter_map(|(key, word)| Some((key, word.as_deref()?)))
+    }
+
+    fn tests_of_decoded(&self, entry: &Entry) -> Result<Vec<Test>, CompileError> {
+        let mut tests = Vec::new();
+        for (key, word) in self.words() {
+            let Some((_, _, test)) = TABLE.iter().find(|(known, name, _)| *known == key && *name == word) else {
+                let names: Vec<&str> = TABLE.iter().filter(|(known, ..)| *known == key).map(|(_, name, _)| *name).collect();
+                let line = entry.node.get(key).map_or(entry.line, |part| part.line);
+                let written = entry.node.get(key).and_then(|part| part.node.as_str()).unwrap_or(word);
+                let reason = format!("no records of logsource {key} '{written}' are decoded{}", nearest(word, &names));
+                return Err(CompileError::at(line, reason));
+            };
+            tests.push(test.clone());
+        }
+        tests.retain(|test| *test != Test::Every);
+        Ok(tests)
+    }
+
+    fn tests_of_raw(&self) -> Vec<Test> {
+        let [product, category, service] = self.words.each_ref().map(Option::as_deref);
+        let mut tests = Vec::new();
+        let elsewhere = category.is_some_and(|category| NEVER_WINDOWS.contains(&category));
+        if product.map_or(elsewhere, |product| product != "windows") {
+            tests.push(Test::Windows(Vec::new()));
+        } else {
+            let logs = category.and_then(windows::logs_of_category);
+            tests.extend(logs.map(Test::Windows));
+            let logs = service.filter(|_| product.is_some()).and_then(windows::logs_of_service);
+            tests.extend(logs.map(Test::Windows));
+        }
+        for (key, word) in self.words() {
+            // What only we say of a record (that a field of ours is there) says nothing of a raw event.
+            if let Some((_, _, Test::Is(fields, wanted))) = TABLE.iter().find(|(known, name, _)| *known == key && *name == word) {
+                tests.push(Test::IsIfTold(fields, wanted));
+            }
+        }
+        tests
     }
 }

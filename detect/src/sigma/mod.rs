@@ -1,18 +1,40 @@
-//! Sigma: rules as YAML, compiled once (`RuleSet`), then evaluated on records. What is not supported is refused with
+//! Sigma 2.1: rules as YAML, compiled once (`RuleSet`), then evaluated on records. What is not supported is refused with
 //! file and line; nothing is accepted and then ignored. Windows and counts over several records are `crate::correlate`'s,
 //! what becomes of a match `crate::engine`'s.
+//!
+//! The way of a rule: `files` finds it, `yaml` reads it, `collection` puts documents together, `document` understands one,
+//! `detection` with `modifier` and `condition` compiles it to what `value` and `pattern` ask of a record, and `builder`
+//! puts rules, filters and correlations together.
 
+mod attributes;
+mod builder;
+mod collection;
 mod condition;
+mod correlation;
 mod detection;
 mod document;
+mod encode;
+mod expression;
+mod files;
+mod filter;
 mod logsource;
+mod metadata;
+mod modifier;
+mod moment;
+mod names;
+mod pattern;
+mod placeholder;
+mod read;
 mod set;
 mod value;
+mod windows;
 mod yaml;
 
 use std::fmt;
 
-pub(crate) use document::EntityField;
+pub(crate) use attributes::EntityField;
+pub use metadata::Metadata;
+pub use names::FieldNames;
 pub(crate) use set::Logic;
 pub use set::{CompiledRule, RuleSet, shipped_text};
 

@@ -62,6 +62,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Node>, YamlError> {
             max_documents: DOCUMENTS_MAX,
         },
         alias_limits: alias_limits! { max_total_replayed_events: EVENTS_MAX, max_replay_stack_depth: DEPTH_MAX },
+        // Only true and false are truth values; a name `y` or a value `off` stays the word that it is.
+        strict_booleans: true,
         with_snippet: false,
     };
     let documents: Result<Vec<Spanned<Value>>, _> = serde_saphyr::from_multiple_with_options(text, options);
@@ -221,6 +223,8 @@ mod tests {
         assert_eq!(second.get("c").unwrap().node.value, Value::Str("1".into()));
         assert_eq!(second.get("d").unwrap().node.value, Value::Float(4.5));
         assert_eq!(second.get("4625").unwrap().line, 8);
+        let words = parse("y: no\n").unwrap();
+        assert_eq!(words[0].get("y").unwrap().node.value, Value::Str("no".into()));
     }
 
     #[test]

@@ -1,0 +1,92 @@
+//! The public rules and the events recorded for them, where they lie beside the workspace. Where they are absent the tests
+//! say so and pass, unless `WARTBURG_CORPORA_REQUIRED=1`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use super::*;
+
+fn corpora() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpora");
+    let folder = std::env::var_os("WARTBURG_CORPORA").map_or(beside, PathBuf::from).join("sigma");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    assert!(std::env::var_os("WARTBURG_CORPORA_REQUIRED").is_none_or(|required| required != "1"), "no corpora at {}", folder.display());
+    eprintln!("skipped: no corpora at {} (set WARTBURG_CORPORA)", folder.display());
+    None
+}
+
+static PUBLIC: LazyLock<Option<(RuleSet, Vec<RuleError>)>> =
+    LazyLock::new(|| Some(RuleSet::load(&[corpora()?.join("rules")], FieldNames::Raw)));
+
+/// All compile, but for the few whose placeholders only an operator can fill; none of the main collection has such.
+#[test]
+fn public_rules_compile() {
+    let Some((set, errors)) = PUBLIC.as_ref() else { return };
+    let refused: Vec<String> =
+        errors.iter().filter(|error| !error.message.starts_with("placeholder '%")).map(ToString::to_string).collect();
+    assert_eq!(refused, [""; 0]);
+    let main: Vec<&RuleError> = errors.iter().filter(|error| error.file.contains("/rules/rules/")).collect();
+    assert!(main.is_empty(), "{main:#?}");
+    let files = fs::read_dir(corpora().unwrap().join("rules")).unwrap().map(|part| count_rules(&part.unwrap().path())).sum::<usize>();
+    assert_eq!(set.rules().len() + errors.len(), files);
+    assert!(set.rules().iter().all(|compiled| compiled.metadata.status.is_some() && compiled.metadata.date.is_some()));
+    assert_eq!(set.remarks(), []);
+}
+
+fn count_rules(path: &Path) -> usize {
+    match fs::read_dir(path) {
+        Ok(inside) => inside.map(|entry| count_rules(&entry.unwrap().path())).sum(),
+        Err(_) => usize::from(path.extension().is_some_and(|extension| extension == "yml")),
+    }
+}
+
+/// A rule and the events that were recorded for it, with how many it must match where the record says so.
+struct Case {
+    rule: String,
+    count: Option<usize>,
+    events: Vec<serde_json::Value>,
+}
+
+#[test]
+fn each_rule_fires_on_the_events_recorded_for_it() {
+    let Some((set, _)) = PUBLIC.as_ref() else { return };
+    let mut cases = Vec::new();
+    cases_below(&corpora().unwrap().join("regression"), &mut cases);
+    assert!(!cases.is_empty());
+    let mut failed = Vec::new();
+    for case in &cases {
+        let compiled = set.rules().iter().find(|compiled| compiled.rule.id == case.rule);
+        let Some(Logic::Detection(detection)) = compiled.map(|compiled| &compiled.logic) else {
+            failed.push(format!("{}: no such rule", case.rule));
+            continue;
+        };
+        let found = case.events.iter().filter(|event| detection.matches(&record(event))).count();
+        if case.count.map_or(found == 0, |count| count != found) {
+            failed.push(format!("{}: {found} of {} events, {:?} expected", case.rule, case.events.len(), case.count));
+        }
+    }
+    assert!(failed.is_empty(), "{} of {}: {failed:#?}", failed.len(), cases.len());
+}
+
+fn cases_below(folder: &Path, cases: &mut Vec<Case>) {
+    let info = folder.join("info.yml");
+    if !info.is_file() {
+        let mut inside: Vec<PathBuf> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+        inside.sort();
+        return inside.iter().for_each(|path| cases_below(path, cases));
+    }
+    let info = yaml::parse(&fs::read_to_string(info).unwrap()).unwrap().remove(0);
+    let first = |key: &str| match &info.get(key).unwrap().node.value {
+        yaml::Value::List(items) => items[0].clone(),
+        other => panic!("{other:?}"),
+    };
+    let rule = first("rule_metadata").get("id").unwrap().node.scalar_text().unwrap();
+    let count = first("regression_tests_info").get("match_count").map(|entry| entry.node.scalar_text().unwrap().parse().unwrap());
+    let text = fs::read_to_string(folder.join(format!("{rule}.json"))).unwrap();
+    let events: Result<Vec<serde_json::Value>, _> = serde_json::Deserializer::from_str(&text).into_iter().collect();
+    cases.push(Case { rule, count, events: events.unwrap() });
+}
