@@ -57,7 +57,7 @@ impl LossWatch {
             return Ok(Looked::default());
         }
         let known: Vec<&(StreamKey, Account)> = accounts.iter().filter(|(_, account)| account.site != SITE_UNKNOWN).collect();
-        let counted = |(key, account): &&(StreamKey, Account)| (*key, Counted { came: account.came(key), lost: account.lost });
+        let counted = |(key, account): &&(StreamKey, Account)| (*key, Counted { came: account.came(), lost: account.lost });
         self.looks.push_back((now, known.iter().map(counted).collect()));
         let window = i64::from(self.limit.minutes) * Timestamp::MINUTE;
         // The oldest look that is left lies at the window's beginning, or before it by less than a look.
@@ -83,7 +83,7 @@ fn judge<'a>(
         // A stream that is new to us began with nothing; one that came late takes a loss back.
         let known = before.get(key).copied().unwrap_or_default();
         let lost = account.lost.saturating_sub(known.lost);
-        let sent = lost.saturating_add(account.came(key).saturating_sub(known.came));
+        let sent = lost.saturating_add(account.came().saturating_sub(known.came));
         lost >= LOST_MIN && lost.saturating_mul(100) > sent.saturating_mul(percent.into())
     };
     accounts.iter().filter(|pair| over(pair)).map(|(key, account)| (key, account)).collect()

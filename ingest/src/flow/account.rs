@@ -8,17 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::decoder::FlowReport;
+use super::sequence::{Change, Numbered, Sequence};
 use crate::body::SiteId;
 use crate::time::Timestamp;
 
 /// Streams in memory: 600 sites with some domains each. A flood of forged exporters makes the longest silent half go.
 const STREAMS_MAX: usize = 8_192;
-/// A jump ahead of more than this is a new count, not a loss: at 100,000 records a second three minutes.
-const JUMP_MAX: u32 = 20_000_000;
-/// What comes later than this many units is no late datagram.
-const LATE_MAX: u32 = 100_000;
-/// Nor what comes so long after the gap was seen.
-const LATE_MILLIS_MAX: i64 = 5 * Timestamp::SECOND;
+/// Twenty datagrams that are missing in a row are believed at once; for more the exporter must go on from there.
+const SURE_DATAGRAMS: u32 = 20;
+/// As many, full of usual records.
+const SURE_RECORDS: u32 = 640;
 
 /// One observation domain of one exporter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,6 +32,18 @@ impl StreamKey {
     /// What its sequence numbers count.
     pub fn counts_records(&self) -> bool {
         matches!(self.version, 5 | 10)
+    }
+
+    /// The datagram as its sequence number counts it.
+    fn numbered(&self, heard: &Heard, report: &FlowReport) -> Numbered {
+        let (units, unsure, sure) = if self.counts_records() {
+            let unsure = report.sets_waiting > 0 || report.unsure;
+            (u32::try_from(report.own).unwrap_or(u32::MAX), unsure, SURE_RECORDS)
+        } else {
+            (1, false, SURE_DATAGRAMS)
+        };
+        let Heard { sequence, uptime, received_at, .. } = *heard;
+        Numbered { sequence, uptime, received_at, units, unsure, sure }
     }
 }
 
@@ -53,6 +64,8 @@ pub struct Account {
     pub late: u64,
     /// Datagrams that came twice.
     pub doubled: u64,
+    /// Datagrams with a number from elsewhere, from which nothing went on: forged ones, or another exporter's behind one address.
+    pub strays: u64,
     /// Times that the exporter began to count anew.
     pub restarts: u64,
     /// Times that nothing can be said about a gap, because data still waits for its template.
@@ -75,15 +88,29 @@ pub struct Account {
 
 impl Account {
     /// What is missing of all that was sent, from 0 to 1. `None` where nothing came yet.
-    pub fn loss(&self, key: &StreamKey) -> Option<f64> {
-        let all = self.came(key) + self.lost;
+    pub fn loss(&self) -> Option<f64> {
+        let all = self.came() + self.lost;
         #[allow(clippy::cast_precision_loss, reason = "a share, shown with two digits")]
         (all > 0).then(|| self.lost as f64 / all as f64)
     }
 
-    /// What came, in the unit of `lost`.
-    pub fn came(&self, key: &StreamKey) -> u64 {
-        if key.counts_records() { self.sequence.units } else { self.datagrams }
+    /// What came, in the unit of `lost`; without what came twice or from elsewhere.
+    pub fn came(&self) -> u64 {
+        self.sequence.units()
+    }
+
+    fn change(&mut self, change: Change) {
+        let counts = [
+            (&mut self.lost, change.lost),
+            (&mut self.late, change.late),
+            (&mut self.doubled, change.doubled),
+            (&mut self.strays, change.strays),
+            (&mut self.restarts, change.restarts),
+            (&mut self.unsure, change.unsure),
+        ];
+        for (count, by) in counts {
+            *count = count.saturating_add_signed(by);
+        }
     }
 }
 
@@ -130,28 +157,17 @@ impl Accounts {
         account.sets_lost += report.sets_lost as u64;
         account.defective += u64::from(!report.defects.is_empty());
         account.dropped_by_exporter = account.dropped_by_exporter.max(report.dropped_by_exporter);
-        if key.version != super::SFLOW {
-            account.skew_ms = heard.export_at.since(heard.received_at);
-        }
-        if let Some(delay) = report.mean_delay() {
-            account.delay_ms = delay;
-        }
-        if report.sampling > 0 {
-            account.sampling = report.sampling;
-        }
-        let units = if key.counts_records() { u32::try_from(report.own).unwrap_or(u32::MAX) } else { 1 };
-        let unsure = key.counts_records() && (report.sets_waiting > 0 || report.unsure);
-        let step = account.sequence.step(heard, units, unsure);
-        match step {
-            Step::InOrder => {}
-            Step::Lost(units) => account.lost += u64::from(units),
-            Step::Late => {
-                account.late += u64::from(units);
-                account.lost = account.lost.saturating_sub(units.into());
+        let change = account.sequence.step(&key.numbered(heard, report));
+        account.change(change);
+        // The state of the exporter, as long as it may be its own datagram.
+        if change.is_of_the_line() {
+            if key.version != super::SFLOW {
+                account.skew_ms = heard.export_at.since(heard.received_at);
             }
-            Step::Doubled => account.doubled += 1,
-            Step::Restarted => account.restarts += 1,
-            Step::Unsure => account.unsure += 1,
+            account.delay_ms = report.mean_delay().unwrap_or(account.delay_ms);
+            if report.sampling > 0 {
+                account.sampling = report.sampling;
+            }
         }
     }
 
@@ -186,87 +202,6 @@ impl Accounts {
         let (_, median, _) = last.select_nth_unstable(middle);
         let median = *median;
         self.streams.retain(|_, account| account.last > median);
-    }
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Sequence {
-    begun: bool,
-    /// The number that comes next, if nothing is missing; `None` where that cannot be said.
-    next: Option<u32>,
-    /// The exporter's last uptime, in milliseconds.
-    uptime: Option<u32>,
-    /// Where a stretch that began far behind would go on: twice in a row is a restart.
-    behind_next: Option<u32>,
-    /// Missing now; what comes late comes out of these.
-    missing: u32,
-    missing_at: Timestamp,
-    /// Units that came.
-    units: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    InOrder,
-    Lost(u32),
-    Late,
-    Doubled,
-    Restarted,
-    Unsure,
-}
-
-impl Sequence {
-    fn step(&mut self, heard: &Heard, units: u32, unsure: bool) -> Step {
-        self.units += u64::from(units);
-        // Back by more than a reordering's second: it started anew. The counter itself wraps upwards from its end.
-        let rebooted = matches!((self.uptime, heard.uptime), (Some(before), Some(now))
-            if before > now && before - now > 10_000 && before - now < u32::MAX - 3_600_000);
-        let known = self.next.filter(|_| !rebooted);
-        let after = heard.sequence.wrapping_add(units);
-        let Some(next) = known else {
-            let first = !std::mem::replace(&mut self.begun, true);
-            self.begin(after, heard, unsure);
-            return if rebooted {
-                Step::Restarted
-            } else if first {
-                Step::InOrder
-            } else {
-                Step::Unsure
-            };
-        };
-        let ahead = heard.sequence.wrapping_sub(next);
-        if ahead <= JUMP_MAX {
-            if ahead > 0 {
-                self.missing = self.missing.saturating_add(ahead);
-                self.missing_at = heard.received_at;
-            }
-            self.behind_next = None;
-            self.uptime = heard.uptime;
-            self.next = (!unsure).then_some(after);
-            return if ahead == 0 { Step::InOrder } else { Step::Lost(ahead) };
-        }
-        let behind = next.wrapping_sub(heard.sequence);
-        if behind > LATE_MAX {
-            self.begin(after, heard, unsure);
-            return Step::Restarted;
-        }
-        if units > 0 && self.missing >= units && heard.received_at.since(self.missing_at) <= LATE_MILLIS_MAX {
-            self.missing -= units;
-            return Step::Late;
-        }
-        if self.behind_next == Some(heard.sequence) {
-            self.begin(after, heard, unsure);
-            return Step::Restarted;
-        }
-        self.behind_next = Some(after);
-        self.units -= u64::from(units);
-        Step::Doubled
-    }
-
-    fn begin(&mut self, after: u32, heard: &Heard, unsure: bool) {
-        self.next = (!unsure).then_some(after);
-        self.uptime = heard.uptime;
-        (self.behind_next, self.missing) = (None, 0);
     }
 }
 
@@ -306,6 +241,8 @@ mod tests {
         assert_eq!(plain(&[5_000_000, 0, 10, 20]), [0, 0, 0, 1, 0], "far back is a restart");
         assert_eq!(plain(&[5_000, 0, 10, 20, 30]), [0, 0, 1, 1, 0], "and a little back is one when it goes on there");
         assert_eq!(plain(&[0, 10, 2_000_000_000, 2_000_000_010]), [0, 0, 0, 1, 0], "and so is a leap");
+        assert_eq!(plain(&[0, 10, 30, 30, 40]), [10, 0, 1, 0, 0], "what comes twice fills no gap");
+        assert_eq!(plain(&[0, 10, 20, 0, 10, 20, 30]), [0, 0, 3, 0, 0], "a burst that comes twice is no restart");
         let booted = [(5_000, Some(900_000)), (5_010, Some(901_000)), (0, Some(500)), (10, Some(600))];
         assert_eq!(counts(&booted), [0, 0, 0, 1, 0]);
         let wrapped = [(0, Some(u32::MAX - 5)), (10, Some(10)), (20, Some(20))];
@@ -321,7 +258,54 @@ mod tests {
         note(&mut accounts, 45, None, 10, false);
         let account = &accounts.streams[&KEY];
         assert_eq!((account.lost, account.unsure, account.restarts), (5, 1, 0));
-        assert!((account.loss(&KEY).unwrap() - 5.0 / 35.0).abs() < 1e-9);
+        assert!((account.loss().unwrap() - 5.0 / 35.0).abs() < 1e-9);
+    }
+
+    /// What is left when a forger puts datagrams with absurd numbers among those of an exporter that sends on.
+    #[test]
+    fn forged_numbers_change_nothing() {
+        let honest = |n: u32| (1_000 + 10 * n, Some(600_000 + n));
+        // Far ahead, far behind, a little ahead, a little behind, each with an uptime of its own; one at a time, and in pairs
+        // that go on from each other.
+        let forged =
+            [(3_000_000_000, None), (5, Some(1)), (1_500, Some(600_100)), (1_500, Some(u32::MAX)), (4_000, None), (900, Some(u32::MAX)), (1_000, Some(0))];
+        for (sequence, uptime) in forged {
+            for pair in [1, 2] {
+                let mut datagrams = Vec::new();
+                for n in 0..2_000u32 {
+                    datagrams.push(honest(n));
+                    if n == 10 {
+                        datagrams.extend((0..pair).map(|m| (sequence + 10 * m, uptime)));
+                    }
+                }
+                let [lost, _, _, restarts, unsure] = counts(&datagrams);
+                assert_eq!([lost, restarts, unsure], [0; 3], "{pair} from {sequence} on");
+            }
+        }
+    }
+
+    /// A jump is a loss if there was the time for it, and a new count if not.
+    #[test]
+    fn a_jump_is_believed_when_it_goes_on_and_can_be() {
+        let all = |silent_secs: i64, jump: u32, on: bool| {
+            let mut accounts = Accounts::default();
+            let mut note = |sequence: u32, secs: i64| {
+                let at = Timestamp(secs * Timestamp::SECOND);
+                let heard = Heard { sequence, uptime: None, export_at: at, received_at: at, site: SITE_UNKNOWN };
+                accounts.note(KEY, &heard, &FlowReport { records: 10, own: 10, ..FlowReport::default() });
+            };
+            // A hundred seconds with a hundred records in each.
+            (0..1_000u32).for_each(|n| note(10 * n, i64::from(n) / 10));
+            let after = 100 + silent_secs;
+            note(10_000 + jump, after);
+            note(if on { 10_010 + jump } else { 10_000 }, after);
+            let account = &accounts.streams[&KEY];
+            (account.lost, account.restarts, account.strays, account.came())
+        };
+        assert_eq!(all(60, 600, false), (590, 0, 0, 10_020), "as much as the network may lose at once");
+        assert_eq!(all(60, 60_000, true), (60_000, 0, 0, 10_020));
+        assert_eq!(all(60, 60_000, false), (0, 0, 1, 10_010));
+        assert_eq!(all(60, 60_000_000, true), (0, 1, 0, 10_020), "nobody can have sent that in a minute");
     }
 
     #[test]
@@ -355,6 +339,38 @@ mod tests {
             }
             note(&mut accounts, sequence, None, 1, false);
             prop_assert_eq!(accounts.streams[&KEY].lost, dropped);
+        }
+
+        /// On their way datagrams are dropped, come twice, or come up to three places late: each is counted as what it is.
+        #[test]
+        fn any_path_is_counted_exactly(
+            start in any::<u32>(),
+            datagrams in proptest::collection::vec((1u32..30, 0u8..12, 0usize..3), 1..200),
+        ) {
+            let (mut sequence, mut on_the_way) = (start, vec![(0, start, 7)]);
+            sequence = sequence.wrapping_add(7);
+            let (mut dropped, mut doubled, mut sent) = (0u64, 0u64, 8u64);
+            for (at, (records, path, delay)) in (1..).zip(&datagrams) {
+                // Places are tens, so that what is late comes between two others.
+                match path {
+                    0 | 1 => dropped += u64::from(*records),
+                    2 => {
+                        on_the_way.extend([(10 * at, sequence, *records), (10 * (at + delay) + 5, sequence, *records)]);
+                        doubled += 1;
+                    }
+                    3 => on_the_way.push((10 * (at + delay + 1) + 4, sequence, *records)),
+                    _ => on_the_way.push((10 * at, sequence, *records)),
+                }
+                sent += u64::from(*records);
+                sequence = sequence.wrapping_add(*records);
+            }
+            on_the_way.sort_by_key(|(at, ..)| *at);
+            on_the_way.push((0, sequence, 1));
+            let mut accounts = Accounts::default();
+            on_the_way.iter().for_each(|(_, sequence, records)| note(&mut accounts, *sequence, None, *records as usize, false));
+            let account = &accounts.streams[&KEY];
+            prop_assert_eq!((account.lost, account.doubled), (dropped, doubled));
+            prop_assert_eq!((account.restarts, account.strays, account.came()), (0, 0, sent - dropped));
         }
     }
 }

@@ -10,6 +10,7 @@ mod exporters;
 mod memory;
 mod packet;
 mod sampling;
+mod sequence;
 mod sets;
 mod sflow;
 mod snapshot;

@@ -14,7 +14,7 @@ use crate::frame::Seq;
 use crate::time::Timestamp;
 
 /// Another one is not read, and the templates come again from the exporters.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 impl FlowDecoder {
     /// Templates, sampling rates, waiting data and counts as a JSON value.
