@@ -9,11 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use super::decoder::FlowReport;
 use super::sequence::{Change, Numbered, Sequence};
-use crate::body::SiteId;
+use crate::body::{SITE_UNKNOWN, SiteId};
 use crate::time::Timestamp;
 
-/// Streams in memory: 600 sites with some domains each. A flood of forged exporters makes the longest silent half go.
+/// Streams in memory: 600 sites with some domains each. Beyond, the half goes that says least.
 const STREAMS_MAX: usize = 8_192;
+/// Of one exporter: routers with a domain for each line card have some dozens. Who invents more loses its own.
+const STREAMS_PER_EXPORTER_MAX: usize = 256;
+/// From so many datagrams on a stream is one that lasts.
+const LASTING_DATAGRAMS: u64 = 16;
 /// Twenty datagrams that are missing in a row are believed at once; for more the exporter must go on from there.
 const SURE_DATAGRAMS: u32 = 20;
 /// As many, full of usual records.
@@ -146,6 +150,8 @@ pub(super) struct Heard {
 #[derive(Debug, Default)]
 pub(super) struct Accounts {
     streams: HashMap<StreamKey, Account>,
+    /// How many of them each exporter has.
+    of_exporter: HashMap<IpAddr, usize>,
 }
 
 impl Accounts {
@@ -177,8 +183,9 @@ impl Accounts {
     }
 
     fn heard(&mut self, key: StreamKey, site: SiteId, at: Timestamp) -> &mut Account {
-        if !self.streams.contains_key(&key) && self.streams.len() >= STREAMS_MAX {
-            self.forget_the_silent();
+        if !self.streams.contains_key(&key) {
+            self.make_room(key.exporter);
+            *self.of_exporter.entry(key.exporter).or_default() += 1;
         }
         let account = self.streams.entry(key).or_insert_with(|| Account { since: at, ..Account::default() });
         (account.last, account.site) = (at, site);
@@ -186,22 +193,37 @@ impl Accounts {
         account
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.streams.len()
+    pub(super) fn size_bytes(&self) -> usize {
+        let stream = size_of::<StreamKey>() + size_of::<Account>();
+        self.streams.len() * stream + self.of_exporter.len() * size_of::<(IpAddr, usize)>()
     }
 
     pub(super) fn insert(&mut self, key: StreamKey, account: Account) {
-        if self.streams.len() < STREAMS_MAX {
-            self.streams.insert(key, account);
+        if self.streams.len() < STREAMS_MAX && self.streams.insert(key, account).is_none() {
+            *self.of_exporter.entry(key.exporter).or_default() += 1;
         }
     }
 
-    fn forget_the_silent(&mut self) {
-        let mut last: Vec<Timestamp> = self.streams.values().map(|account| account.last).collect();
-        let middle = last.len() / 2;
-        let (_, median, _) = last.select_nth_unstable(middle);
+    fn make_room(&mut self, exporter: IpAddr) {
+        if self.of_exporter.get(&exporter).is_some_and(|streams| *streams >= STREAMS_PER_EXPORTER_MAX) {
+            self.forget_half(|key| key.exporter == exporter);
+        } else if self.streams.len() >= STREAMS_MAX {
+            self.forget_half(|_| true);
+        }
+    }
+
+    /// Half of the streams `among`: those of no known site first, then those that hardly began, then the longest silent.
+    fn forget_half(&mut self, among: impl Fn(&StreamKey) -> bool) {
+        let rank = |account: &Account| (account.site != SITE_UNKNOWN, account.datagrams.min(LASTING_DATAGRAMS), account.last);
+        let mut ranks: Vec<_> = self.streams.iter().filter(|(key, _)| among(key)).map(|(_, account)| rank(account)).collect();
+        let middle = ranks.len() / 2;
+        let (_, median, _) = ranks.select_nth_unstable(middle);
         let median = *median;
-        self.streams.retain(|_, account| account.last > median);
+        self.streams.retain(|key, account| !among(key) || rank(account) > median);
+        self.of_exporter.clear();
+        for key in self.streams.keys() {
+            *self.of_exporter.entry(key.exporter).or_default() += 1;
+        }
     }
 }
 
@@ -210,7 +232,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::body::SITE_UNKNOWN;
 
     const KEY: StreamKey = StreamKey { exporter: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), version: 10, domain: 1 };
 
@@ -315,11 +336,36 @@ mod tests {
             for domain in [n, 1_000_000] {
                 let at = Timestamp(i64::from(n));
                 let heard = Heard { sequence: n, uptime: None, export_at: at, received_at: at, site: SITE_UNKNOWN };
-                accounts.note(StreamKey { domain, ..KEY }, &heard, &FlowReport { own: 1, records: 1, ..FlowReport::default() });
+                let exporter = if domain == n { std::net::Ipv4Addr::from(n).into() } else { KEY.exporter };
+                accounts.note(StreamKey { exporter, domain, ..KEY }, &heard, &FlowReport { own: 1, records: 1, ..FlowReport::default() });
             }
         }
         assert!(accounts.streams.len() <= STREAMS_MAX);
         assert_eq!(accounts.streams[&StreamKey { domain: 1_000_000, ..KEY }].records, 20_000);
+    }
+
+    #[test]
+    fn one_exporter_with_many_domains_takes_no_account_from_others() {
+        let mut accounts = Accounts::default();
+        let report = FlowReport { own: 1, records: 1, ..FlowReport::default() };
+        let heard = |n: u32, site| {
+            let at = Timestamp(n.into());
+            Heard { sequence: n, uptime: None, export_at: at, received_at: at, site }
+        };
+        // Two thousand others, each heard once, and domains of its own that last.
+        for n in 0..2_000u32 {
+            accounts.note(StreamKey { exporter: std::net::Ipv4Addr::from(n).into(), ..KEY }, &heard(n, SITE_UNKNOWN), &report);
+            accounts.note(StreamKey { domain: n % 8, ..KEY }, &heard(n / 8, SITE_UNKNOWN), &report);
+        }
+        for n in 0..20_000u32 {
+            accounts.note(StreamKey { domain: 1_000 + n, ..KEY }, &heard(2_000 + n, SITE_UNKNOWN), &report);
+        }
+        let of = |exporter: IpAddr| accounts.streams.keys().filter(|key| key.exporter == exporter).count();
+        assert!((0..2_000u32).all(|n| of(std::net::Ipv4Addr::from(n).into()) == 1));
+        assert!(of(KEY.exporter) <= STREAMS_PER_EXPORTER_MAX);
+        assert!((0..8).all(|domain| accounts.streams[&StreamKey { domain, ..KEY }].records == 250));
+        let counted: usize = accounts.of_exporter.values().sum();
+        assert_eq!((counted, accounts.of_exporter.len()), (accounts.streams.len(), 2_001));
     }
 
     proptest! {

@@ -11,7 +11,7 @@
 //! nothing that waits or is counted, but data whose template the snapshot knows by now gets its own sequence, not the
 //! template's: so take the snapshot when the consumers have flushed, and read on behind it.
 
-use super::account::{Account, FlowAccounts, Heard, StreamKey};
+use super::account::{FlowAccounts, Heard, StreamKey};
 use super::defect::{FlowDefect, FlowDefects};
 use super::exporters::Exporters;
 use super::sampling::SamplingTable;
@@ -152,8 +152,8 @@ impl FlowDecoder {
 
     /// What templates, sampling rates, waiting data and accounts take, in bytes; an estimate that counts each allocation.
     pub fn memory_bytes(&self) -> usize {
-        let streams = self.accounts.lock().len() * (size_of::<StreamKey>() + size_of::<Account>());
-        self.exporters.size_bytes() + self.waiting.bytes + self.waiting.sets.len() * WAITING_ENTRY_BYTES + streams
+        let accounts = self.accounts.lock().size_bytes();
+        self.exporters.size_bytes() + self.waiting.bytes + self.waiting.sets.len() * WAITING_ENTRY_BYTES + accounts
     }
 
     /// Every field of every data record of a datagram with its bytes, elements that are not kept included, by the templates
