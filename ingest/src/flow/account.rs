@@ -182,6 +182,13 @@ impl Accounts {
         self.heard(key, site, at).defective += 1;
     }
 
+    /// Counts a data set that was given up.
+    pub(super) fn note_set_lost(&mut self, key: &StreamKey) {
+        if let Some(account) = self.streams.get_mut(key) {
+            account.sets_lost += 1;
+        }
+    }
+
     fn heard(&mut self, key: StreamKey, site: SiteId, at: Timestamp) -> &mut Account {
         if !self.streams.contains_key(&key) {
             self.make_room(key.exporter);

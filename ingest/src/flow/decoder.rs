@@ -13,17 +13,20 @@
 
 use super::account::{FlowAccounts, Heard, StreamKey};
 use super::defect::{FlowDefect, FlowDefects};
-use super::exporters::Exporters;
+use super::exporters::{Exporters, TemplateKey};
 use super::sampling::SamplingTable;
 use super::sets::{self, IPFIX, V9};
 use super::template::{Origin, TemplateField};
-use super::waiting::{WAITING_ENTRY_BYTES, Waiting, WaitingKey};
+use super::waiting::{Waiting, WaitingKey};
 use super::{FlowRecord, sflow, v5};
 use crate::frame::{Frame, FrameKind, NewFrame, Seq};
 
-/// What `memory_bytes` never exceeds: 16 MiB of templates and rates and one exporter's share more, 6 MiB of data that waits,
-/// 4 MiB of accounts. A flood of forged datagrams fills it and no more.
+/// What `memory_bytes` never exceeds: 16 MiB of templates and rates and one exporter's share more, 8 MiB of data that waits,
+/// 7 MiB of accounts. A flood of forged datagrams fills it and no more.
 pub const MEMORY_BYTES_MAX: usize = 32 << 20;
+/// Records that one datagram's template may call up of those that waited: all that usually waits at once. Shorter ones than
+/// any exporter sends would make a thousand times their bytes of it.
+const CALLED_UP_MAX: usize = 65_536;
 
 /// What became of one datagram.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +51,7 @@ pub struct FlowReport {
     pub skipped: usize,
     /// Data sets of this datagram that now wait for their template.
     pub sets_waiting: usize,
-    /// Data sets, also of earlier datagrams, that were given up because too many wait.
+    /// Data sets of this stream, also of earlier datagrams, that were given up: too many wait, or this one waited too long.
     pub sets_lost: usize,
     /// sFlow: packets that the exporter could not sample, as it counts them.
     pub dropped_by_exporter: u64,
@@ -153,7 +156,7 @@ impl FlowDecoder {
     /// What templates, sampling rates, waiting data and accounts take, in bytes; an estimate that counts each allocation.
     pub fn memory_bytes(&self) -> usize {
         let accounts = self.accounts.lock().size_bytes();
-        self.exporters.size_bytes() + self.waiting.bytes + self.waiting.sets.len() * WAITING_ENTRY_BYTES + accounts
+        self.exporters.size_bytes() + self.waiting.size_bytes() + accounts
     }
 
     /// Every field of every data record of a datagram with its bytes, elements that are not kept included, by the templates
@@ -187,22 +190,35 @@ impl FlowDecoder {
         let orphans = if frame.seq <= self.restored { Vec::new() } else { brought.orphans };
         for (key, body) in orphans {
             // A template further back in the same datagram serves what stood before it, too.
-            report.sets_lost += self.waiting.push((origin.exporter, key), &origin, body);
+            let gone = self.waiting.push((origin.exporter, key), &origin, body);
+            self.note_given_up(&gone, &origin, report);
             report.sets_waiting += 1;
         }
         for key in brought.templates {
-            self.decode_waiting((origin.exporter, key), frame.seq, out, report);
+            self.decode_waiting((origin.exporter, key), &origin, out, report);
         }
         Some((origin.domain, header.heard))
     }
 
-    /// Decodes what waited for a template that the datagram `seq` brought.
-    fn decode_waiting(&mut self, key: WaitingKey, seq: Seq, out: &mut Vec<FlowRecord>, report: &mut FlowReport) {
+    /// Counts sets that had to go, each with the stream that they were of.
+    fn note_given_up(&self, gone: &[WaitingKey], now: &Origin, report: &mut FlowReport) {
+        for (exporter, TemplateKey { version, domain, .. }) in gone.iter().copied() {
+            if (exporter, version, domain) == (now.exporter, now.version, now.domain) {
+                report.sets_lost += 1;
+            } else {
+                self.accounts.lock().note_set_lost(&StreamKey { exporter, version, domain });
+            }
+        }
+    }
+
+    /// Decodes what waited for a template that the datagram `now` brought.
+    fn decode_waiting(&mut self, key: WaitingKey, now: &Origin, out: &mut Vec<FlowRecord>, report: &mut FlowReport) {
         let (address, template) = key;
+        let seq = now.seq;
         for set in self.waiting.take(&key) {
             // A flood of templates may have pushed this one out already.
             let known = self.exporters.get(address).filter(|exporter| exporter.templates.contains_key(&template));
-            let Some(exporter) = known else {
+            let Some(exporter) = known.filter(|_| report.records < CALLED_UP_MAX && !set.is_outdated(now.received_at)) else {
                 report.sets_lost += 1;
                 continue;
             };

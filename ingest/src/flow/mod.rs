@@ -13,6 +13,7 @@ mod sampling;
 mod sequence;
 mod sets;
 mod sflow;
+mod share;
 mod snapshot;
 mod template;
 mod v5;

@@ -441,6 +441,72 @@ fn waiting_data_is_bounded() {
     assert_eq!(waiting + lost, 1_199 * 8);
 }
 
+/// A flood of data without template gives up its own, and what is given up is counted with whom it was of.
+#[test]
+fn one_sender_takes_no_waiting_data_from_others() {
+    let mut decoder = FlowDecoder::default();
+    let mut seq = 0;
+    let mut decode = |decoder: &mut FlowDecoder, peer: &str, sets: &[Vec<u8>]| {
+        seq += 1;
+        let mut out = Vec::new();
+        let report = decoder.decode(&frame_of(peer, seq, v9(1, sets)), &mut out);
+        (out.len(), report.sets_waiting, report.sets_lost)
+    };
+    let quiet: Vec<String> = (1..100).map(|n| format!("192.0.2.{n}")).collect();
+    for peer in &quiet {
+        assert_eq!(decode(&mut decoder, peer, &[set(256, &short(1)), set(257, &short(2))]), (0, 2, 0));
+    }
+    let mut lost = 0;
+    for n in 0..3_000 {
+        let body = vec![7; if n % 2 == 0 { 4 } else { 1_000 }];
+        let sets: Vec<Vec<u8>> = (0..8).map(|m| set(300 + n % 50 * 8 + m, &body)).collect();
+        lost += decode(&mut decoder, "198.51.100.1", &sets).2;
+    }
+    for peer in &quiet {
+        let templates = [template(256, SHORT), template(257, SHORT)].concat();
+        assert_eq!(decode(&mut decoder, peer, &[set(0, &templates)]), (2, 0, 0), "{peer}");
+    }
+    assert_eq!(lost + decoder.waiting.sets.len(), 24_000);
+    // Many who hold little each: then somebody else's oldest must go.
+    for n in 0..9_000u32 {
+        decode(&mut decoder, &Ipv4Addr::from(0x0a00_0000 + n).to_string(), &[set(300, &[7; 4])]);
+    }
+    assert_eq!(decoder.waiting.sets.len(), WAITING_SETS_MAX);
+    let accounts = decoder.accounts().list();
+    let given_up: u64 = accounts.iter().map(|(_, account)| account.sets_lost).sum();
+    let waited: u64 = accounts.iter().map(|(_, account)| account.sets_waited).sum();
+    assert!(given_up > 0 && given_up <= waited);
+}
+
+#[test]
+fn data_waits_no_longer_than_an_hour() {
+    let mut decoder = FlowDecoder::default();
+    let mut decode = |minutes: i64, seq: u64, sets: &[Vec<u8>]| {
+        let mut frame = frame(seq, v9(1, sets));
+        frame.frame.received_at = frame.frame.received_at.plus(minutes * Timestamp::MINUTE);
+        let report = decoder.decode(&frame, &mut Vec::new());
+        (report.records, report.sets_waiting, report.sets_lost)
+    };
+    assert_eq!(decode(0, 1, &[set(256, &short(1)), set(257, &short(1))]), (0, 2, 0));
+    assert_eq!(decode(59, 2, &[set(0, &template(256, SHORT))]), (1, 0, 0));
+    assert_eq!(decode(61, 3, &[set(0, &template(257, SHORT))]), (0, 0, 1));
+    assert_eq!(decode(61, 4, &[set(258, &short(1))]), (0, 1, 0));
+    assert_eq!(decode(122, 5, &[set(259, &short(1))]), (0, 1, 1), "also where its template never comes");
+}
+
+/// Four mebibytes that wait, and then a template of a byte: four million records of some hundred bytes each.
+#[test]
+fn a_template_calls_up_no_more_than_fits() {
+    let mut decoder = FlowDecoder::default();
+    for seq in 1..70 {
+        decoder.decode(&frame(seq, v9(1, &[set(256, &[1; 60_000])])), &mut Vec::new());
+    }
+    let mut out = Vec::new();
+    let report = decoder.decode(&frame(70, v9(1, &[set(0, &template(256, &[(1, 1)]))])), &mut out);
+    assert_eq!((out.len(), report.sets_lost), (CALLED_UP_MAX, 61));
+    assert_eq!(report.skipped, 8 * (60_000 - 8_192));
+}
+
 type Put = fn(&mut FlowRecord, u64);
 
 /// How a test writes one element, its own length, and where it must turn up.
