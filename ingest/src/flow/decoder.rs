@@ -217,7 +217,7 @@ impl FlowDecoder {
         let seq = now.seq;
         for set in self.waiting.take(&key) {
             // A flood of templates may have pushed this one out already.
-            let known = self.exporters.get(address).filter(|exporter| exporter.templates.contains_key(&template));
+            let known = self.exporters.serve(address, &template);
             let Some(exporter) = known.filter(|_| report.records < CALLED_UP_MAX && !set.is_outdated(now.received_at)) else {
                 report.sets_lost += 1;
                 continue;

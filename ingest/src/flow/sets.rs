@@ -86,7 +86,7 @@ pub(super) fn decode<'a>(
             template_set(exporters, origin, id == options, body, &mut brought, report);
         } else if id >= DATA_SET_MIN {
             let key = TemplateKey { version: origin.version, domain: origin.domain, id };
-            match exporters.get(origin.exporter).filter(|exporter| exporter.templates.contains_key(&key)) {
+            match exporters.serve(origin.exporter, &key) {
                 Some(exporter) => {
                     let rates = data_set(exporter, key, body, origin, out, report);
                     for (sampler, rate) in rates {

@@ -43,6 +43,8 @@ pub(super) struct Template {
     pub(super) odd_length: bool,
     /// It tells of both ways.
     biflow: bool,
+    /// Which data set of all it served last; 0 where it served none.
+    pub(super) used: u64,
 }
 
 /// Copies `len` bytes at `at`, read as `form`, to `slot`. In a variable template `at` is the field's index and `len` 0.
@@ -217,7 +219,7 @@ impl Template {
         ops.sort_by_key(|op| (op.slot, op.rank));
         ops.dedup_by_key(|op| op.slot);
         let biflow = ops.iter().any(|op| matches!(op.slot, Slot::BackBytes | Slot::BackPackets));
-        Ok(Self { fields: fields.into(), scope, record_len, variable, ops: ops.into(), odd_length, biflow })
+        Ok(Self { fields: fields.into(), scope, record_len, variable, ops: ops.into(), odd_length, biflow, used: 0 })
     }
 
     /// Whether its records tell of traffic: an address or a counter.
