@@ -45,7 +45,7 @@ pub struct FlowReport {
     pub counters: usize,
     /// Templates that were new or changed.
     pub templates: usize,
-    /// Templates that the exporter took back.
+    /// Templates that the exporter took back, which it may over TCP only.
     pub withdrawn: usize,
     /// Records that were announced or there but could not become flows.
     pub skipped: usize,
@@ -186,7 +186,7 @@ impl FlowDecoder {
         };
         let mut origin = header.origin;
         origin.sampling = self.sampling.rate(origin.exporter, origin.domain);
-        let brought = sets::decode(&mut self.exporters, &origin, rest, out, report);
+        let brought = sets::decode(&mut self.exporters, &origin, frame.frame.transport, rest, out, report);
         let orphans = if frame.seq <= self.restored { Vec::new() } else { brought.orphans };
         for (key, body) in orphans {
             // A template further back in the same datagram serves what stood before it, too.

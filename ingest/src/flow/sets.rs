@@ -9,7 +9,7 @@ use super::defect::FlowDefect;
 use super::exporters::{Exporter, Exporters, SamplerKey, TemplateKey};
 use super::template::{Extra, FIELDS_MAX, Origin, RecordBytes, Template, TemplateField};
 use super::{FlowRecord, account};
-use crate::frame::Frame;
+use crate::frame::{Frame, Transport};
 use crate::time::Timestamp;
 
 pub(super) const V9: u8 = 9;
@@ -67,6 +67,7 @@ pub(super) fn header(frame: &Frame, version: u8) -> IResult<&[u8], Header> {
 pub(super) fn decode<'a>(
     exporters: &mut Exporters,
     origin: &Origin,
+    transport: Transport,
     mut rest: &'a [u8],
     out: &mut Vec<FlowRecord>,
     report: &mut FlowReport,
@@ -83,7 +84,7 @@ pub(super) fn decode<'a>(
         };
         rest = after;
         if id == templates || id == options {
-            template_set(exporters, origin, id == options, body, &mut brought, report);
+            template_set(exporters, origin, transport, (id == options, body), &mut brought, report);
         } else if id >= DATA_SET_MIN {
             let key = TemplateKey { version: origin.version, domain: origin.domain, id };
             match exporters.serve(origin.exporter, &key) {
@@ -115,8 +116,8 @@ fn set(input: &[u8]) -> IResult<&[u8], (u16, &[u8])> {
 fn template_set(
     exporters: &mut Exporters,
     origin: &Origin,
-    options: bool,
-    mut body: &[u8],
+    transport: Transport,
+    (options, mut body): (bool, &[u8]),
     brought: &mut Brought<'_>,
     report: &mut FlowReport,
 ) {
@@ -131,7 +132,7 @@ fn template_set(
         body = rest;
         let key = TemplateKey { version: origin.version, domain: origin.domain, id };
         if ipfix && fields.is_empty() {
-            withdraw(exporters, origin, key, options, report);
+            withdraw(exporters, origin, transport, key, options, report);
             continue;
         }
         match Template::compile(fields, scope, ipfix) {
@@ -149,8 +150,20 @@ fn template_set(
     }
 }
 
-/// RFC 7011 section 8.1: a template without fields takes it back; with the set's own id, all of its kind.
-fn withdraw(exporters: &mut Exporters, origin: &Origin, key: TemplateKey, options: bool, report: &mut FlowReport) {
+/// RFC 7011 section 8.1: a template without fields takes it back; with the set's own id, all of its kind. Over UDP no exporter may
+/// do so: a datagram that comes late would take back what is in use, and anybody can forge one.
+fn withdraw(
+    exporters: &mut Exporters,
+    origin: &Origin,
+    transport: Transport,
+    key: TemplateKey,
+    options: bool,
+    report: &mut FlowReport,
+) {
+    if transport == Transport::Udp {
+        report.defects.add(FlowDefect::Withdrawal);
+        return;
+    }
     let all = key.id < DATA_SET_MIN;
     let gone: Vec<TemplateKey> = exporters.get(origin.exporter).map_or_else(Vec::new, |exporter| {
         let of_stream = |known: &TemplateKey| (known.version, known.domain) == (key.version, key.domain);

@@ -32,6 +32,12 @@ fn frame_of(peer: &str, seq: u64, payload: Vec<u8>) -> Frame {
     Frame { seq: Seq(seq), frame }
 }
 
+fn tcp_frame(peer: &str, seq: u64, payload: Vec<u8>) -> Frame {
+    let mut frame = frame_of(peer, seq, payload);
+    frame.frame.transport = Transport::Tcp;
+    frame
+}
+
 fn v5(records: &[FlowRecord], count: u16, sampling: u16) -> Vec<u8> {
     let mut bytes = [&5u16.to_be_bytes()[..], &count.to_be_bytes(), &UPTIME.to_be_bytes(), &SECS.to_be_bytes(), &[0; 10]].concat();
     bytes.extend((0x4000 | sampling).to_be_bytes());
@@ -356,13 +362,34 @@ fn templates_are_taken_back() {
     let templates = [template(300, SHORT), template(301, SHORT)].concat();
     let mut decoder = FlowDecoder::default();
     let mut decode = |seq, sets: &[Vec<u8>]| {
-        let report = decoder.decode(&frame(seq, ipfix(0, 7, sets)), &mut Vec::new());
+        let report = decoder.decode(&tcp_frame("192.0.2.1", seq, ipfix(0, 7, sets)), &mut Vec::new());
         (report.templates, report.withdrawn, report.records, report.sets_waiting)
     };
     assert_eq!(decode(1, &[set(2, &templates), set(300, &short(1)), set(301, &short(1))]), (2, 0, 2, 0));
     assert_eq!(decode(2, &[set(2, &withdrawal(300)), set(300, &short(1)), set(301, &short(1))]), (0, 1, 1, 1));
     assert_eq!(decode(3, &[set(2, &template(300, SHORT))]), (1, 0, 1, 0), "what waited is there");
     assert_eq!(decode(4, &[set(2, &withdrawal(2)), set(300, &short(1)), set(301, &short(1))]), (0, 2, 0, 2));
+}
+
+/// RFC 7011 section 8.1: not over UDP, neither one nor all; it is counted.
+#[test]
+fn nobody_takes_templates_back_over_udp() {
+    let withdrawals = [[300u16.to_be_bytes(), [0, 0]].concat(), [2u16.to_be_bytes(), [0, 0]].concat()];
+    check(
+        &[
+            ipfix(0, 7, &[set(2, &template(300, SHORT))]),
+            ipfix(0, 7, &[set(2, &withdrawals[0])]),
+            ipfix(0, 7, &[set(2, &withdrawals[1])]),
+            ipfix(0, 7, &[set(300, &short(1))]),
+        ],
+        expect![[r#"
+            1: templates 1 {}
+            2:  {"withdrawal_over_udp"}
+            3:  {"withdrawal_over_udp"}
+            4: records 1 {}
+               #4 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 +0..+0 ms
+        "#]],
+    );
 }
 
 /// Version 9 and IPFIX of one exporter may use the same numbers for other things.
