@@ -225,9 +225,9 @@ impl FlowDecoder {
             let sampling = self.sampling.rate(address, set.origin.domain);
             let origin = Origin { seq, sampling, ..set.origin };
             let mut late = FlowReport::default();
-            let rates = sets::data_set(exporter, template, &set.body, &origin, out, &mut late);
-            for (sampler, rate) in rates {
-                self.exporters.sampler_set(address, sampler, rate);
+            let told = sets::data_set(exporter, template, &set.body, &origin, out, &mut late);
+            for (place, rate) in told {
+                self.exporters.sampler_set(address, place, rate);
             }
             report.add(&late);
             // Only what an earlier datagram had put aside is late, and its sequence number counted it then.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
+use super::sampler::{Rates, SamplerKey};
 use super::share::Shares;
 use super::template::Template;
 
@@ -29,9 +30,6 @@ pub(super) struct TemplateKey {
     pub(super) id: u16,
 }
 
-/// A sampler's place; without a number it is the domain's own.
-pub(super) type SamplerKey = (u8, u32, Option<u64>);
-
 /// What one exporter told.
 #[derive(Debug, Default)]
 pub(super) struct Exporter {
@@ -41,10 +39,9 @@ pub(super) struct Exporter {
 }
 
 impl Exporter {
-    /// The rate of a record that does not say it itself, where options told it.
-    pub(super) fn sampling(&self, version: u8, domain: u32, sampler: Option<u64>) -> Option<u32> {
-        let find = |sampler| self.samplers.get(&(version, domain, sampler)).copied();
-        find(sampler).or_else(|| find(None))
+    /// The rates of a template's records that do not say it themselves.
+    pub(super) fn rates(&self, key: TemplateKey, otherwise: u32) -> Rates<'_> {
+        Rates::new(&self.samplers, key, otherwise)
     }
 
     /// Drops the templates that served data the longest ago, half of all or more; returns the bytes that they took.
@@ -132,7 +129,7 @@ impl Exporters {
         true
     }
 
-    /// Keeps the sampling rate of a known exporter's source or of one of its samplers.
+    /// Keeps a sampling rate of a known exporter.
     pub(super) fn sampler_set(&mut self, address: IpAddr, key: SamplerKey, rate: u32) {
         let Some(exporter) = self.get(address) else { return };
         let before = exporter.samplers.len();
@@ -190,6 +187,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::flow::sampler::Scope;
     use crate::flow::template::{FIELDS_MAX, TemplateField};
 
     const fn key(id: u16) -> TemplateKey {
@@ -209,7 +207,7 @@ mod tests {
             let address = IpAddr::V4(Ipv4Addr::from(0x0b00_0000 + stranger));
             for id in 0..1_100u16 {
                 cache.template_set(address, key(256 + id), template(4, FIELDS_MAX));
-                cache.sampler_set(address, (9, 0, Some(id.into())), 100);
+                cache.sampler_set(address, (9, 0, Scope::Sampler(id.into())), 100);
             }
             assert!(cache.get(busy).is_some(), "a used exporter stays");
             assert!(cache.size_bytes() <= CACHE_BYTES_MAX);

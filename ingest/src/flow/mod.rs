@@ -9,6 +9,7 @@ mod explain;
 mod exporters;
 mod memory;
 mod packet;
+mod sampler;
 mod sampling;
 mod sequence;
 mod sets;

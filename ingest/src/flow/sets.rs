@@ -6,7 +6,8 @@ use nom::{IResult, Parser};
 
 use super::decoder::FlowReport;
 use super::defect::FlowDefect;
-use super::exporters::{Exporter, Exporters, SamplerKey, TemplateKey};
+use super::exporters::{Exporter, Exporters, TemplateKey};
+use super::sampler::{self, SamplerKey};
 use super::template::{Extra, FIELDS_MAX, Origin, RecordBytes, Template, TemplateField};
 use super::{FlowRecord, account};
 use crate::frame::{Frame, Transport};
@@ -89,9 +90,9 @@ pub(super) fn decode<'a>(
             let key = TemplateKey { version: origin.version, domain: origin.domain, id };
             match exporters.serve(origin.exporter, &key) {
                 Some(exporter) => {
-                    let rates = data_set(exporter, key, body, origin, out, report);
-                    for (sampler, rate) in rates {
-                        exporters.sampler_set(origin.exporter, sampler, rate);
+                    let told = data_set(exporter, key, body, origin, out, report);
+                    for (place, rate) in told {
+                        exporters.sampler_set(origin.exporter, place, rate);
                     }
                 }
                 None if body.is_empty() => {}
@@ -236,15 +237,16 @@ pub(super) fn data_set(
     out: &mut Vec<FlowRecord>,
     report: &mut FlowReport,
 ) -> Vec<(SamplerKey, u32)> {
-    let mut rates = Vec::new();
-    let Some(template) = exporter.templates.get(&key) else { return rates };
+    let mut told = Vec::new();
+    let Some(template) = exporter.templates.get(&key) else { return told };
     let wanted = template.scope.is_some() || template.tells_of_traffic();
+    let rates = exporter.rates(key, origin.sampling);
     let (blank, mut places) = (origin.record(), [(0, 0); FIELDS_MAX]);
     let mut rest = body;
     while rest.len() >= template.record_len && !(template.variable && padding(rest)) {
         let Some((bytes, after)) = template.split(rest, &mut places) else {
             report.defects.add(FlowDefect::Truncated);
-            return rates;
+            return told;
         };
         if !wanted || report.records + report.options >= RECORDS_MAX {
             // Of records that tell their lengths themselves nobody counts the rest.
@@ -252,21 +254,21 @@ pub(super) fn data_set(
             report.own += rest.len() / template.record_len;
             report.unsure |= template.variable;
             report.defects.add(if wanted { FlowDefect::RecordCount } else { FlowDefect::NoTraffic });
-            return rates;
+            return told;
         }
         rest = after;
         report.own += 1;
         if template.scope.is_some() {
             let extra = template.read(&bytes, origin, &mut { blank });
             report.options += 1;
-            rates.extend(extra.sampling.map(|rate| ((key.version, key.domain, extra.sampler), rate)));
+            told.extend(extra.sampling.and_then(|rate| Some((sampler::place(template, &bytes, extra.sampler, origin)?, rate))));
             continue;
         }
         // Read where it will lie: a record is some cache lines, and copying it costs as much as reading it.
         out.push(blank);
-        let Some(record) = out.last_mut() else { return rates };
+        let Some(record) = out.last_mut() else { return told };
         let extra = template.read(&bytes, origin, record);
-        record.sampling = sampling(exporter, &key, &extra, origin);
+        record.sampling = rates.of(&extra, record);
         if extra.bad_time {
             report.defects.add(FlowDefect::Time);
         }
@@ -281,12 +283,7 @@ pub(super) fn data_set(
     if rest.len() > 3 {
         report.defects.add(FlowDefect::TrailingBytes);
     }
-    rates
-}
-
-/// By the record itself, by options, or by the operator's word.
-fn sampling(exporter: &Exporter, key: &TemplateKey, extra: &Extra, origin: &Origin) -> u32 {
-    extra.sampling.or_else(|| exporter.sampling(key.version, key.domain, extra.sampler)).unwrap_or(origin.sampling)
+    told
 }
 
 /// The flow that a data record tells of, for people who look at one datagram.
@@ -299,7 +296,7 @@ pub(super) fn flow(
 ) -> (FlowRecord, Extra) {
     let mut record = origin.record();
     let extra = template.read(bytes, origin, &mut record);
-    record.sampling = sampling(exporter, key, &extra, origin);
+    record.sampling = exporter.rates(*key, origin.sampling).of(&extra, &record);
     (record, extra)
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::account::{Account, StreamKey};
 use super::decoder::FlowDecoder;
 use super::exporters::TemplateKey;
+use super::sampler::Scope;
 use super::template::{Origin, Template, TemplateField};
 use super::waiting::{WaitingKey, WaitingSet};
 use crate::body::SiteId;
@@ -28,7 +29,7 @@ impl FlowDecoder {
                 scope: template.scope,
                 fields: template.fields.iter().map(|field| (field.element, field.len, field.enterprise)).collect(),
             });
-            let samplers = exporter.samplers.iter().map(|((version, domain, sampler), rate)| (*version, *domain, *sampler, *rate));
+            let samplers = exporter.samplers.iter().map(|((version, domain, scope), rate)| (*version, *domain, *scope, *rate));
             snapshot.exporters.push(ExporterEntry { address, templates: templates.collect(), samplers: samplers.collect() });
         }
         snapshot.waiting = self.waiting.sets.values().map(WaitingEntry::from_set).collect();
@@ -54,8 +55,8 @@ impl FlowDecoder {
                     self.exporters.template_set(exporter.address, key, template);
                 }
             }
-            for (version, domain, sampler, rate) in exporter.samplers {
-                self.exporters.sampler_set(exporter.address, (version, domain, sampler), rate);
+            for (version, domain, scope, rate) in exporter.samplers {
+                self.exporters.sampler_set(exporter.address, (version, domain, scope), rate);
             }
         }
         for entry in snapshot.waiting {
@@ -83,8 +84,8 @@ struct Snapshot {
 struct ExporterEntry {
     address: IpAddr,
     templates: Vec<TemplateEntry>,
-    /// Version, domain, sampler, rate.
-    samplers: Vec<(u8, u32, Option<u64>, u32)>,
+    /// Version, domain, what it holds for, rate.
+    samplers: Vec<(u8, u32, Scope, u32)>,
 }
 
 #[derive(Serialize, Deserialize)]

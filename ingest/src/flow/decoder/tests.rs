@@ -211,6 +211,71 @@ fn sampling_comes_from_options_by_source_and_sampler() {
     );
 }
 
+/// Sampled at one interface, for one template, of one line card, by one selector: each holds for its records, and none for all.
+#[test]
+fn a_rate_holds_for_what_its_scope_says() {
+    let fields = &[SHORT, &[(48, 1), (10, 2), (14, 2), (61, 1)]].concat();
+    let record = |sampler: u8, input: u8, output: u8, direction: u8| [short(1), vec![sampler, 0, input, 0, output, direction]].concat();
+    let records = [record(0, 1, 2, 0), record(0, 2, 1, 1), record(0, 3, 1, 0), record(7, 1, 3, 0)].concat();
+    // The sampling interval behind one scope field, or behind two.
+    let told = |id: u16, scope: &[(u16, u16)], values: &[u8]| {
+        vec![set(1, &options(id, scope, &[(34, 2)])), set(id, values)]
+    };
+    let rates = |datagrams: &[Vec<u8>]| {
+        let (mut decoder, mut out) = (FlowDecoder::default(), Vec::new());
+        for (seq, datagram) in (1..).zip(datagrams) {
+            decoder.decode(&frame(seq, datagram.clone()), &mut Vec::new());
+        }
+        let flows = [set(0, &[template(256, fields), template(257, fields)].concat()), set(256, &records), set(257, &records[..22])];
+        decoder.decode(&frame(9, v9(1, &flows)), &mut out);
+        out.iter().map(|record| record.sampling).collect::<Vec<_>>()
+    };
+    let system = v9(1, &told(300, &[(1, 2)], &[0, 9, 0, 10]));
+    let interface = v9(1, &told(301, &[(2, 2)], &[0, 1, 0, 20]));
+    let template = v9(1, &told(302, &[(5, 2)], &[1, 1, 0, 30]));
+    let line_card = v9(1, &told(303, &[(3, 2)], &[0, 1, 0, 40]));
+    let cache = v9(1, &told(304, &[(1, 2), (4, 2)], &[0, 9, 0, 1, 0, 40]));
+    let two = v9(1, &told(305, &[(2, 2), (5, 2)], &[0, 1, 1, 0, 0, 40]));
+    let sampler = v9(1, &[set(1, &options(306, &[(1, 2)], &[(48, 1), (34, 2)])), set(306, &[0, 9, 7, 0, 50])]);
+    assert_eq!(rates(std::slice::from_ref(&system)), [10; 5]);
+    assert_eq!(rates(std::slice::from_ref(&interface)), [20, 20, 1, 20, 20], "in by it, or seen when going out by it");
+    assert_eq!(rates(std::slice::from_ref(&template)), [1, 1, 1, 1, 30]);
+    assert_eq!(rates(&[line_card.clone(), cache.clone(), two.clone()]), [1; 5]);
+    assert_eq!(rates(std::slice::from_ref(&sampler)), [1, 1, 1, 50, 1]);
+    let all = [system, interface, template, line_card, cache, two, sampler];
+    assert_eq!(rates(&all), [20, 20, 10, 50, 20], "the narrowest that is known");
+    assert_eq!(rates(&all[..1]), [10; 5]);
+}
+
+/// The scopes of IPFIX are elements; one of them may name another observation domain.
+#[test]
+fn the_scopes_of_ipfix() {
+    let rate = |scope: &[(u16, u16)], values: &[u8]| {
+        let count = (scope.len() + 1) as u16;
+        let fields: Vec<u8> = [scope, &[(305, 2), (306, 2)]].concat().iter().flat_map(|(e, len)| [e.to_be_bytes(), len.to_be_bytes()].concat()).collect();
+        let head = [300u16, count + 1, count - 1].iter().flat_map(|n| n.to_be_bytes()).collect::<Vec<u8>>();
+        let sets = [set(3, &[head, fields].concat()), set(300, &[values, &[0, 1, 0, 99]].concat())];
+        let mut decoder = FlowDecoder::default();
+        let report = decoder.decode(&frame(1, ipfix(0, 7, &sets)), &mut Vec::new());
+        assert_eq!((report.options, report.defects), (1, FlowDefects::default()), "{scope:?}");
+        [7u32, 8].map(|domain| {
+            let mut out = Vec::new();
+            let fields = [SHORT, &[(302, 1), (10, 1)]].concat();
+            let flows = [set(2, &template(256, &fields)), set(256, &[short(1), vec![5, 6]].concat())];
+            decoder.decode(&frame(2, ipfix(1, domain, &flows)), &mut out);
+            out[0].sampling
+        })
+    };
+    assert_eq!(rate(&[(143, 1)], &[1]), [100, 1], "metering process");
+    assert_eq!(rate(&[(144, 1), (149, 4)], &[1, 0, 0, 0, 8]), [1, 100], "observation domain");
+    assert_eq!(rate(&[(302, 1)], &[5]), [100, 1], "selector");
+    assert_eq!(rate(&[(302, 1)], &[4]), [1, 1]);
+    assert_eq!(rate(&[(10, 4)], &[0, 0, 0, 6]), [100, 1], "interface");
+    assert_eq!(rate(&[(145, 2)], &[1, 0]), [100, 1], "template");
+    assert_eq!(rate(&[(141, 4)], &[0, 0, 0, 1]), [1, 1], "line card");
+    assert_eq!(rate(&[(148, 4)], &[0, 0, 0, 1]), [1, 1], "flow");
+}
+
 #[test]
 fn times_in_every_form() {
     let at = |fields: &[(u16, u16)], bytes: &[u8]| {
