@@ -195,7 +195,7 @@ fn flows(page: &mut Page, app: &App) {
         .iter()
         .map(|(key, account)| {
             let version = if key.version == SFLOW { "sflow".to_owned() } else { key.version.to_string() };
-            [sites.name(account.site).to_owned(), key.exporter.to_string(), version, key.domain.to_string()]
+            [sites.name(account.site).to_owned(), key.exporter.to_string(), version, key.domain_name()]
         })
         .collect();
     for (name, kind, help, of) in FLOW_FAMILIES {

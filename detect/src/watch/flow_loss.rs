@@ -90,7 +90,7 @@ fn judge<'a>(
 }
 
 fn subject(key: &StreamKey) -> String {
-    format!("{} {} {}", key.exporter, key.version, key.domain)
+    format!("{} {} {}", key.exporter, key.version, key.domain_name())
 }
 
 fn finding(key: &StreamKey, account: &Account, sites: &SiteTable, since: Timestamp, now: Timestamp) -> Finding {

@@ -29,10 +29,17 @@ pub struct StreamKey {
     pub exporter: IpAddr,
     /// As `FlowRecord::version`; 0 for datagrams of no version that we know.
     pub version: u8,
+    /// sFlow: the address that the agent gives itself, where it is not the exporter's. Several may send by one address.
+    pub agent: Option<IpAddr>,
     pub domain: u32,
 }
 
 impl StreamKey {
+    /// The domain's number; where an agent sends by somebody else's address, its own beside it.
+    pub fn domain_name(&self) -> String {
+        self.agent.map_or_else(|| self.domain.to_string(), |agent| format!("{}@{agent}", self.domain))
+    }
+
     /// What its sequence numbers count.
     pub fn counts_records(&self) -> bool {
         matches!(self.version, 5 | 10)
@@ -139,6 +146,7 @@ impl FlowAccounts {
 /// What a datagram's header says of its stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Heard {
+    pub(super) agent: Option<IpAddr>,
     pub(super) sequence: u32,
     pub(super) uptime: Option<u32>,
     pub(super) export_at: Timestamp,
@@ -162,7 +170,7 @@ impl Accounts {
         account.sets_waited += report.sets_waiting as u64;
         account.sets_lost += report.sets_lost as u64;
         account.defective += u64::from(!report.defects.is_empty());
-        account.dropped_by_exporter = account.dropped_by_exporter.max(report.dropped_by_exporter);
+        account.dropped_by_exporter = account.dropped_by_exporter.saturating_add_signed(report.dropped_by_exporter);
         let change = account.sequence.step(&key.numbered(heard, report));
         account.change(change);
         // The state of the exporter, as long as it may be its own datagram.
@@ -240,12 +248,12 @@ mod tests {
 
     use super::*;
 
-    const KEY: StreamKey = StreamKey { exporter: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), version: 10, domain: 1 };
+    const KEY: StreamKey = StreamKey { exporter: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), version: 10, agent: None, domain: 1 };
 
     /// Sequence, uptime, and how many records the datagram has.
     fn note(accounts: &mut Accounts, sequence: u32, uptime: Option<u32>, own: usize, unsure: bool) {
         let (at, site) = (Timestamp(1_000), SITE_UNKNOWN);
-        let heard = Heard { sequence, uptime, export_at: at, received_at: at, site };
+        let heard = Heard { agent: None, sequence, uptime, export_at: at, received_at: at, site };
         accounts.note(KEY, &heard, &FlowReport { records: own, own, unsure, ..FlowReport::default() });
     }
 
@@ -319,7 +327,7 @@ mod tests {
             let mut accounts = Accounts::default();
             let mut note = |sequence: u32, secs: i64| {
                 let at = Timestamp(secs * Timestamp::SECOND);
-                let heard = Heard { sequence, uptime: None, export_at: at, received_at: at, site: SITE_UNKNOWN };
+                let heard = Heard { agent: None, sequence, uptime: None, export_at: at, received_at: at, site: SITE_UNKNOWN };
                 accounts.note(KEY, &heard, &FlowReport { records: 10, own: 10, ..FlowReport::default() });
             };
             // A hundred seconds with a hundred records in each.
@@ -342,7 +350,7 @@ mod tests {
         for n in 0..20_000u32 {
             for domain in [n, 1_000_000] {
                 let at = Timestamp(i64::from(n));
-                let heard = Heard { sequence: n, uptime: None, export_at: at, received_at: at, site: SITE_UNKNOWN };
+                let heard = Heard { agent: None, sequence: n, uptime: None, export_at: at, received_at: at, site: SITE_UNKNOWN };
                 let exporter = if domain == n { std::net::Ipv4Addr::from(n).into() } else { KEY.exporter };
                 accounts.note(StreamKey { exporter, domain, ..KEY }, &heard, &FlowReport { own: 1, records: 1, ..FlowReport::default() });
             }
@@ -357,7 +365,7 @@ mod tests {
         let report = FlowReport { own: 1, records: 1, ..FlowReport::default() };
         let heard = |n: u32, site| {
             let at = Timestamp(n.into());
-            Heard { sequence: n, uptime: None, export_at: at, received_at: at, site }
+            Heard { agent: None, sequence: n, uptime: None, export_at: at, received_at: at, site }
         };
         // Two thousand others, each heard once, and domains of its own that last.
         for n in 0..2_000u32 {

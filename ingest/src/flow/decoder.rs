@@ -13,6 +13,7 @@
 
 use super::account::{FlowAccounts, Heard, StreamKey};
 use super::defect::{FlowDefect, FlowDefects};
+use super::drops::Drops;
 use super::exporters::{Exporters, TemplateKey};
 use super::sampling::SamplingTable;
 use super::sets::{self, IPFIX, V9};
@@ -22,8 +23,8 @@ use super::{FlowRecord, sflow, v5};
 use crate::frame::{Frame, FrameKind, NewFrame, Seq};
 
 /// What `memory_bytes` never exceeds: 16 MiB of templates and rates and one exporter's share more, 8 MiB of data that waits,
-/// 7 MiB of accounts. A flood of forged datagrams fills it and no more.
-pub const MEMORY_BYTES_MAX: usize = 32 << 20;
+/// 6 MiB of accounts, 3 MiB of sFlow's data sources. A flood of forged datagrams fills it and no more.
+pub const MEMORY_BYTES_MAX: usize = 36 << 20;
 /// Records that one datagram's template may call up of those that waited: all that usually waits at once. Shorter ones than
 /// any exporter sends would make a thousand times their bytes of it.
 const CALLED_UP_MAX: usize = 65_536;
@@ -53,8 +54,8 @@ pub struct FlowReport {
     pub sets_waiting: usize,
     /// Data sets of this stream, also of earlier datagrams, that were given up: too many wait, or this one waited too long.
     pub sets_lost: usize,
-    /// sFlow: packets that the exporter could not sample, as it counts them.
-    pub dropped_by_exporter: u64,
+    /// sFlow: by how much more packets the exporter could not sample, as it counts them; less where it began anew.
+    pub dropped_by_exporter: i64,
     /// The sampling of its last flow; 0 without flows.
     pub sampling: u32,
     /// Data records in the datagram itself, as its sequence number counts them.
@@ -95,6 +96,7 @@ impl FlowReport {
 pub struct FlowDecoder {
     pub(super) exporters: Exporters,
     pub(super) waiting: Waiting,
+    pub(super) drops: Drops,
     pub(super) accounts: FlowAccounts,
     pub(super) sampling: SamplingTable,
     pub(super) position: Seq,
@@ -119,7 +121,8 @@ impl FlowDecoder {
             10 => self.decode_sets(frame, IPFIX, out, &mut report),
             0 if payload.starts_with(&[0, 0, 0, 5]) => {
                 report.version = super::SFLOW.into();
-                sflow::decode(frame, out, &mut report)
+                let drops = Some(&mut self.drops).filter(|_| frame.seq > self.restored);
+                sflow::decode(frame, drops, out, &mut report)
             }
             _ => {
                 report.defects.add(if payload.len() < 4 { FlowDefect::Truncated } else { FlowDefect::UnknownVersion });
@@ -138,8 +141,8 @@ impl FlowDecoder {
         let version = u8::try_from(report.version).ok().filter(|_| known).unwrap_or_default();
         let mut accounts = self.accounts.lock();
         match heard {
-            Some((domain, heard)) => accounts.note(StreamKey { exporter, version, domain }, &heard, report),
-            None => accounts.note_unread(StreamKey { exporter, version, domain: 0 }, site, received_at),
+            Some((domain, heard)) => accounts.note(StreamKey { exporter, version, agent: heard.agent, domain }, &heard, report),
+            None => accounts.note_unread(StreamKey { exporter, version, agent: None, domain: 0 }, site, received_at),
         }
     }
 
@@ -156,7 +159,7 @@ impl FlowDecoder {
     /// What templates, sampling rates, waiting data and accounts take, in bytes; an estimate that counts each allocation.
     pub fn memory_bytes(&self) -> usize {
         let accounts = self.accounts.lock().size_bytes();
-        self.exporters.size_bytes() + self.waiting.size_bytes() + accounts
+        self.exporters.size_bytes() + self.waiting.size_bytes() + self.drops.size_bytes() + accounts
     }
 
     /// Every field of every data record of a datagram with its bytes, elements that are not kept included, by the templates
@@ -206,7 +209,7 @@ impl FlowDecoder {
             if (exporter, version, domain) == (now.exporter, now.version, now.domain) {
                 report.sets_lost += 1;
             } else {
-                self.accounts.lock().note_set_lost(&StreamKey { exporter, version, domain });
+                self.accounts.lock().note_set_lost(&StreamKey { exporter, version, agent: None, domain });
             }
         }
     }

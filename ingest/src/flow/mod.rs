@@ -4,6 +4,7 @@
 mod account;
 mod decoder;
 mod defect;
+mod drops;
 pub mod elements;
 mod explain;
 mod exporters;

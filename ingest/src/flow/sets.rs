@@ -60,7 +60,7 @@ pub(super) fn header(frame: &Frame, version: u8) -> IResult<&[u8], Header> {
         uptime,
         sampling: 1,
     };
-    let heard = account::Heard { sequence, uptime, export_at, received_at: frame.frame.received_at, site: frame.frame.site };
+    let heard = account::Heard { agent: None, sequence, uptime, export_at, received_at: origin.received_at, site: origin.site };
     Ok((rest.get(..sets_len).unwrap_or(rest), Header { origin, heard }))
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account::{Account, StreamKey};
 use super::decoder::FlowDecoder;
+use super::drops::Source;
 use super::exporters::TemplateKey;
 use super::sampler::Scope;
 use super::template::{Origin, Template, TemplateField};
@@ -34,6 +35,7 @@ impl FlowDecoder {
         }
         snapshot.waiting = self.waiting.sets.values().map(WaitingEntry::from_set).collect();
         snapshot.streams = self.accounts.list();
+        snapshot.drops = self.drops.list();
         serde_json::to_value(&snapshot).unwrap_or_default()
     }
 
@@ -64,6 +66,9 @@ impl FlowDecoder {
                 self.waiting.push(key, &origin, &body);
             }
         }
+        for (key, source, known) in snapshot.drops {
+            self.drops.insert(key, source, known);
+        }
         let mut accounts = self.accounts.lock();
         for (key, account) in snapshot.streams {
             accounts.insert(key, account);
@@ -78,6 +83,8 @@ struct Snapshot {
     exporters: Vec<ExporterEntry>,
     waiting: Vec<WaitingEntry>,
     streams: Vec<(StreamKey, Account)>,
+    /// Of sFlow's data sources.
+    drops: Vec<(StreamKey, u64, Source)>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -69,7 +69,8 @@ pub(super) fn decode(frame: &Frame, table: &SamplingTable, out: &mut Vec<FlowRec
         report.defects.add(FlowDefect::TrailingBytes);
     }
     let NewFrame { received_at, site, .. } = frame.frame;
-    let heard = Heard { sequence: header.sequence, uptime: Some(header.uptime), export_at: header.export_at, received_at, site };
+    let (sequence, uptime) = (header.sequence, Some(header.uptime));
+    let heard = Heard { agent: None, sequence, uptime, export_at: header.export_at, received_at, site };
     Some((origin.domain, heard))
 }
 

@@ -58,7 +58,7 @@ fn row(key: &StreamKey, account: &Account, sites: &SiteTable, now: Timestamp) ->
     };
     ExporterRow {
         exporter: key.exporter.to_string(),
-        detail: tf("{protocol} · Domäne {n}", &[("protocol", &words::flow_version(key.version)), ("n", &key.domain)]),
+        detail: tf("{protocol} · Domäne {n}", &[("protocol", &words::flow_version(key.version)), ("n", &key.domain_name())]),
         site: sites.name(account.site).to_owned(),
         records: show::num(account.records),
         lost,
