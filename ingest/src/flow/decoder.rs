@@ -87,7 +87,7 @@ impl FlowReport {
         self.options += other.options;
         self.skipped += other.skipped;
         self.unsure |= other.unsure;
-        other.defects.iter().for_each(|defect| self.defects.add(defect));
+        self.defects.add_all(other.defects);
     }
 }
 
@@ -187,6 +187,7 @@ impl FlowDecoder {
             report.defects.add(FlowDefect::Truncated);
             return None;
         };
+        report.defects.add_all(header.defects);
         let mut origin = header.origin;
         origin.sampling = self.sampling.rate(origin.exporter, origin.domain);
         let brought = sets::decode(&mut self.exporters, &origin, frame.frame.transport, rest, out, report);

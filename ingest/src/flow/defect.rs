@@ -20,7 +20,7 @@ pub enum FlowDefect {
     TemplateTooLong,
     /// A known element with a length that it cannot have; it is skipped.
     FieldLength,
-    /// A moment that cannot be, or an end before the start.
+    /// A moment that cannot be, of the header or of a flow, or an end before the start.
     Time,
     /// Records with neither addresses nor counters.
     NoTraffic,
@@ -70,6 +70,10 @@ pub struct FlowDefects(u32);
 impl FlowDefects {
     pub fn add(&mut self, defect: FlowDefect) {
         self.0 |= 1 << defect as u8;
+    }
+
+    pub(super) fn add_all(&mut self, others: Self) {
+        self.0 |= others.0;
     }
 
     pub fn contains(self, defect: FlowDefect) -> bool {

@@ -352,9 +352,9 @@ fn lengths_of_zero() {
             0 records, 0 options, 0 templates, 0 withdrawn, 0 skipped, 0 waiting {"truncated"}
             0 records, 0 options, 0 templates, 0 withdrawn, 0 skipped, 0 waiting {"truncated"}
             0 records, 0 options, 0 templates, 0 withdrawn, 0 skipped, 0 waiting {"truncated"}
+            0 records, 0 options, 0 templates, 0 withdrawn, 0 skipped, 0 waiting {"bad_time"}
             0 records, 0 options, 0 templates, 0 withdrawn, 0 skipped, 0 waiting {}
-            0 records, 0 options, 0 templates, 0 withdrawn, 0 skipped, 0 waiting {}
-            0 records, 0 options, 0 templates, 0 withdrawn, 0 skipped, 0 waiting {}
+            0 records, 0 options, 0 templates, 0 withdrawn, 0 skipped, 0 waiting {"bad_time"}
             0 records, 0 options, 0 templates, 0 withdrawn, 0 skipped, 0 waiting {"truncated"}
             0 records, 0 options, 0 templates, 0 withdrawn, 0 skipped, 0 waiting {}
             0 records, 0 options, 0 templates, 0 withdrawn, 0 skipped, 0 waiting {"template_empty"}
@@ -370,9 +370,9 @@ fn lengths_of_zero() {
             0 records, 0 options, 0 templates, 0 withdrawn, 0 skipped, 0 waiting {}
             0 of 0: 2 datagrams, 0 records, 0 lost, 0 late, 0 doubled, 0 restarts, 0 unsure, 2 defective, skew 0, delay 0
             5 of 0: 1 datagrams, 0 records, 0 lost, 0 late, 0 doubled, 0 restarts, 0 unsure, 1 defective, skew 0, delay 0
-            9 of 0: 2 datagrams, 0 records, 0 lost, 0 late, 0 doubled, 0 restarts, 0 unsure, 1 defective, skew -1790000000000, delay 0
+            9 of 0: 2 datagrams, 0 records, 0 lost, 0 late, 0 doubled, 0 restarts, 0 unsure, 2 defective, skew -1790000000000, delay 0
             9 of 1: 6 datagrams, 1 records, 0 lost, 0 late, 0 doubled, 0 restarts, 0 unsure, 4 defective, skew -1, delay 0
-            10 of 0: 1 datagrams, 0 records, 0 lost, 0 late, 0 doubled, 0 restarts, 0 unsure, 0 defective, skew -1790000000000, delay 0
+            10 of 0: 1 datagrams, 0 records, 0 lost, 0 late, 0 doubled, 0 restarts, 0 unsure, 1 defective, skew -1790000000000, delay 0
             10 of 1: 3 datagrams, 2 records, 0 lost, 0 late, 0 doubled, 0 restarts, 0 unsure, 0 defective, skew -1, delay 0
             105 of 0: 1 datagrams, 0 records, 0 lost, 0 late, 0 doubled, 0 restarts, 0 unsure, 1 defective, skew 0, delay 0
             105 of 3: 2 datagrams, 0 records, 0 lost, 0 late, 0 doubled, 0 restarts, 0 unsure, 1 defective, skew 0, delay 0
@@ -416,15 +416,15 @@ fn counters_that_wrap_and_times_in_the_future() {
             2 records, 0 options, 0 templates, 0 withdrawn, 0 skipped, 0 waiting {"bad_time"}
               10.0.0.1 > 10.0.0.2 4294967295 B 4294967295 P 2026-09-21T14:13:19.900Z..2026-09-21T14:14:19.800Z
               10.0.0.1 > 10.0.0.2 4294967295 B 4294967295 P 2026-09-21T14:13:19.820Z..2026-09-21T14:13:19.820Z
-            1 records, 0 options, 1 templates, 0 withdrawn, 0 skipped, 0 waiting {}
-              10.0.0.1 > 10.0.0.2 18446744073709551615 B 18446744073709551615 P 2096-10-02T07:06:40.000Z..2096-10-02T07:06:40.500Z
+            1 records, 0 options, 1 templates, 0 withdrawn, 0 skipped, 0 waiting {"bad_time"}
+              10.0.0.1 > 10.0.0.2 18446744073709551615 B 18446744073709551615 P 2026-09-21T14:13:20.000Z..2026-09-21T14:13:20.000Z
             3 records, 0 options, 0 templates, 0 withdrawn, 0 skipped, 0 waiting {"bad_time"}
               10.0.0.1 > 10.0.0.2 18446744073709551615 B 18446744073709551615 P 2026-09-21T14:13:20.000Z..2026-09-21T14:13:20.000Z
               10.0.0.1 > 10.0.0.2 18446744073709551615 B 18446744073709551615 P 2026-09-21T14:13:20.000Z..2026-09-21T14:13:20.000Z
               10.0.0.1 > 10.0.0.2 18446744073709551615 B 18446744073709551615 P 2026-09-21T14:13:19.000Z..2026-09-21T14:13:19.000Z
-            0 records, 0 options, 0 templates, 0 withdrawn, 0 skipped, 0 waiting {}
+            0 records, 0 options, 0 templates, 0 withdrawn, 0 skipped, 0 waiting {"bad_time"}
             5 of 0: 5 datagrams, 7 records, 10 lost, 0 late, 0 doubled, 0 restarts, 0 unsure, 1 defective, skew 0, delay -29810
-            10 of 1: 3 datagrams, 4 records, 0 lost, 0 late, 0 doubled, 0 restarts, 0 unsure, 1 defective, skew 2504967295000, delay 333
+            10 of 1: 3 datagrams, 4 records, 0 lost, 0 late, 0 doubled, 0 restarts, 0 unsure, 3 defective, skew 2504967295000, delay 333
         "#]],
     );
 }

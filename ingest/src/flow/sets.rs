@@ -5,12 +5,12 @@ use nom::number::complete::{be_u16, be_u32};
 use nom::{IResult, Parser};
 
 use super::decoder::FlowReport;
-use super::defect::FlowDefect;
+use super::defect::{FlowDefect, FlowDefects};
 use super::exporters::{Exporter, Exporters, TemplateKey};
 use super::sampler::{self, SamplerKey};
 use super::template::{Extra, FIELDS_MAX, Origin, RecordBytes, Template, TemplateField};
 use super::{FlowRecord, account};
-use crate::frame::{Frame, Transport};
+use crate::frame::{Frame, NewFrame, Transport};
 use crate::time::Timestamp;
 
 pub(super) const V9: u8 = 9;
@@ -35,33 +35,40 @@ pub(super) struct Brought<'a> {
 pub(super) struct Header {
     pub(super) origin: Origin,
     pub(super) heard: account::Heard,
+    /// What is wrong with it.
+    pub(super) defects: FlowDefects,
 }
 
 /// The header of v9 or IPFIX, and the sets behind it.
 pub(super) fn header(frame: &Frame, version: u8) -> IResult<&[u8], Header> {
     let input = &*frame.frame.payload;
-    let (rest, sets_len, uptime, secs, sequence, domain) = if version == V9 {
+    let (rest, announced, uptime, secs, sequence, domain) = if version == V9 {
         let (rest, (_version, _count, uptime, secs, sequence, domain)) = (be_u16, be_u16, be_u32, be_u32, be_u32, be_u32).parse(input)?;
-        (rest, rest.len(), Some(uptime), secs, sequence, domain)
+        (rest, input.len(), Some(uptime), secs, sequence, domain)
     } else {
         let (rest, (_version, len, secs, sequence, domain)) = (be_u16, be_u16, be_u32, be_u32, be_u32).parse(input)?;
-        let header_len = input.len() - rest.len();
-        (rest, usize::from(len).saturating_sub(header_len), None, secs, sequence, domain)
+        (rest, usize::from(len), None, secs, sequence, domain)
     };
-    let export_at = Timestamp(i64::from(secs) * 1_000);
-    let origin = Origin {
-        seq: frame.seq,
-        received_at: frame.frame.received_at,
-        site: frame.frame.site,
-        exporter: frame.frame.peer,
-        domain,
-        version,
-        export_at,
-        uptime,
-        sampling: 1,
-    };
-    let heard = account::Heard { agent: None, sequence, uptime, export_at, received_at: origin.received_at, site: origin.site };
-    Ok((rest.get(..sets_len).unwrap_or(rest), Header { origin, heard }))
+    let mut defects = FlowDefects::default();
+    // RFC 7011 section 3.1: the length of the whole message. What is there of it is read.
+    let announced = announced.saturating_sub(input.len() - rest.len());
+    let (sets, behind) = rest.split_at_checked(announced).unwrap_or((rest, &[]));
+    if announced > rest.len() {
+        defects.add(FlowDefect::Truncated);
+    }
+    if behind.iter().any(|byte| *byte != 0) {
+        defects.add(FlowDefect::TrailingBytes);
+    }
+    let NewFrame { received_at, site, peer: exporter, .. } = frame.frame;
+    let said = Timestamp(i64::from(secs) * 1_000);
+    let believed = Origin::believed(said, received_at);
+    if believed.is_none() {
+        defects.add(FlowDefect::Time);
+    }
+    let export_at = believed.unwrap_or(received_at);
+    let origin = Origin { seq: frame.seq, received_at, site, exporter, domain, version, export_at, uptime, sampling: 1 };
+    let heard = account::Heard { agent: None, sequence, uptime, export_at: said, received_at, site };
+    Ok((sets, Header { origin, heard, defects }))
 }
 
 /// Decodes in the order of the datagram: a template serves the sets behind it.

@@ -317,6 +317,66 @@ fn times_in_every_form() {
     );
 }
 
+/// A header without a time, or with one that is to come: flows lie where they were received; how long they took stays.
+#[test]
+fn a_clock_that_cannot_be_right_moves_no_flow() {
+    let times = [(UPTIME - 2_000).to_be_bytes(), (UPTIME - 500).to_be_bytes()].concat();
+    let flows = [set(0, &template(256, &[SHORT, &[(22, 4), (21, 4)]].concat())), set(256, &[short(1), times].concat())];
+    let at = |secs: u32| {
+        let mut datagram = v9(1, &flows);
+        datagram[8..12].copy_from_slice(&secs.to_be_bytes());
+        datagram
+    };
+    check(
+        &[at(SECS), at(0), at(SECS + 86_000), at(SECS + 87_000), at(u32::MAX), at(SECS - 864_000)],
+        expect![[r#"
+            1: records 1, templates 1 {}
+               #1 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 -2000..-500 ms
+            2: records 1 {"bad_time"}
+               #2 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 -1993..-493 ms
+            3: records 1 {}
+               #3 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 +85998000..+85999500 ms
+            4: records 1 {"bad_time"}
+               #4 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 -1993..-493 ms
+            5: records 1 {"bad_time"}
+               #5 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 -1993..-493 ms
+            6: records 1 {}
+               #6 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 -864002000..-864000500 ms
+        "#]],
+    );
+    // The moments of flows themselves, in milliseconds: a day ahead is a zone mistaken for another, a year is none.
+    let absolute = |ahead: u64| {
+        let at = (u64::from(SECS) * 1_000 + ahead).to_be_bytes();
+        v9(1, &[set(0, &template(257, &[SHORT, &[(152, 8), (153, 8)]].concat())), set(257, &[short(1), [at, at].concat()].concat())])
+    };
+    check(&[absolute(43_200_000), absolute(31_536_000_000)], expect![[r#"
+            1: records 1, templates 1 {}
+               #1 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 +43200000..+43200000 ms
+            2: records 1 {"bad_time"}
+               #2 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 +0..+0 ms
+    "#]]);
+}
+
+/// A flow of 30 days, seen from an uptime that has gone on since; and one that ends two hours ahead of the header.
+#[test]
+fn uptimes_near_and_far() {
+    let at = |start: u32, end: u32| {
+        let times = [start.to_be_bytes(), end.to_be_bytes()].concat();
+        v9(1, &[set(0, &template(256, &[SHORT, &[(22, 4), (21, 4)]].concat())), set(256, &[short(1), times].concat())])
+    };
+    check(
+        &[at(UPTIME.wrapping_sub(2_592_000_000), UPTIME - 9), at(UPTIME + 3_600_000, UPTIME + 7_200_000), at(UPTIME + 86_403_131, UPTIME + 86_403_200)],
+        expect![[r#"
+            1: records 1, templates 1 {}
+               #1 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 -2592000000..-9 ms
+            2: records 1 {}
+               #2 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 +3600000..+7200000 ms
+            3: records 1 {}
+               #3 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 +86403131..+86403200 ms
+        "#]],
+    );
+}
+
 #[test]
 fn what_is_wrong_has_a_name() {
     let record = FlowRecord { start: Timestamp(i64::from(SECS) * 1_000), ..blank() };
