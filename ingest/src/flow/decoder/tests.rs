@@ -377,6 +377,22 @@ fn uptimes_near_and_far() {
     );
 }
 
+/// RFC 7011 section 3.3.1: zeros shorter than a record are padding, to whatever boundary the exporter likes.
+#[test]
+fn padding_is_no_defect() {
+    let data = |padding: &[u8]| {
+        let body = [short(1), padding.to_vec()].concat();
+        [&256u16.to_be_bytes()[..], &(body.len() as u16 + 4).to_be_bytes(), &body].concat()
+    };
+    let of = |padding: &[u8]| {
+        let sets = [set(2, &template(256, SHORT)), data(padding)];
+        let report = FlowDecoder::default().decode(&frame(1, ipfix(0, 1, &sets)), &mut Vec::new());
+        (report.records, report.defects.is_empty())
+    };
+    assert_eq!([of(&[]), of(&[9; 3]), of(&[0; 7]), of(&[0; 15])], [(1, true); 4]);
+    assert_eq!(of(&[9; 4]), (1, false));
+}
+
 #[test]
 fn what_is_wrong_has_a_name() {
     let record = FlowRecord { start: Timestamp(i64::from(SECS) * 1_000), ..blank() };
