@@ -204,6 +204,8 @@ fn flows(page: &mut Page, app: &App) {
             page.sample(name, &[("site", site), ("exporter", exporter), ("version", version), ("domain", domain)], of(account));
         }
     }
+    let forgotten = app.flow_accounts.forgotten();
+    page.gauge("wartburg_flow_streams_forgotten", "Streams whose counts had to go for others: somebody floods us.", forgotten as f64);
     page.gauge("wartburg_flow_streams_hidden", "Streams without lines here: of no known site, or beyond the bound.", hidden as f64);
 }
 

@@ -138,6 +138,11 @@ impl FlowAccounts {
         all
     }
 
+    /// Streams whose counts had to go for others, because there were too many.
+    pub fn forgotten(&self) -> u64 {
+        self.lock().forgotten
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Accounts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -160,6 +165,8 @@ pub(super) struct Accounts {
     streams: HashMap<StreamKey, Account>,
     /// How many of them each exporter has.
     of_exporter: HashMap<IpAddr, usize>,
+    /// Streams that had to go, with their counts.
+    pub(super) forgotten: u64,
 }
 
 impl Accounts {
@@ -209,7 +216,7 @@ impl Accounts {
     }
 
     pub(super) fn size_bytes(&self) -> usize {
-        let stream = size_of::<StreamKey>() + size_of::<Account>();
+        let stream = size_of::<StreamKey>() + size_of::<Account>() + Sequence::HEAP_BYTES_MAX;
         self.streams.len() * stream + self.of_exporter.len() * size_of::<(IpAddr, usize)>()
     }
 
@@ -234,7 +241,9 @@ impl Accounts {
         let middle = ranks.len() / 2;
         let (_, median, _) = ranks.select_nth_unstable(middle);
         let median = *median;
+        let before = self.streams.len();
         self.streams.retain(|key, account| !among(key) || rank(account) > median);
+        self.forgotten += (before - self.streams.len()) as u64;
         self.of_exporter.clear();
         for key in self.streams.keys() {
             *self.of_exporter.entry(key.exporter).or_default() += 1;
@@ -379,6 +388,7 @@ mod tests {
         assert!((0..2_000u32).all(|n| of(std::net::Ipv4Addr::from(n).into()) == 1));
         assert!(of(KEY.exporter) <= STREAMS_PER_EXPORTER_MAX);
         assert!((0..8).all(|domain| accounts.streams[&StreamKey { domain, ..KEY }].records == 250));
+        assert_eq!(accounts.forgotten as usize, 2_000 + 8 + 20_000 - accounts.streams.len(), "and all that go are counted");
         let counted: usize = accounts.of_exporter.values().sum();
         assert_eq!((counted, accounts.of_exporter.len()), (accounts.streams.len(), 2_001));
     }

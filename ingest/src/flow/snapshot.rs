@@ -35,6 +35,7 @@ impl FlowDecoder {
         }
         snapshot.waiting = self.waiting.sets.values().map(WaitingEntry::from_set).collect();
         snapshot.streams = self.accounts.list();
+        snapshot.forgotten = self.accounts.forgotten();
         snapshot.drops = self.drops.list();
         serde_json::to_value(&snapshot).unwrap_or_default()
     }
@@ -70,6 +71,7 @@ impl FlowDecoder {
             self.drops.insert(key, source, known);
         }
         let mut accounts = self.accounts.lock();
+        accounts.forgotten = snapshot.forgotten;
         for (key, account) in snapshot.streams {
             accounts.insert(key, account);
         }
@@ -83,6 +85,8 @@ struct Snapshot {
     exporters: Vec<ExporterEntry>,
     waiting: Vec<WaitingEntry>,
     streams: Vec<(StreamKey, Account)>,
+    /// Streams that had to go.
+    forgotten: u64,
     /// Of sFlow's data sources.
     drops: Vec<(StreamKey, u64, Source)>,
 }
