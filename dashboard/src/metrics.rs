@@ -163,7 +163,9 @@ const FLOW_FAMILIES: [FlowFamily; 16] = [
     ),
     ("wartburg_flow_late_total", "counter", "Of these, the ones that came after all.", |a| a.late as f64),
     ("wartburg_flow_doubled_total", "counter", "Datagrams that came twice.", |a| a.doubled as f64),
-    ("wartburg_flow_strays", "gauge", "Datagrams whose number belongs to another count: forged, or another exporter's.", |a| a.strays as f64),
+    ("wartburg_flow_strays", "gauge", "Datagrams whose number belongs to another count: forged, or another exporter's.", |a| {
+        a.strays as f64
+    }),
     ("wartburg_flow_restarts_total", "counter", "Times that the exporter began to count anew.", |a| a.restarts as f64),
     ("wartburg_flow_unsure_total", "counter", "Gaps of which nothing can be said, because data waits for its template.", |a| {
         a.unsure as f64

@@ -312,8 +312,15 @@ mod tests {
         let honest = |n: u32| (1_000 + 10 * n, Some(600_000 + n));
         // Far ahead, far behind, a little ahead, a little behind, each with an uptime of its own; one at a time, and in pairs
         // that go on from each other.
-        let forged =
-            [(3_000_000_000, None), (5, Some(1)), (1_500, Some(600_100)), (1_500, Some(u32::MAX)), (4_000, None), (900, Some(u32::MAX)), (1_000, Some(0))];
+        let forged = [
+            (3_000_000_000, None),
+            (5, Some(1)),
+            (1_500, Some(600_100)),
+            (1_500, Some(u32::MAX)),
+            (4_000, None),
+            (900, Some(u32::MAX)),
+            (1_000, Some(0)),
+        ];
         for (sequence, uptime) in forged {
             for pair in [1, 2] {
                 let mut datagrams = Vec::new();

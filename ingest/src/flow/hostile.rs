@@ -175,18 +175,18 @@ fn every_truncation_and_every_flipped_byte_of_the_corpora() {
         )
     };
     expect![[r#"
-        5 all bits: 3600 datagrams (3592 as many, 8 fewer, 0 more), 6680 records, 0 skipped, 0 waiting, {"bad_time": 28, "record_count": 1466, "trailing_bytes": 1724, "unknown_version": 6}
+        5 all bits: 3600 datagrams (3592 as many, 8 fewer, 0 more), 6680 records, 0 skipped, 0 waiting, {"bad_time": 30, "record_count": 1466, "trailing_bytes": 1724, "unknown_version": 6}
         5 cut: 3600 datagrams (3072 as many, 528 fewer, 0 more), 4608 records, 1872 skipped, 0 waiting, {"record_count": 1440, "trailing_bytes": 1607, "truncated": 552}
-        5 highest bit: 3600 datagrams (3592 as many, 8 fewer, 0 more), 6680 records, 0 skipped, 0 waiting, {"bad_time": 26, "record_count": 1466, "trailing_bytes": 1724, "unknown_version": 6}
+        5 highest bit: 3600 datagrams (3592 as many, 8 fewer, 0 more), 6680 records, 0 skipped, 0 waiting, {"bad_time": 28, "record_count": 1466, "trailing_bytes": 1724, "unknown_version": 6}
         5 lowest bit: 3600 datagrams (3593 as many, 6 fewer, 1 more), 6691 records, 1 skipped, 0 waiting, {"bad_time": 18, "record_count": 1464, "trailing_bytes": 1725, "truncated": 1, "unknown_version": 6}
-        9 all bits: 15300 datagrams (14754 as many, 544 fewer, 2 more), 149575 records, 0 skipped, 303 waiting, {"bad_template": 191, "bad_time": 730, "field_length": 2275, "trailing_bytes": 296, "truncated": 222, "unknown_set": 41, "unknown_version": 58}
+        9 all bits: 15300 datagrams (14754 as many, 544 fewer, 2 more), 149575 records, 0 skipped, 303 waiting, {"bad_template": 191, "bad_time": 780, "field_length": 2275, "trailing_bytes": 296, "truncated": 222, "unknown_set": 41, "unknown_version": 58}
         9 cut: 15300 datagrams (6572 as many, 8728 fewer, 0 more), 25920 records, 0 skipped, 0 waiting, {"truncated": 15053}
-        9 highest bit: 15300 datagrams (14754 as many, 544 fewer, 2 more), 149737 records, 0 skipped, 302 waiting, {"bad_template": 189, "bad_time": 744, "field_length": 2258, "trailing_bytes": 292, "truncated": 219, "unknown_set": 50, "unknown_version": 58}
-        9 lowest bit: 15300 datagrams (14786 as many, 492 fewer, 22 more), 150879 records, 0 skipped, 209 waiting, {"bad_template": 289, "bad_time": 698, "field_length": 1587, "template_empty": 7, "template_too_long": 8, "trailing_bytes": 335, "truncated": 219, "unknown_set": 14, "unknown_version": 58}
-        10 all bits: 9392 datagrams (9145 as many, 246 fewer, 1 more), 75737 records, 0 skipped, 5706 waiting, {"bad_template": 491, "bad_time": 419, "field_length": 558, "trailing_bytes": 39, "truncated": 206, "unknown_set": 16, "unknown_version": 38}
-        10 cut: 9392 datagrams (5321 as many, 4071 fewer, 0 more), 13784 records, 0 skipped, 3339 waiting, {"truncated": 9343}
-        10 highest bit: 9392 datagrams (9132 as many, 260 fewer, 0 more), 75783 records, 0 skipped, 5704 waiting, {"bad_template": 491, "bad_time": 420, "field_length": 590, "template_too_long": 3, "trailing_bytes": 28, "truncated": 206, "unknown_set": 21, "unknown_version": 38}
-        10 lowest bit: 9392 datagrams (9146 as many, 246 fewer, 0 more), 75901 records, 4 skipped, 5701 waiting, {"bad_template": 111, "bad_time": 388, "field_length": 382, "no_traffic": 1, "template_too_long": 30, "trailing_bytes": 49, "truncated": 187, "unknown_set": 5, "unknown_version": 38}
+        9 highest bit: 15300 datagrams (14754 as many, 544 fewer, 2 more), 149737 records, 0 skipped, 302 waiting, {"bad_template": 189, "bad_time": 817, "field_length": 2258, "trailing_bytes": 292, "truncated": 219, "unknown_set": 50, "unknown_version": 58}
+        9 lowest bit: 15300 datagrams (14786 as many, 492 fewer, 22 more), 150879 records, 0 skipped, 209 waiting, {"bad_template": 289, "bad_time": 704, "field_length": 1587, "template_empty": 7, "template_too_long": 8, "trailing_bytes": 327, "truncated": 219, "unknown_set": 14, "unknown_version": 58}
+        10 all bits: 9392 datagrams (9145 as many, 246 fewer, 1 more), 75737 records, 0 skipped, 5706 waiting, {"bad_template": 491, "bad_time": 450, "field_length": 558, "trailing_bytes": 46, "truncated": 237, "unknown_set": 16, "unknown_version": 38}
+        10 cut: 9392 datagrams (5321 as many, 4071 fewer, 0 more), 13784 records, 0 skipped, 3339 waiting, {"truncated": 9392}
+        10 highest bit: 9392 datagrams (9132 as many, 260 fewer, 0 more), 75783 records, 0 skipped, 5704 waiting, {"bad_template": 491, "bad_time": 450, "field_length": 590, "template_too_long": 3, "trailing_bytes": 35, "truncated": 237, "unknown_set": 21, "unknown_version": 38}
+        10 lowest bit: 9392 datagrams (9146 as many, 246 fewer, 0 more), 75901 records, 4 skipped, 5701 waiting, {"bad_template": 111, "bad_time": 391, "field_length": 382, "no_traffic": 1, "template_too_long": 30, "trailing_bytes": 57, "truncated": 215, "unknown_set": 5, "unknown_version": 38, "withdrawal_over_udp": 4}
         105 all bits: 488 datagrams (432 as many, 56 fewer, 0 more), 912 records, 81 skipped, 0 waiting, {"no_traffic": 8, "record_count": 7, "trailing_bytes": 1, "truncated": 44, "unknown_version": 4}
         105 cut: 488 datagrams (116 as many, 372 fewer, 0 more), 420 records, 460 skipped, 0 waiting, {"truncated": 488}
         105 highest bit: 488 datagrams (432 as many, 56 fewer, 0 more), 912 records, 83 skipped, 0 waiting, {"no_traffic": 8, "record_count": 7, "trailing_bytes": 1, "truncated": 44, "unknown_version": 4}

@@ -211,8 +211,7 @@ impl Sequence {
 
     /// What comes late: it lies where something was missing, wholly or with its beginning.
     fn fill(&mut self, now: &Numbered) -> Option<Change> {
-        let within =
-            |gap: &Gap| now.sequence.wrapping_sub(gap.from) < gap.len && now.received_at.since(gap.at) <= LATE_MILLIS_MAX;
+        let within = |gap: &Gap| now.sequence.wrapping_sub(gap.from) < gap.len && now.received_at.since(gap.at) <= LATE_MILLIS_MAX;
         let found = self.gaps.iter().position(within)?;
         if now.units == 0 || now.unsure {
             return Some(Change { unsure: now.unsure.into(), ..Change::default() });

@@ -160,14 +160,7 @@ fn template_set(
 
 /// RFC 7011 section 8.1: a template without fields takes it back; with the set's own id, all of its kind. Over UDP no exporter may
 /// do so: a datagram that comes late would take back what is in use, and anybody can forge one.
-fn withdraw(
-    exporters: &mut Exporters,
-    origin: &Origin,
-    transport: Transport,
-    key: TemplateKey,
-    options: bool,
-    report: &mut FlowReport,
-) {
+fn withdraw(exporters: &mut Exporters, origin: &Origin, transport: Transport, key: TemplateKey, options: bool, report: &mut FlowReport) {
     if transport == Transport::Udp {
         report.defects.add(FlowDefect::Withdrawal);
         return;

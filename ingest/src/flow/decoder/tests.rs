@@ -218,9 +218,7 @@ fn a_rate_holds_for_what_its_scope_says() {
     let record = |sampler: u8, input: u8, output: u8, direction: u8| [short(1), vec![sampler, 0, input, 0, output, direction]].concat();
     let records = [record(0, 1, 2, 0), record(0, 2, 1, 1), record(0, 3, 1, 0), record(7, 1, 3, 0)].concat();
     // The sampling interval behind one scope field, or behind two.
-    let told = |id: u16, scope: &[(u16, u16)], values: &[u8]| {
-        vec![set(1, &options(id, scope, &[(34, 2)])), set(id, values)]
-    };
+    let told = |id: u16, scope: &[(u16, u16)], values: &[u8]| vec![set(1, &options(id, scope, &[(34, 2)])), set(id, values)];
     let rates = |datagrams: &[Vec<u8>]| {
         let (mut decoder, mut out) = (FlowDecoder::default(), Vec::new());
         for (seq, datagram) in (1..).zip(datagrams) {
@@ -252,7 +250,8 @@ fn a_rate_holds_for_what_its_scope_says() {
 fn the_scopes_of_ipfix() {
     let rate = |scope: &[(u16, u16)], values: &[u8]| {
         let count = (scope.len() + 1) as u16;
-        let fields: Vec<u8> = [scope, &[(305, 2), (306, 2)]].concat().iter().flat_map(|(e, len)| [e.to_be_bytes(), len.to_be_bytes()].concat()).collect();
+        let fields: Vec<u8> =
+            [scope, &[(305, 2), (306, 2)]].concat().iter().flat_map(|(e, len)| [e.to_be_bytes(), len.to_be_bytes()].concat()).collect();
         let head = [300u16, count + 1, count - 1].iter().flat_map(|n| n.to_be_bytes()).collect::<Vec<u8>>();
         let sets = [set(3, &[head, fields].concat()), set(300, &[values, &[0, 1, 0, 99]].concat())];
         let mut decoder = FlowDecoder::default();
@@ -349,12 +348,15 @@ fn a_clock_that_cannot_be_right_moves_no_flow() {
         let at = (u64::from(SECS) * 1_000 + ahead).to_be_bytes();
         v9(1, &[set(0, &template(257, &[SHORT, &[(152, 8), (153, 8)]].concat())), set(257, &[short(1), [at, at].concat()].concat())])
     };
-    check(&[absolute(43_200_000), absolute(31_536_000_000)], expect![[r#"
+    check(
+        &[absolute(43_200_000), absolute(31_536_000_000)],
+        expect![[r#"
             1: records 1, templates 1 {}
                #1 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 +43200000..+43200000 ms
             2: records 1 {"bad_time"}
                #2 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 +0..+0 ms
-    "#]]);
+    "#]],
+    );
 }
 
 /// A flow of 30 days, seen from an uptime that has gone on since; and one that ends two hours ahead of the header.
@@ -365,7 +367,11 @@ fn uptimes_near_and_far() {
         v9(1, &[set(0, &template(256, &[SHORT, &[(22, 4), (21, 4)]].concat())), set(256, &[short(1), times].concat())])
     };
     check(
-        &[at(UPTIME.wrapping_sub(2_592_000_000), UPTIME - 9), at(UPTIME + 3_600_000, UPTIME + 7_200_000), at(UPTIME + 86_403_131, UPTIME + 86_403_200)],
+        &[
+            at(UPTIME.wrapping_sub(2_592_000_000), UPTIME - 9),
+            at(UPTIME + 3_600_000, UPTIME + 7_200_000),
+            at(UPTIME + 86_403_131, UPTIME + 86_403_200),
+        ],
         expect![[r#"
             1: records 1, templates 1 {}
                #1 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 -2592000000..-9 ms
