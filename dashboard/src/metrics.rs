@@ -151,7 +151,7 @@ const STREAMS_MAX: usize = 1_200;
 /// Name, help, whether it is a counter, and what it shows of an account.
 type FlowFamily = (&'static str, &'static str, &'static str, fn(&Account) -> f64);
 
-const FLOW_FAMILIES: [FlowFamily; 15] = [
+const FLOW_FAMILIES: [FlowFamily; 16] = [
     ("wartburg_flow_datagrams_total", "counter", "Datagrams of flows that were decoded.", |a| a.datagrams as f64),
     ("wartburg_flow_records_total", "counter", "Flows that they held.", |a| a.records as f64),
     ("wartburg_flow_options_total", "counter", "Records about the exporter itself.", |a| a.options as f64),
@@ -163,6 +163,9 @@ const FLOW_FAMILIES: [FlowFamily; 15] = [
     ),
     ("wartburg_flow_late_total", "counter", "Of these, the ones that came after all.", |a| a.late as f64),
     ("wartburg_flow_doubled_total", "counter", "Datagrams that came twice.", |a| a.doubled as f64),
+    ("wartburg_flow_strays", "gauge", "Datagrams whose number belongs to another count: forged, or another exporter's.", |a| {
+        a.strays as f64
+    }),
     ("wartburg_flow_restarts_total", "counter", "Times that the exporter began to count anew.", |a| a.restarts as f64),
     ("wartburg_flow_unsure_total", "counter", "Gaps of which nothing can be said, because data waits for its template.", |a| {
         a.unsure as f64
@@ -194,7 +197,7 @@ fn flows(page: &mut Page, app: &App) {
         .iter()
         .map(|(key, account)| {
             let version = if key.version == SFLOW { "sflow".to_owned() } else { key.version.to_string() };
-            [sites.name(account.site).to_owned(), key.exporter.to_string(), version, key.domain.to_string()]
+            [sites.name(account.site).to_owned(), key.exporter.to_string(), version, key.domain_name()]
         })
         .collect();
     for (name, kind, help, of) in FLOW_FAMILIES {
@@ -203,6 +206,8 @@ fn flows(page: &mut Page, app: &App) {
             page.sample(name, &[("site", site), ("exporter", exporter), ("version", version), ("domain", domain)], of(account));
         }
     }
+    let forgotten = app.flow_accounts.forgotten();
+    page.gauge("wartburg_flow_streams_forgotten", "Streams whose counts had to go for others: somebody floods us.", forgotten as f64);
     page.gauge("wartburg_flow_streams_hidden", "Streams without lines here: of no known site, or beyond the bound.", hidden as f64);
 }
 

@@ -368,7 +368,7 @@ fn flows(accounts: &[(StreamKey, Account)], loss_percent: u32, now: Timestamp) -
         return vec![];
     }
     let mut findings = Vec::new();
-    let share = |(key, account): &(StreamKey, Account)| account.loss(key).unwrap_or_default() * 100.0;
+    let share = |(_, account): &(StreamKey, Account)| account.loss().unwrap_or_default() * 100.0;
     let mut losing: Vec<_> = live.iter().filter(|stream| share(stream) > f64::from(loss_percent)).collect();
     losing.sort_by(|a, b| share(b).total_cmp(&share(a)));
     if loss_percent > 0 && !losing.is_empty() {
@@ -537,7 +537,7 @@ mod tests {
     #[test]
     fn exporters_that_lose_or_run_wrong() {
         let stream = |last: u8, datagrams: u64, lost: u64, skew_ms: i64| {
-            let key = StreamKey { exporter: [192, 0, 2, last].into(), version: 9, domain: 0 };
+            let key = StreamKey { exporter: [192, 0, 2, last].into(), agent: None, version: 9, domain: 0 };
             let mut account = Account::default();
             (account.last, account.datagrams, account.records) = (NOW, datagrams, datagrams * 10);
             (account.lost, account.skew_ms) = (lost, skew_ms);

@@ -58,7 +58,7 @@ impl LossWatch {
             return Ok(Looked::default());
         }
         let known: Vec<&(StreamKey, Account)> = accounts.iter().filter(|(_, account)| account.site != SITE_UNKNOWN).collect();
-        let counted = |(key, account): &&(StreamKey, Account)| (*key, Counted { came: account.came(key), lost: account.lost });
+        let counted = |(key, account): &&(StreamKey, Account)| (*key, Counted { came: account.came(), lost: account.lost });
         self.looks.push_back((now, known.iter().map(counted).collect()));
         let window = i64::from(self.limit.minutes) * Timestamp::MINUTE;
         // The oldest look that is left lies at the window's beginning, or before it by less than a look.
@@ -89,7 +89,7 @@ fn judge<'a>(accounts: &[&'a (StreamKey, Account)], before: &HashMap<StreamKey, 
         // A stream that is new to us began with nothing; one that came late takes a loss back.
         let known = before.get(key).copied().unwrap_or_default();
         let lost = account.lost.saturating_sub(known.lost);
-        let sent = lost.saturating_add(account.came(key).saturating_sub(known.came));
+        let sent = lost.saturating_add(account.came().saturating_sub(known.came));
         let over = lost >= LOST_MIN && lost.saturating_mul(100) > sent.saturating_mul(percent.into());
         over.then_some(Losing { key, account, lost, sent })
     };
@@ -97,7 +97,7 @@ fn judge<'a>(accounts: &[&'a (StreamKey, Account)], before: &HashMap<StreamKey, 
 }
 
 fn subject(key: &StreamKey) -> String {
-    format!("{} {} {}", key.exporter, key.version, key.domain)
+    format!("{} {} {}", key.exporter, key.version, key.domain_name())
 }
 
 impl Losing<'_> {
@@ -121,7 +121,7 @@ impl Losing<'_> {
                 Reason::new("Verloren", format!("{} %", decimal(share, 1)), format!("über {percent} %")),
                 Reason::new("Davon gezählt", format!("{} von {} {}", count(self.lost), count(self.sent), unit(key)), ""),
                 Reason::new("Zeitraum", duration(now.since(first)), ""),
-                Reason::new("Strom", format!("{}, Domäne {}", protocol(key.version).unwrap_or_default(), key.domain), ""),
+                Reason::new("Strom", format!("{}, Domäne {}", protocol(key.version).unwrap_or_default(), key.domain_name()), ""),
             ],
         }
     }

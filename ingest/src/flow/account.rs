@@ -8,17 +8,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::decoder::FlowReport;
-use crate::body::SiteId;
+use super::sequence::{Change, Numbered, Sequence};
+use crate::body::{SITE_UNKNOWN, SiteId};
 use crate::time::Timestamp;
 
-/// Streams in memory: 600 sites with some domains each. A flood of forged exporters makes the longest silent half go.
+/// Streams in memory: 600 sites with some domains each. Beyond, the half goes that says least.
 const STREAMS_MAX: usize = 8_192;
-/// A jump ahead of more than this is a new count, not a loss: at 100,000 records a second three minutes.
-const JUMP_MAX: u32 = 20_000_000;
-/// What comes later than this many units is no late datagram.
-const LATE_MAX: u32 = 100_000;
-/// Nor what comes so long after the gap was seen.
-const LATE_MILLIS_MAX: i64 = 5 * Timestamp::SECOND;
+/// Of one exporter: routers with a domain for each line card have some dozens. Who invents more loses its own.
+const STREAMS_PER_EXPORTER_MAX: usize = 256;
+/// From so many datagrams on a stream is one that lasts.
+const LASTING_DATAGRAMS: u64 = 16;
+/// Twenty datagrams that are missing in a row are believed at once; for more the exporter must go on from there.
+const SURE_DATAGRAMS: u32 = 20;
+/// As many, full of usual records.
+const SURE_RECORDS: u32 = 640;
 
 /// One observation domain of one exporter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -26,13 +29,32 @@ pub struct StreamKey {
     pub exporter: IpAddr,
     /// As `FlowRecord::version`; 0 for datagrams of no version that we know.
     pub version: u8,
+    /// sFlow: the address that the agent gives itself, where it is not the exporter's. Several may send by one address.
+    pub agent: Option<IpAddr>,
     pub domain: u32,
 }
 
 impl StreamKey {
+    /// The domain's number; where an agent sends by somebody else's address, its own beside it.
+    pub fn domain_name(&self) -> String {
+        self.agent.map_or_else(|| self.domain.to_string(), |agent| format!("{}@{agent}", self.domain))
+    }
+
     /// What its sequence numbers count.
     pub fn counts_records(&self) -> bool {
         matches!(self.version, 5 | 10)
+    }
+
+    /// The datagram as its sequence number counts it.
+    fn numbered(&self, heard: &Heard, report: &FlowReport) -> Numbered {
+        let (units, unsure, sure) = if self.counts_records() {
+            let unsure = report.sets_waiting > 0 || report.unsure;
+            (u32::try_from(report.own).unwrap_or(u32::MAX), unsure, SURE_RECORDS)
+        } else {
+            (1, false, SURE_DATAGRAMS)
+        };
+        let Heard { sequence, uptime, received_at, .. } = *heard;
+        Numbered { sequence, uptime, received_at, units, unsure, sure }
     }
 }
 
@@ -53,6 +75,8 @@ pub struct Account {
     pub late: u64,
     /// Datagrams that came twice.
     pub doubled: u64,
+    /// Datagrams with a number from elsewhere, from which nothing went on: forged ones, or another exporter's behind one address.
+    pub strays: u64,
     /// Times that the exporter began to count anew.
     pub restarts: u64,
     /// Times that nothing can be said about a gap, because data still waits for its template.
@@ -75,15 +99,29 @@ pub struct Account {
 
 impl Account {
     /// What is missing of all that was sent, from 0 to 1. `None` where nothing came yet.
-    pub fn loss(&self, key: &StreamKey) -> Option<f64> {
-        let all = self.came(key) + self.lost;
+    pub fn loss(&self) -> Option<f64> {
+        let all = self.came() + self.lost;
         #[allow(clippy::cast_precision_loss, reason = "a share, shown with two digits")]
         (all > 0).then(|| self.lost as f64 / all as f64)
     }
 
-    /// What came, in the unit of `lost`.
-    pub fn came(&self, key: &StreamKey) -> u64 {
-        if key.counts_records() { self.sequence.units } else { self.datagrams }
+    /// What came, in the unit of `lost`; without what came twice or from elsewhere.
+    pub fn came(&self) -> u64 {
+        self.sequence.units()
+    }
+
+    fn change(&mut self, change: Change) {
+        let counts = [
+            (&mut self.lost, change.lost),
+            (&mut self.late, change.late),
+            (&mut self.doubled, change.doubled),
+            (&mut self.strays, change.strays),
+            (&mut self.restarts, change.restarts),
+            (&mut self.unsure, change.unsure),
+        ];
+        for (count, by) in counts {
+            *count = count.saturating_add_signed(by);
+        }
     }
 }
 
@@ -100,6 +138,11 @@ impl FlowAccounts {
         all
     }
 
+    /// Streams whose counts had to go for others, because there were too many.
+    pub fn forgotten(&self) -> u64 {
+        self.lock().forgotten
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Accounts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -108,6 +151,7 @@ impl FlowAccounts {
 /// What a datagram's header says of its stream.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Heard {
+    pub(super) agent: Option<IpAddr>,
     pub(super) sequence: u32,
     pub(super) uptime: Option<u32>,
     pub(super) export_at: Timestamp,
@@ -119,6 +163,10 @@ pub(super) struct Heard {
 #[derive(Debug, Default)]
 pub(super) struct Accounts {
     streams: HashMap<StreamKey, Account>,
+    /// How many of them each exporter has.
+    of_exporter: HashMap<IpAddr, usize>,
+    /// Streams that had to go, with their counts.
+    pub(super) forgotten: u64,
 }
 
 impl Accounts {
@@ -129,29 +177,18 @@ impl Accounts {
         account.sets_waited += report.sets_waiting as u64;
         account.sets_lost += report.sets_lost as u64;
         account.defective += u64::from(!report.defects.is_empty());
-        account.dropped_by_exporter = account.dropped_by_exporter.max(report.dropped_by_exporter);
-        if key.version != super::SFLOW {
-            account.skew_ms = heard.export_at.since(heard.received_at);
-        }
-        if let Some(delay) = report.mean_delay() {
-            account.delay_ms = delay;
-        }
-        if report.sampling > 0 {
-            account.sampling = report.sampling;
-        }
-        let units = if key.counts_records() { u32::try_from(report.own).unwrap_or(u32::MAX) } else { 1 };
-        let unsure = key.counts_records() && (report.sets_waiting > 0 || report.unsure);
-        let step = account.sequence.step(heard, units, unsure);
-        match step {
-            Step::InOrder => {}
-            Step::Lost(units) => account.lost += u64::from(units),
-            Step::Late => {
-                account.late += u64::from(units);
-                account.lost = account.lost.saturating_sub(units.into());
+        account.dropped_by_exporter = account.dropped_by_exporter.saturating_add_signed(report.dropped_by_exporter);
+        let change = account.sequence.step(&key.numbered(heard, report));
+        account.change(change);
+        // The state of the exporter, as long as it may be its own datagram.
+        if change.is_of_the_line() {
+            if key.version != super::SFLOW {
+                account.skew_ms = heard.export_at.since(heard.received_at);
             }
-            Step::Doubled => account.doubled += 1,
-            Step::Restarted => account.restarts += 1,
-            Step::Unsure => account.unsure += 1,
+            account.delay_ms = report.mean_delay().unwrap_or(account.delay_ms);
+            if report.sampling > 0 {
+                account.sampling = report.sampling;
+            }
         }
     }
 
@@ -160,9 +197,17 @@ impl Accounts {
         self.heard(key, site, at).defective += 1;
     }
 
+    /// Counts a data set that was given up.
+    pub(super) fn note_set_lost(&mut self, key: &StreamKey) {
+        if let Some(account) = self.streams.get_mut(key) {
+            account.sets_lost += 1;
+        }
+    }
+
     fn heard(&mut self, key: StreamKey, site: SiteId, at: Timestamp) -> &mut Account {
-        if !self.streams.contains_key(&key) && self.streams.len() >= STREAMS_MAX {
-            self.forget_the_silent();
+        if !self.streams.contains_key(&key) {
+            self.make_room(key.exporter);
+            *self.of_exporter.entry(key.exporter).or_default() += 1;
         }
         let account = self.streams.entry(key).or_insert_with(|| Account { since: at, ..Account::default() });
         (account.last, account.site) = (at, site);
@@ -170,103 +215,39 @@ impl Accounts {
         account
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.streams.len()
+    pub(super) fn size_bytes(&self) -> usize {
+        let stream = size_of::<StreamKey>() + size_of::<Account>() + Sequence::HEAP_BYTES_MAX;
+        self.streams.len() * stream + self.of_exporter.len() * size_of::<(IpAddr, usize)>()
     }
 
     pub(super) fn insert(&mut self, key: StreamKey, account: Account) {
-        if self.streams.len() < STREAMS_MAX {
-            self.streams.insert(key, account);
+        if self.streams.len() < STREAMS_MAX && self.streams.insert(key, account).is_none() {
+            *self.of_exporter.entry(key.exporter).or_default() += 1;
         }
     }
 
-    fn forget_the_silent(&mut self) {
-        let mut last: Vec<Timestamp> = self.streams.values().map(|account| account.last).collect();
-        let middle = last.len() / 2;
-        let (_, median, _) = last.select_nth_unstable(middle);
+    fn make_room(&mut self, exporter: IpAddr) {
+        if self.of_exporter.get(&exporter).is_some_and(|streams| *streams >= STREAMS_PER_EXPORTER_MAX) {
+            self.forget_half(|key| key.exporter == exporter);
+        } else if self.streams.len() >= STREAMS_MAX {
+            self.forget_half(|_| true);
+        }
+    }
+
+    /// Half of the streams `among`: those of no known site first, then those that hardly began, then the longest silent.
+    fn forget_half(&mut self, among: impl Fn(&StreamKey) -> bool) {
+        let rank = |account: &Account| (account.site != SITE_UNKNOWN, account.datagrams.min(LASTING_DATAGRAMS), account.last);
+        let mut ranks: Vec<_> = self.streams.iter().filter(|(key, _)| among(key)).map(|(_, account)| rank(account)).collect();
+        let middle = ranks.len() / 2;
+        let (_, median, _) = ranks.select_nth_unstable(middle);
         let median = *median;
-        self.streams.retain(|_, account| account.last > median);
-    }
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Sequence {
-    begun: bool,
-    /// The number that comes next, if nothing is missing; `None` where that cannot be said.
-    next: Option<u32>,
-    /// The exporter's last uptime, in milliseconds.
-    uptime: Option<u32>,
-    /// Where a stretch that began far behind would go on: twice in a row is a restart.
-    behind_next: Option<u32>,
-    /// Missing now; what comes late comes out of these.
-    missing: u32,
-    missing_at: Timestamp,
-    /// Units that came.
-    units: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    InOrder,
-    Lost(u32),
-    Late,
-    Doubled,
-    Restarted,
-    Unsure,
-}
-
-impl Sequence {
-    fn step(&mut self, heard: &Heard, units: u32, unsure: bool) -> Step {
-        self.units += u64::from(units);
-        // Back by more than a reordering's second: it started anew. The counter itself wraps upwards from its end.
-        let rebooted = matches!((self.uptime, heard.uptime), (Some(before), Some(now))
-            if before > now && before - now > 10_000 && before - now < u32::MAX - 3_600_000);
-        let known = self.next.filter(|_| !rebooted);
-        let after = heard.sequence.wrapping_add(units);
-        let Some(next) = known else {
-            let first = !std::mem::replace(&mut self.begun, true);
-            self.begin(after, heard, unsure);
-            return if rebooted {
-                Step::Restarted
-            } else if first {
-                Step::InOrder
-            } else {
-                Step::Unsure
-            };
-        };
-        let ahead = heard.sequence.wrapping_sub(next);
-        if ahead <= JUMP_MAX {
-            if ahead > 0 {
-                self.missing = self.missing.saturating_add(ahead);
-                self.missing_at = heard.received_at;
-            }
-            self.behind_next = None;
-            self.uptime = heard.uptime;
-            self.next = (!unsure).then_some(after);
-            return if ahead == 0 { Step::InOrder } else { Step::Lost(ahead) };
+        let before = self.streams.len();
+        self.streams.retain(|key, account| !among(key) || rank(account) > median);
+        self.forgotten += (before - self.streams.len()) as u64;
+        self.of_exporter.clear();
+        for key in self.streams.keys() {
+            *self.of_exporter.entry(key.exporter).or_default() += 1;
         }
-        let behind = next.wrapping_sub(heard.sequence);
-        if behind > LATE_MAX {
-            self.begin(after, heard, unsure);
-            return Step::Restarted;
-        }
-        if units > 0 && self.missing >= units && heard.received_at.since(self.missing_at) <= LATE_MILLIS_MAX {
-            self.missing -= units;
-            return Step::Late;
-        }
-        if self.behind_next == Some(heard.sequence) {
-            self.begin(after, heard, unsure);
-            return Step::Restarted;
-        }
-        self.behind_next = Some(after);
-        self.units -= u64::from(units);
-        Step::Doubled
-    }
-
-    fn begin(&mut self, after: u32, heard: &Heard, unsure: bool) {
-        self.next = (!unsure).then_some(after);
-        self.uptime = heard.uptime;
-        (self.behind_next, self.missing) = (None, 0);
     }
 }
 
@@ -275,14 +256,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::body::SITE_UNKNOWN;
 
-    const KEY: StreamKey = StreamKey { exporter: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), version: 10, domain: 1 };
+    const KEY: StreamKey = StreamKey { exporter: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), version: 10, agent: None, domain: 1 };
 
     /// Sequence, uptime, and how many records the datagram has.
     fn note(accounts: &mut Accounts, sequence: u32, uptime: Option<u32>, own: usize, unsure: bool) {
         let (at, site) = (Timestamp(1_000), SITE_UNKNOWN);
-        let heard = Heard { sequence, uptime, export_at: at, received_at: at, site };
+        let heard = Heard { agent: None, sequence, uptime, export_at: at, received_at: at, site };
         accounts.note(KEY, &heard, &FlowReport { records: own, own, unsure, ..FlowReport::default() });
     }
 
@@ -306,6 +286,8 @@ mod tests {
         assert_eq!(plain(&[5_000_000, 0, 10, 20]), [0, 0, 0, 1, 0], "far back is a restart");
         assert_eq!(plain(&[5_000, 0, 10, 20, 30]), [0, 0, 1, 1, 0], "and a little back is one when it goes on there");
         assert_eq!(plain(&[0, 10, 2_000_000_000, 2_000_000_010]), [0, 0, 0, 1, 0], "and so is a leap");
+        assert_eq!(plain(&[0, 10, 30, 30, 40]), [10, 0, 1, 0, 0], "what comes twice fills no gap");
+        assert_eq!(plain(&[0, 10, 20, 0, 10, 20, 30]), [0, 0, 3, 0, 0], "a burst that comes twice is no restart");
         let booted = [(5_000, Some(900_000)), (5_010, Some(901_000)), (0, Some(500)), (10, Some(600))];
         assert_eq!(counts(&booted), [0, 0, 0, 1, 0]);
         let wrapped = [(0, Some(u32::MAX - 5)), (10, Some(10)), (20, Some(20))];
@@ -321,7 +303,61 @@ mod tests {
         note(&mut accounts, 45, None, 10, false);
         let account = &accounts.streams[&KEY];
         assert_eq!((account.lost, account.unsure, account.restarts), (5, 1, 0));
-        assert!((account.loss(&KEY).unwrap() - 5.0 / 35.0).abs() < 1e-9);
+        assert!((account.loss().unwrap() - 5.0 / 35.0).abs() < 1e-9);
+    }
+
+    /// What is left when a forger puts datagrams with absurd numbers among those of an exporter that sends on.
+    #[test]
+    fn forged_numbers_change_nothing() {
+        let honest = |n: u32| (1_000 + 10 * n, Some(600_000 + n));
+        // Far ahead, far behind, a little ahead, a little behind, each with an uptime of its own; one at a time, and in pairs
+        // that go on from each other.
+        let forged = [
+            (3_000_000_000, None),
+            (5, Some(1)),
+            (1_500, Some(600_100)),
+            (1_500, Some(u32::MAX)),
+            (4_000, None),
+            (900, Some(u32::MAX)),
+            (1_000, Some(0)),
+        ];
+        for (sequence, uptime) in forged {
+            for pair in [1, 2] {
+                let mut datagrams = Vec::new();
+                for n in 0..2_000u32 {
+                    datagrams.push(honest(n));
+                    if n == 10 {
+                        datagrams.extend((0..pair).map(|m| (sequence + 10 * m, uptime)));
+                    }
+                }
+                let [lost, _, _, restarts, unsure] = counts(&datagrams);
+                assert_eq!([lost, restarts, unsure], [0; 3], "{pair} from {sequence} on");
+            }
+        }
+    }
+
+    /// A jump is a loss if there was the time for it, and a new count if not.
+    #[test]
+    fn a_jump_is_believed_when_it_goes_on_and_can_be() {
+        let all = |silent_secs: i64, jump: u32, on: bool| {
+            let mut accounts = Accounts::default();
+            let mut note = |sequence: u32, secs: i64| {
+                let at = Timestamp(secs * Timestamp::SECOND);
+                let heard = Heard { agent: None, sequence, uptime: None, export_at: at, received_at: at, site: SITE_UNKNOWN };
+                accounts.note(KEY, &heard, &FlowReport { records: 10, own: 10, ..FlowReport::default() });
+            };
+            // A hundred seconds with a hundred records in each.
+            (0..1_000u32).for_each(|n| note(10 * n, i64::from(n) / 10));
+            let after = 100 + silent_secs;
+            note(10_000 + jump, after);
+            note(if on { 10_010 + jump } else { 10_000 }, after);
+            let account = &accounts.streams[&KEY];
+            (account.lost, account.restarts, account.strays, account.came())
+        };
+        assert_eq!(all(60, 600, false), (590, 0, 0, 10_020), "as much as the network may lose at once");
+        assert_eq!(all(60, 60_000, true), (60_000, 0, 0, 10_020));
+        assert_eq!(all(60, 60_000, false), (0, 0, 1, 10_010));
+        assert_eq!(all(60, 60_000_000, true), (0, 1, 0, 10_020), "nobody can have sent that in a minute");
     }
 
     #[test]
@@ -330,12 +366,38 @@ mod tests {
         for n in 0..20_000u32 {
             for domain in [n, 1_000_000] {
                 let at = Timestamp(i64::from(n));
-                let heard = Heard { sequence: n, uptime: None, export_at: at, received_at: at, site: SITE_UNKNOWN };
-                accounts.note(StreamKey { domain, ..KEY }, &heard, &FlowReport { own: 1, records: 1, ..FlowReport::default() });
+                let heard = Heard { agent: None, sequence: n, uptime: None, export_at: at, received_at: at, site: SITE_UNKNOWN };
+                let exporter = if domain == n { std::net::Ipv4Addr::from(n).into() } else { KEY.exporter };
+                accounts.note(StreamKey { exporter, domain, ..KEY }, &heard, &FlowReport { own: 1, records: 1, ..FlowReport::default() });
             }
         }
         assert!(accounts.streams.len() <= STREAMS_MAX);
         assert_eq!(accounts.streams[&StreamKey { domain: 1_000_000, ..KEY }].records, 20_000);
+    }
+
+    #[test]
+    fn one_exporter_with_many_domains_takes_no_account_from_others() {
+        let mut accounts = Accounts::default();
+        let report = FlowReport { own: 1, records: 1, ..FlowReport::default() };
+        let heard = |n: u32, site| {
+            let at = Timestamp(n.into());
+            Heard { agent: None, sequence: n, uptime: None, export_at: at, received_at: at, site }
+        };
+        // Two thousand others, each heard once, and domains of its own that last.
+        for n in 0..2_000u32 {
+            accounts.note(StreamKey { exporter: std::net::Ipv4Addr::from(n).into(), ..KEY }, &heard(n, SITE_UNKNOWN), &report);
+            accounts.note(StreamKey { domain: n % 8, ..KEY }, &heard(n / 8, SITE_UNKNOWN), &report);
+        }
+        for n in 0..20_000u32 {
+            accounts.note(StreamKey { domain: 1_000 + n, ..KEY }, &heard(2_000 + n, SITE_UNKNOWN), &report);
+        }
+        let of = |exporter: IpAddr| accounts.streams.keys().filter(|key| key.exporter == exporter).count();
+        assert!((0..2_000u32).all(|n| of(std::net::Ipv4Addr::from(n).into()) == 1));
+        assert!(of(KEY.exporter) <= STREAMS_PER_EXPORTER_MAX);
+        assert!((0..8).all(|domain| accounts.streams[&StreamKey { domain, ..KEY }].records == 250));
+        assert_eq!(accounts.forgotten as usize, 2_000 + 8 + 20_000 - accounts.streams.len(), "and all that go are counted");
+        let counted: usize = accounts.of_exporter.values().sum();
+        assert_eq!((counted, accounts.of_exporter.len()), (accounts.streams.len(), 2_001));
     }
 
     proptest! {
@@ -355,6 +417,38 @@ mod tests {
             }
             note(&mut accounts, sequence, None, 1, false);
             prop_assert_eq!(accounts.streams[&KEY].lost, dropped);
+        }
+
+        /// On their way datagrams are dropped, come twice, or come up to three places late: each is counted as what it is.
+        #[test]
+        fn any_path_is_counted_exactly(
+            start in any::<u32>(),
+            datagrams in proptest::collection::vec((1u32..30, 0u8..12, 0usize..3), 1..200),
+        ) {
+            let (mut sequence, mut on_the_way) = (start, vec![(0, start, 7)]);
+            sequence = sequence.wrapping_add(7);
+            let (mut dropped, mut doubled, mut sent) = (0u64, 0u64, 8u64);
+            for (at, (records, path, delay)) in (1..).zip(&datagrams) {
+                // Places are tens, so that what is late comes between two others.
+                match path {
+                    0 | 1 => dropped += u64::from(*records),
+                    2 => {
+                        on_the_way.extend([(10 * at, sequence, *records), (10 * (at + delay) + 5, sequence, *records)]);
+                        doubled += 1;
+                    }
+                    3 => on_the_way.push((10 * (at + delay + 1) + 4, sequence, *records)),
+                    _ => on_the_way.push((10 * at, sequence, *records)),
+                }
+                sent += u64::from(*records);
+                sequence = sequence.wrapping_add(*records);
+            }
+            on_the_way.sort_by_key(|(at, ..)| *at);
+            on_the_way.push((0, sequence, 1));
+            let mut accounts = Accounts::default();
+            on_the_way.iter().for_each(|(_, sequence, records)| note(&mut accounts, *sequence, None, *records as usize, false));
+            let account = &accounts.streams[&KEY];
+            prop_assert_eq!((account.lost, account.doubled), (dropped, doubled));
+            prop_assert_eq!((account.restarts, account.strays, account.came()), (0, 0, sent - dropped));
         }
     }
 }

@@ -11,19 +11,23 @@
 //! nothing that waits or is counted, but data whose template the snapshot knows by now gets its own sequence, not the
 //! template's: so take the snapshot when the consumers have flushed, and read on behind it.
 
-use super::account::{Account, FlowAccounts, Heard, StreamKey};
+use super::account::{FlowAccounts, Heard, StreamKey};
 use super::defect::{FlowDefect, FlowDefects};
-use super::exporters::Exporters;
+use super::drops::Drops;
+use super::exporters::{Exporters, TemplateKey};
 use super::sampling::SamplingTable;
 use super::sets::{self, IPFIX, V9};
 use super::template::{Origin, TemplateField};
-use super::waiting::{WAITING_ENTRY_BYTES, Waiting, WaitingKey};
+use super::waiting::{Waiting, WaitingKey};
 use super::{FlowRecord, sflow, v5};
 use crate::frame::{Frame, FrameKind, NewFrame, Seq};
 
-/// What `memory_bytes` never exceeds: 16 MiB of templates and rates and one exporter's share more, 6 MiB of data that waits,
-/// 4 MiB of accounts. A flood of forged datagrams fills it and no more.
-pub const MEMORY_BYTES_MAX: usize = 32 << 20;
+/// What `memory_bytes` never exceeds: 16 MiB of templates and rates and one exporter's share more, 8 MiB of data that waits,
+/// 6 MiB of accounts, 3 MiB of sFlow's data sources. A flood of forged datagrams fills it and no more.
+pub const MEMORY_BYTES_MAX: usize = 36 << 20;
+/// Records that one datagram's template may call up of those that waited: all that usually waits at once. Shorter ones than
+/// any exporter sends would make a thousand times their bytes of it.
+const CALLED_UP_MAX: usize = 65_536;
 
 /// What became of one datagram.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,16 +46,16 @@ pub struct FlowReport {
     pub counters: usize,
     /// Templates that were new or changed.
     pub templates: usize,
-    /// Templates that the exporter took back.
+    /// Templates that the exporter took back, which it may over TCP only.
     pub withdrawn: usize,
     /// Records that were announced or there but could not become flows.
     pub skipped: usize,
     /// Data sets of this datagram that now wait for their template.
     pub sets_waiting: usize,
-    /// Data sets, also of earlier datagrams, that were given up because too many wait.
+    /// Data sets of this stream, also of earlier datagrams, that were given up: too many wait, or this one waited too long.
     pub sets_lost: usize,
-    /// sFlow: packets that the exporter could not sample, as it counts them.
-    pub dropped_by_exporter: u64,
+    /// sFlow: by how much more packets the exporter could not sample, as it counts them; less where it began anew.
+    pub dropped_by_exporter: i64,
     /// The sampling of its last flow; 0 without flows.
     pub sampling: u32,
     /// Data records in the datagram itself, as its sequence number counts them.
@@ -83,7 +87,7 @@ impl FlowReport {
         self.options += other.options;
         self.skipped += other.skipped;
         self.unsure |= other.unsure;
-        other.defects.iter().for_each(|defect| self.defects.add(defect));
+        self.defects.add_all(other.defects);
     }
 }
 
@@ -92,6 +96,7 @@ impl FlowReport {
 pub struct FlowDecoder {
     pub(super) exporters: Exporters,
     pub(super) waiting: Waiting,
+    pub(super) drops: Drops,
     pub(super) accounts: FlowAccounts,
     pub(super) sampling: SamplingTable,
     pub(super) position: Seq,
@@ -116,7 +121,8 @@ impl FlowDecoder {
             10 => self.decode_sets(frame, IPFIX, out, &mut report),
             0 if payload.starts_with(&[0, 0, 0, 5]) => {
                 report.version = super::SFLOW.into();
-                sflow::decode(frame, out, &mut report)
+                let drops = Some(&mut self.drops).filter(|_| frame.seq > self.restored);
+                sflow::decode(frame, drops, out, &mut report)
             }
             _ => {
                 report.defects.add(if payload.len() < 4 { FlowDefect::Truncated } else { FlowDefect::UnknownVersion });
@@ -135,8 +141,8 @@ impl FlowDecoder {
         let version = u8::try_from(report.version).ok().filter(|_| known).unwrap_or_default();
         let mut accounts = self.accounts.lock();
         match heard {
-            Some((domain, heard)) => accounts.note(StreamKey { exporter, version, domain }, &heard, report),
-            None => accounts.note_unread(StreamKey { exporter, version, domain: 0 }, site, received_at),
+            Some((domain, heard)) => accounts.note(StreamKey { exporter, version, agent: heard.agent, domain }, &heard, report),
+            None => accounts.note_unread(StreamKey { exporter, version, agent: None, domain: 0 }, site, received_at),
         }
     }
 
@@ -152,8 +158,8 @@ impl FlowDecoder {
 
     /// What templates, sampling rates, waiting data and accounts take, in bytes; an estimate that counts each allocation.
     pub fn memory_bytes(&self) -> usize {
-        let streams = self.accounts.lock().len() * (size_of::<StreamKey>() + size_of::<Account>());
-        self.exporters.size_bytes() + self.waiting.bytes + self.waiting.sets.len() * WAITING_ENTRY_BYTES + streams
+        let accounts = self.accounts.lock().size_bytes();
+        self.exporters.size_bytes() + self.waiting.size_bytes() + self.drops.size_bytes() + accounts
     }
 
     /// Every field of every data record of a datagram with its bytes, elements that are not kept included, by the templates
@@ -181,37 +187,51 @@ impl FlowDecoder {
             report.defects.add(FlowDefect::Truncated);
             return None;
         };
+        report.defects.add_all(header.defects);
         let mut origin = header.origin;
         origin.sampling = self.sampling.rate(origin.exporter, origin.domain);
-        let brought = sets::decode(&mut self.exporters, &origin, rest, out, report);
+        let brought = sets::decode(&mut self.exporters, &origin, frame.frame.transport, rest, out, report);
         let orphans = if frame.seq <= self.restored { Vec::new() } else { brought.orphans };
         for (key, body) in orphans {
             // A template further back in the same datagram serves what stood before it, too.
-            report.sets_lost += self.waiting.push((origin.exporter, key), &origin, body);
+            let gone = self.waiting.push((origin.exporter, key), &origin, body);
+            self.note_given_up(&gone, &origin, report);
             report.sets_waiting += 1;
         }
         for key in brought.templates {
-            self.decode_waiting((origin.exporter, key), frame.seq, out, report);
+            self.decode_waiting((origin.exporter, key), &origin, out, report);
         }
         Some((origin.domain, header.heard))
     }
 
-    /// Decodes what waited for a template that the datagram `seq` brought.
-    fn decode_waiting(&mut self, key: WaitingKey, seq: Seq, out: &mut Vec<FlowRecord>, report: &mut FlowReport) {
+    /// Counts sets that had to go, each with the stream that they were of.
+    fn note_given_up(&self, gone: &[WaitingKey], now: &Origin, report: &mut FlowReport) {
+        for (exporter, TemplateKey { version, domain, .. }) in gone.iter().copied() {
+            if (exporter, version, domain) == (now.exporter, now.version, now.domain) {
+                report.sets_lost += 1;
+            } else {
+                self.accounts.lock().note_set_lost(&StreamKey { exporter, version, agent: None, domain });
+            }
+        }
+    }
+
+    /// Decodes what waited for a template that the datagram `now` brought.
+    fn decode_waiting(&mut self, key: WaitingKey, now: &Origin, out: &mut Vec<FlowRecord>, report: &mut FlowReport) {
         let (address, template) = key;
+        let seq = now.seq;
         for set in self.waiting.take(&key) {
             // A flood of templates may have pushed this one out already.
-            let known = self.exporters.get(address).filter(|exporter| exporter.templates.contains_key(&template));
-            let Some(exporter) = known else {
+            let known = self.exporters.serve(address, &template);
+            let Some(exporter) = known.filter(|_| report.records < CALLED_UP_MAX && !set.is_outdated(now.received_at)) else {
                 report.sets_lost += 1;
                 continue;
             };
             let sampling = self.sampling.rate(address, set.origin.domain);
             let origin = Origin { seq, sampling, ..set.origin };
             let mut late = FlowReport::default();
-            let rates = sets::data_set(exporter, template, &set.body, &origin, out, &mut late);
-            for (sampler, rate) in rates {
-                self.exporters.sampler_set(address, sampler, rate);
+            let told = sets::data_set(exporter, template, &set.body, &origin, out, &mut late);
+            for (place, rate) in told {
+                self.exporters.sampler_set(address, place, rate);
             }
             report.add(&late);
             // Only what an earlier datagram had put aside is late, and its sequence number counted it then.

@@ -5,7 +5,7 @@ use std::fmt;
 /// What can be wrong with a datagram. The records that could be read are there all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlowDefect {
-    /// Neither v5 nor v9.
+    /// No version that we know.
     UnknownVersion,
     /// It ends within a header, a set or a record.
     Truncated,
@@ -20,14 +20,16 @@ pub enum FlowDefect {
     TemplateTooLong,
     /// A known element with a length that it cannot have; it is skipped.
     FieldLength,
-    /// A moment that cannot be, or an end before the start.
+    /// A moment that cannot be, of the header or of a flow, or an end before the start.
     Time,
     /// Records with neither addresses nor counters.
     NoTraffic,
+    /// A template taken back over UDP, where that must not be (RFC 7011 section 8.1); it stays.
+    Withdrawal,
 }
 
 impl FlowDefect {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::UnknownVersion,
         Self::Truncated,
         Self::RecordCount,
@@ -39,6 +41,7 @@ impl FlowDefect {
         Self::FieldLength,
         Self::Time,
         Self::NoTraffic,
+        Self::Withdrawal,
     ];
 
     /// The stable name in counters and in `decode --json`.
@@ -55,6 +58,7 @@ impl FlowDefect {
             Self::FieldLength => "field_length",
             Self::Time => "bad_time",
             Self::NoTraffic => "no_traffic",
+            Self::Withdrawal => "withdrawal_over_udp",
         }
     }
 }
@@ -66,6 +70,10 @@ pub struct FlowDefects(u32);
 impl FlowDefects {
     pub fn add(&mut self, defect: FlowDefect) {
         self.0 |= 1 << defect as u8;
+    }
+
+    pub(super) fn add_all(&mut self, others: Self) {
+        self.0 |= others.0;
     }
 
     pub fn contains(self, defect: FlowDefect) -> bool {

@@ -161,7 +161,7 @@ fn sample_items(frame: &Frame) -> Vec<Item> {
         let expanded = matches!(format, sflow::FLOW_SAMPLE_EXPANDED | sflow::COUNTER_SAMPLE_EXPANDED);
         let (kind, mut fields, mut flows) = match format {
             sflow::FLOW_SAMPLE | sflow::FLOW_SAMPLE_EXPANDED => {
-                let flow = sflow::flow_sample(body, expanded, &origin, &mut FlowReport::default()).ok().and_then(|(_, flow)| flow);
+                let flow = sflow::flow_sample(body, expanded, &origin).ok().and_then(|(_, sample)| sample.record);
                 (ItemKind::Flow, Vec::new(), Vec::from_iter(flow))
             }
             sflow::COUNTER_SAMPLE | sflow::COUNTER_SAMPLE_EXPANDED => (ItemKind::Counters, Vec::new(), Vec::new()),

@@ -4,14 +4,18 @@
 mod account;
 mod decoder;
 mod defect;
+mod drops;
 pub mod elements;
 mod explain;
 mod exporters;
 mod memory;
 mod packet;
+mod sampler;
 mod sampling;
+mod sequence;
 mod sets;
 mod sflow;
+mod share;
 mod snapshot;
 mod template;
 mod v5;

@@ -5,11 +5,12 @@ use nom::number::complete::{be_u16, be_u32};
 use nom::{IResult, Parser};
 
 use super::decoder::FlowReport;
-use super::defect::FlowDefect;
-use super::exporters::{Exporter, Exporters, SamplerKey, TemplateKey};
+use super::defect::{FlowDefect, FlowDefects};
+use super::exporters::{Exporter, Exporters, TemplateKey};
+use super::sampler::{self, SamplerKey};
 use super::template::{Extra, FIELDS_MAX, Origin, RecordBytes, Template, TemplateField};
 use super::{FlowRecord, account};
-use crate::frame::Frame;
+use crate::frame::{Frame, NewFrame, Transport};
 use crate::time::Timestamp;
 
 pub(super) const V9: u8 = 9;
@@ -34,39 +35,47 @@ pub(super) struct Brought<'a> {
 pub(super) struct Header {
     pub(super) origin: Origin,
     pub(super) heard: account::Heard,
+    /// What is wrong with it.
+    pub(super) defects: FlowDefects,
 }
 
 /// The header of v9 or IPFIX, and the sets behind it.
 pub(super) fn header(frame: &Frame, version: u8) -> IResult<&[u8], Header> {
     let input = &*frame.frame.payload;
-    let (rest, sets_len, uptime, secs, sequence, domain) = if version == V9 {
+    let (rest, announced, uptime, secs, sequence, domain) = if version == V9 {
         let (rest, (_version, _count, uptime, secs, sequence, domain)) = (be_u16, be_u16, be_u32, be_u32, be_u32, be_u32).parse(input)?;
-        (rest, rest.len(), Some(uptime), secs, sequence, domain)
+        (rest, input.len(), Some(uptime), secs, sequence, domain)
     } else {
         let (rest, (_version, len, secs, sequence, domain)) = (be_u16, be_u16, be_u32, be_u32, be_u32).parse(input)?;
-        let header_len = input.len() - rest.len();
-        (rest, usize::from(len).saturating_sub(header_len), None, secs, sequence, domain)
+        (rest, usize::from(len), None, secs, sequence, domain)
     };
-    let export_at = Timestamp(i64::from(secs) * 1_000);
-    let origin = Origin {
-        seq: frame.seq,
-        received_at: frame.frame.received_at,
-        site: frame.frame.site,
-        exporter: frame.frame.peer,
-        domain,
-        version,
-        export_at,
-        uptime,
-        sampling: 1,
-    };
-    let heard = account::Heard { sequence, uptime, export_at, received_at: frame.frame.received_at, site: frame.frame.site };
-    Ok((rest.get(..sets_len).unwrap_or(rest), Header { origin, heard }))
+    let mut defects = FlowDefects::default();
+    // RFC 7011 section 3.1: the length of the whole message. What is there of it is read.
+    let announced = announced.saturating_sub(input.len() - rest.len());
+    let (sets, behind) = rest.split_at_checked(announced).unwrap_or((rest, &[]));
+    if announced > rest.len() {
+        defects.add(FlowDefect::Truncated);
+    }
+    if behind.iter().any(|byte| *byte != 0) {
+        defects.add(FlowDefect::TrailingBytes);
+    }
+    let NewFrame { received_at, site, peer: exporter, .. } = frame.frame;
+    let said = Timestamp(i64::from(secs) * 1_000);
+    let believed = Origin::believed(said, received_at);
+    if believed.is_none() {
+        defects.add(FlowDefect::Time);
+    }
+    let export_at = believed.unwrap_or(received_at);
+    let origin = Origin { seq: frame.seq, received_at, site, exporter, domain, version, export_at, uptime, sampling: 1 };
+    let heard = account::Heard { agent: None, sequence, uptime, export_at: said, received_at, site };
+    Ok((sets, Header { origin, heard, defects }))
 }
 
 /// Decodes in the order of the datagram: a template serves the sets behind it.
 pub(super) fn decode<'a>(
     exporters: &mut Exporters,
     origin: &Origin,
+    transport: Transport,
     mut rest: &'a [u8],
     out: &mut Vec<FlowRecord>,
     report: &mut FlowReport,
@@ -83,14 +92,14 @@ pub(super) fn decode<'a>(
         };
         rest = after;
         if id == templates || id == options {
-            template_set(exporters, origin, id == options, body, &mut brought, report);
+            template_set(exporters, origin, transport, (id == options, body), &mut brought, report);
         } else if id >= DATA_SET_MIN {
             let key = TemplateKey { version: origin.version, domain: origin.domain, id };
-            match exporters.get(origin.exporter).filter(|exporter| exporter.templates.contains_key(&key)) {
+            match exporters.serve(origin.exporter, &key) {
                 Some(exporter) => {
-                    let rates = data_set(exporter, key, body, origin, out, report);
-                    for (sampler, rate) in rates {
-                        exporters.sampler_set(origin.exporter, sampler, rate);
+                    let told = data_set(exporter, key, body, origin, out, report);
+                    for (place, rate) in told {
+                        exporters.sampler_set(origin.exporter, place, rate);
                     }
                 }
                 None if body.is_empty() => {}
@@ -115,8 +124,8 @@ fn set(input: &[u8]) -> IResult<&[u8], (u16, &[u8])> {
 fn template_set(
     exporters: &mut Exporters,
     origin: &Origin,
-    options: bool,
-    mut body: &[u8],
+    transport: Transport,
+    (options, mut body): (bool, &[u8]),
     brought: &mut Brought<'_>,
     report: &mut FlowReport,
 ) {
@@ -131,7 +140,7 @@ fn template_set(
         body = rest;
         let key = TemplateKey { version: origin.version, domain: origin.domain, id };
         if ipfix && fields.is_empty() {
-            withdraw(exporters, origin, key, options, report);
+            withdraw(exporters, origin, transport, key, options, report);
             continue;
         }
         match Template::compile(fields, scope, ipfix) {
@@ -149,8 +158,13 @@ fn template_set(
     }
 }
 
-/// RFC 7011 section 8.1: a template without fields takes it back; with the set's own id, all of its kind.
-fn withdraw(exporters: &mut Exporters, origin: &Origin, key: TemplateKey, options: bool, report: &mut FlowReport) {
+/// RFC 7011 section 8.1: a template without fields takes it back; with the set's own id, all of its kind. Over UDP no exporter may
+/// do so: a datagram that comes late would take back what is in use, and anybody can forge one.
+fn withdraw(exporters: &mut Exporters, origin: &Origin, transport: Transport, key: TemplateKey, options: bool, report: &mut FlowReport) {
+    if transport == Transport::Udp {
+        report.defects.add(FlowDefect::Withdrawal);
+        return;
+    }
     let all = key.id < DATA_SET_MIN;
     let gone: Vec<TemplateKey> = exporters.get(origin.exporter).map_or_else(Vec::new, |exporter| {
         let of_stream = |known: &TemplateKey| (known.version, known.domain) == (key.version, key.domain);
@@ -223,15 +237,16 @@ pub(super) fn data_set(
     out: &mut Vec<FlowRecord>,
     report: &mut FlowReport,
 ) -> Vec<(SamplerKey, u32)> {
-    let mut rates = Vec::new();
-    let Some(template) = exporter.templates.get(&key) else { return rates };
+    let mut told = Vec::new();
+    let Some(template) = exporter.templates.get(&key) else { return told };
     let wanted = template.scope.is_some() || template.tells_of_traffic();
+    let rates = exporter.rates(key, origin.sampling);
     let (blank, mut places) = (origin.record(), [(0, 0); FIELDS_MAX]);
     let mut rest = body;
     while rest.len() >= template.record_len && !(template.variable && padding(rest)) {
         let Some((bytes, after)) = template.split(rest, &mut places) else {
             report.defects.add(FlowDefect::Truncated);
-            return rates;
+            return told;
         };
         if !wanted || report.records + report.options >= RECORDS_MAX {
             // Of records that tell their lengths themselves nobody counts the rest.
@@ -239,21 +254,21 @@ pub(super) fn data_set(
             report.own += rest.len() / template.record_len;
             report.unsure |= template.variable;
             report.defects.add(if wanted { FlowDefect::RecordCount } else { FlowDefect::NoTraffic });
-            return rates;
+            return told;
         }
         rest = after;
         report.own += 1;
         if template.scope.is_some() {
             let extra = template.read(&bytes, origin, &mut { blank });
             report.options += 1;
-            rates.extend(extra.sampling.map(|rate| ((key.version, key.domain, extra.sampler), rate)));
+            told.extend(extra.sampling.and_then(|rate| Some((sampler::place(template, &bytes, extra.sampler, origin)?, rate))));
             continue;
         }
         // Read where it will lie: a record is some cache lines, and copying it costs as much as reading it.
         out.push(blank);
-        let Some(record) = out.last_mut() else { return rates };
+        let Some(record) = out.last_mut() else { return told };
         let extra = template.read(&bytes, origin, record);
-        record.sampling = sampling(exporter, &key, &extra, origin);
+        record.sampling = rates.of(&extra, record);
         if extra.bad_time {
             report.defects.add(FlowDefect::Time);
         }
@@ -265,15 +280,11 @@ pub(super) fn data_set(
             report.back += 1;
         }
     }
-    if rest.len() > 3 {
+    // RFC 7011 section 3.3.1: padding is shorter than a record and should be zeros; up to three bytes may be anything.
+    if rest.len() > 3 && rest.iter().any(|byte| *byte != 0) {
         report.defects.add(FlowDefect::TrailingBytes);
     }
-    rates
-}
-
-/// By the record itself, by options, or by the operator's word.
-fn sampling(exporter: &Exporter, key: &TemplateKey, extra: &Extra, origin: &Origin) -> u32 {
-    extra.sampling.or_else(|| exporter.sampling(key.version, key.domain, extra.sampler)).unwrap_or(origin.sampling)
+    told
 }
 
 /// The flow that a data record tells of, for people who look at one datagram.
@@ -286,7 +297,7 @@ pub(super) fn flow(
 ) -> (FlowRecord, Extra) {
     let mut record = origin.record();
     let extra = template.read(bytes, origin, &mut record);
-    record.sampling = sampling(exporter, key, &extra, origin);
+    record.sampling = exporter.rates(*key, origin.sampling).of(&extra, &record);
     (record, extra)
 }
 

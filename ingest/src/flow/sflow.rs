@@ -7,12 +7,13 @@ use nom::bytes::complete::take;
 use nom::number::complete::be_u32;
 use nom::{IResult, Parser};
 
-use super::account::Heard;
+use super::account::{Heard, StreamKey};
 use super::decoder::FlowReport;
 use super::defect::FlowDefect;
+use super::drops::Drops;
 use super::template::{Origin, low};
 use super::{DIRECTION_UNKNOWN, FlowRecord, SFLOW, packet};
-use crate::frame::Frame;
+use crate::frame::{Frame, NewFrame};
 
 /// A datagram holds a few dozen samples; more are noise.
 const SAMPLES_MAX: u32 = 4_096;
@@ -26,19 +27,35 @@ pub(super) const FLOW_SAMPLE_EXPANDED: u32 = 3;
 pub(super) const COUNTER_SAMPLE_EXPANDED: u32 = 4;
 
 pub(super) struct Header {
+    agent: Option<IpAddr>,
     sub_agent: u32,
     sequence: u32,
     uptime: u32,
     samples: u32,
 }
 
-pub(super) fn decode(frame: &Frame, out: &mut Vec<FlowRecord>, report: &mut FlowReport) -> Option<(u32, Heard)> {
+/// A sampled packet, and what its source says of itself.
+pub(super) struct Sample {
+    /// `None` where no record tells of the packet.
+    pub(super) record: Option<FlowRecord>,
+    /// The kind of the source in the upper half, its number in the lower.
+    source: u64,
+    /// Packets that it could not sample, by its own count.
+    drops: u32,
+}
+
+pub(super) fn decode(
+    frame: &Frame,
+    mut drops: Option<&mut Drops>,
+    out: &mut Vec<FlowRecord>,
+    report: &mut FlowReport,
+) -> Option<(u32, Heard)> {
     let Ok((mut rest, header)) = header(&frame.frame.payload) else {
         report.defects.add(FlowDefect::Truncated);
         return None;
     };
     let origin = origin(frame, &header);
-    let received_at = frame.frame.received_at;
+    let key = stream(frame, &header);
     if header.samples > SAMPLES_MAX {
         report.defects.add(FlowDefect::RecordCount);
     }
@@ -51,20 +68,23 @@ pub(super) fn decode(frame: &Frame, out: &mut Vec<FlowRecord>, report: &mut Flow
         };
         rest = after;
         match format {
-            FLOW_SAMPLE | FLOW_SAMPLE_EXPANDED => match flow_sample(body, format == FLOW_SAMPLE_EXPANDED, &origin, report) {
-                Ok((_, Some(record))) => {
+            FLOW_SAMPLE | FLOW_SAMPLE_EXPANDED => {
+                let Ok((_, sample)) = flow_sample(body, format == FLOW_SAMPLE_EXPANDED, &origin) else {
+                    report.skipped += 1;
+                    report.defects.add(FlowDefect::Truncated);
+                    continue;
+                };
+                if let Some(drops) = &mut drops {
+                    report.dropped_by_exporter += drops.heard(key, sample.source, sample.drops);
+                }
+                if let Some(record) = sample.record {
                     report.flow(&origin, &record);
                     out.push(record);
-                }
-                Ok((_, None)) => {
+                } else {
                     report.skipped += 1;
                     report.defects.add(FlowDefect::NoTraffic);
                 }
-                Err(_) => {
-                    report.skipped += 1;
-                    report.defects.add(FlowDefect::Truncated);
-                }
-            },
+            }
             COUNTER_SAMPLE | COUNTER_SAMPLE_EXPANDED => report.counters += 1,
             // Samples of vendors; their length lets us go on behind them.
             _ => report.skipped += 1,
@@ -73,9 +93,17 @@ pub(super) fn decode(frame: &Frame, out: &mut Vec<FlowRecord>, report: &mut Flow
     if rest.len() > 3 {
         report.defects.add(FlowDefect::TrailingBytes);
     }
-    let heard =
-        Heard { sequence: header.sequence, uptime: Some(header.uptime), export_at: received_at, received_at, site: frame.frame.site };
-    Some((header.sub_agent, heard))
+    let NewFrame { received_at, site, .. } = frame.frame;
+    let (sequence, uptime) = (header.sequence, Some(header.uptime));
+    Some((header.sub_agent, Heard { agent: key.agent, sequence, uptime, export_at: received_at, received_at, site }))
+}
+
+/// An agent is known by the address that it gives itself and its number: several may send by one address, a collector's or a
+/// translated one.
+fn stream(frame: &Frame, header: &Header) -> StreamKey {
+    let exporter = frame.frame.peer;
+    let agent = header.agent.filter(|agent| *agent != exporter && !agent.is_unspecified());
+    StreamKey { exporter, version: SFLOW, agent, domain: header.sub_agent }
 }
 
 pub(super) fn origin(frame: &Frame, header: &Header) -> Origin {
@@ -97,9 +125,9 @@ pub(super) fn origin(frame: &Frame, header: &Header) -> Origin {
 
 pub(super) fn header(input: &[u8]) -> IResult<&[u8], Header> {
     let (rest, _version) = be_u32.parse(input)?;
-    let (rest, _agent) = address(rest)?;
+    let (rest, agent) = address(rest)?;
     let (rest, (sub_agent, sequence, uptime, samples)) = (be_u32, be_u32, be_u32, be_u32).parse(rest)?;
-    Ok((rest, Header { sub_agent, sequence, uptime, samples }))
+    Ok((rest, Header { agent, sub_agent, sequence, uptime, samples }))
 }
 
 /// An address with its kind before it; one of unknown kind has no bytes.
@@ -124,32 +152,84 @@ pub(super) fn tagged(input: &[u8]) -> IResult<&[u8], (u32, &[u8])> {
     Ok((rest.get(padding..).unwrap_or_default(), (format, body)))
 }
 
-/// The packet of a sample, if some record tells of it.
-pub(super) fn flow_sample<'a>(
-    input: &'a [u8],
-    expanded: bool,
-    origin: &Origin,
-    report: &mut FlowReport,
-) -> IResult<&'a [u8], Option<FlowRecord>> {
+/// A flow sample, in its usual form or the expanded one, which has more room for the numbers of sources and interfaces.
+pub(super) fn flow_sample<'a>(input: &'a [u8], expanded: bool, origin: &Origin) -> IResult<&'a [u8], Sample> {
     let (rest, _sequence) = be_u32.parse(input)?;
-    let (rest, _source) = if expanded { (be_u32, be_u32).map(|_| ()).parse(rest)? } else { be_u32.map(|_| ()).parse(rest)? };
-    let (rest, (rate, _pool, drops)) = (be_u32, be_u32, be_u32).parse(rest)?;
-    let (rest, (in_if, out_if)) = if expanded {
-        (be_u32, be_u32, be_u32, be_u32).map(|(_, input, _, output)| (input, output)).parse(rest)?
+    let (rest, source) = if expanded {
+        (be_u32, be_u32).map(|(kind, index)| u64::from(kind) << 32 | u64::from(index)).parse(rest)?
     } else {
-        // The two upper bits say what kind of number it is; 0 is an interface.
-        (be_u32, be_u32).map(|(input, output)| (input & 0x3fff_ffff, output & 0x3fff_ffff)).parse(rest)?
+        be_u32.map(|source| u64::from(source >> 24) << 32 | u64::from(source & 0x00ff_ffff)).parse(rest)?
+    };
+    let (rest, (rate, _pool, drops)) = (be_u32, be_u32, be_u32).parse(rest)?;
+    let (rest, (input, output)) = if expanded {
+        (expanded_interface, expanded_interface).parse(rest)?
+    } else {
+        (compact_interface, compact_interface).parse(rest)?
     };
     let (mut rest, count) = be_u32.parse(rest)?;
-    report.dropped_by_exporter = report.dropped_by_exporter.max(drops.into());
-    let mut record = FlowRecord { in_if, out_if, sampling: rate.max(1), packets: 1, direction: DIRECTION_UNKNOWN, ..origin.record() };
+    let mut record = FlowRecord { sampling: rate.max(1), packets: 1, direction: DIRECTION_UNKNOWN, ..origin.record() };
     let mut seen = false;
     for _ in 0..count.min(RECORDS_MAX) {
         let (after, (format, body)) = tagged(rest)?;
         rest = after;
         seen |= flow_record(format, body, &mut record).is_ok_and(|(_, is_packet)| is_packet);
     }
-    Ok((rest, seen.then_some(record)))
+    record.in_if = input.index();
+    record.out_if = output.index();
+    if let Interface::Discarded(reason) = output {
+        record.forwarding = forwarding_status(reason);
+        (record.dropped_packets, record.dropped_bytes) = (record.packets, record.bytes);
+    }
+    Ok((rest, Sample { record: seen.then_some(record), source, drops }))
+}
+
+/// What stands in an interface's place.
+enum Interface {
+    /// By its number; 0 where it is not known.
+    Index(u32),
+    /// The packet was discarded, for this reason.
+    Discarded(u32),
+    /// It went out by so many that none is named.
+    Several,
+}
+
+impl Interface {
+    fn new(format: u32, value: u32) -> Self {
+        match format {
+            0 => Self::Index(value),
+            1 => Self::Discarded(value),
+            _ => Self::Several,
+        }
+    }
+
+    fn index(&self) -> u32 {
+        if let Self::Index(index) = self { *index } else { 0 }
+    }
+}
+
+/// The two upper bits say what kind of number it is.
+fn compact_interface(input: &[u8]) -> IResult<&[u8], Interface> {
+    be_u32.map(|value| Interface::new(value >> 30, value & 0x3fff_ffff)).parse(input)
+}
+
+fn expanded_interface(input: &[u8]) -> IResult<&[u8], Interface> {
+    (be_u32, be_u32).map(|(format, value)| Interface::new(format, value)).parse(input)
+}
+
+/// sFlow's reason for discarding a packet as IANA's forwardingStatus: below 256 the codes of ICMP's "destination unreachable".
+fn forwarding_status(reason: u32) -> u8 {
+    match reason {
+        // Forbidden, by a router or an access list.
+        9 | 10 | 13 | 257 => 129,
+        // No route to the network, the host, or for this service.
+        0 | 1 | 6 | 7 | 8 | 11 | 12 => 131,
+        // Too big, and not to be cut.
+        4 | 261 => 133,
+        // Traffic shaping, random early detection.
+        260 => 138,
+        259 => 139,
+        _ => 128,
+    }
 }
 
 /// Takes over what a record of a sample tells; says whether it tells of the packet itself.

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::account::{Account, StreamKey};
 use super::decoder::FlowDecoder;
+use super::drops::Source;
 use super::exporters::TemplateKey;
+use super::sampler::Scope;
 use super::template::{Origin, Template, TemplateField};
 use super::waiting::{WaitingKey, WaitingSet};
 use crate::body::SiteId;
@@ -14,7 +16,7 @@ use crate::frame::Seq;
 use crate::time::Timestamp;
 
 /// Another one is not read, and the templates come again from the exporters.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 impl FlowDecoder {
     /// Templates, sampling rates, waiting data and counts as a JSON value.
@@ -28,11 +30,13 @@ impl FlowDecoder {
                 scope: template.scope,
                 fields: template.fields.iter().map(|field| (field.element, field.len, field.enterprise)).collect(),
             });
-            let samplers = exporter.samplers.iter().map(|((version, domain, sampler), rate)| (*version, *domain, *sampler, *rate));
+            let samplers = exporter.samplers.iter().map(|((version, domain, scope), rate)| (*version, *domain, *scope, *rate));
             snapshot.exporters.push(ExporterEntry { address, templates: templates.collect(), samplers: samplers.collect() });
         }
         snapshot.waiting = self.waiting.sets.values().map(WaitingEntry::from_set).collect();
         snapshot.streams = self.accounts.list();
+        snapshot.forgotten = self.accounts.forgotten();
+        snapshot.drops = self.drops.list();
         serde_json::to_value(&snapshot).unwrap_or_default()
     }
 
@@ -54,8 +58,8 @@ impl FlowDecoder {
                     self.exporters.template_set(exporter.address, key, template);
                 }
             }
-            for (version, domain, sampler, rate) in exporter.samplers {
-                self.exporters.sampler_set(exporter.address, (version, domain, sampler), rate);
+            for (version, domain, scope, rate) in exporter.samplers {
+                self.exporters.sampler_set(exporter.address, (version, domain, scope), rate);
             }
         }
         for entry in snapshot.waiting {
@@ -63,7 +67,11 @@ impl FlowDecoder {
                 self.waiting.push(key, &origin, &body);
             }
         }
+        for (key, source, known) in snapshot.drops {
+            self.drops.insert(key, source, known);
+        }
         let mut accounts = self.accounts.lock();
+        accounts.forgotten = snapshot.forgotten;
         for (key, account) in snapshot.streams {
             accounts.insert(key, account);
         }
@@ -77,14 +85,18 @@ struct Snapshot {
     exporters: Vec<ExporterEntry>,
     waiting: Vec<WaitingEntry>,
     streams: Vec<(StreamKey, Account)>,
+    /// Streams that had to go.
+    forgotten: u64,
+    /// Of sFlow's data sources.
+    drops: Vec<(StreamKey, u64, Source)>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct ExporterEntry {
     address: IpAddr,
     templates: Vec<TemplateEntry>,
-    /// Version, domain, sampler, rate.
-    samplers: Vec<(u8, u32, Option<u64>, u32)>,
+    /// Version, domain, what it holds for, rate.
+    samplers: Vec<(u8, u32, Scope, u32)>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -20,6 +20,12 @@ pub(super) const VARIABLE: u16 = 65_535;
 /// What a template costs beside its fields (maps, allocations), roughly.
 const ENTRY_BYTES: usize = 160;
 
+/// A clock that is ahead of ours by more than this is wrong: nothing is told of what has not been.
+const CLOCK_AHEAD_MILLIS: i64 = Timestamp::DAY;
+/// Some exporters (FortiOS, pmacct) give flows an uptime up to a day ahead of the header's. What is further ahead began a turn
+/// of the uptime's counter (49.7 days) before.
+const UPTIME_AHEAD_MILLIS: u32 = 7 * 24 * 3_600_000;
+
 /// One field of a template as announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TemplateField {
@@ -43,6 +49,8 @@ pub(super) struct Template {
     pub(super) odd_length: bool,
     /// It tells of both ways.
     biflow: bool,
+    /// Which data set of all it served last; 0 where it served none.
+    pub(super) used: u64,
 }
 
 /// Copies `len` bytes at `at`, read as `form`, to `slot`. In a variable template `at` is the field's index and `len` 0.
@@ -64,7 +72,7 @@ pub(super) struct Origin {
     pub(super) exporter: IpAddr,
     pub(super) domain: u32,
     pub(super) version: u8,
-    /// The exporter's clock when it sent the datagram.
+    /// The exporter's clock when it sent the datagram; ours, where that cannot be.
     pub(super) export_at: Timestamp,
     /// Its uptime then, in milliseconds; wraps every 49.7 days. IPFIX does not say it.
     pub(super) uptime: Option<u32>,
@@ -88,15 +96,22 @@ impl Origin {
         }
     }
 
-    /// The moment at which the uptime was `uptime`. The difference is signed, so that a counter that wrapped
-    /// between the flow and the export counts as before, and one slightly ahead as after.
-    pub(super) fn at_uptime(&self, now: u32, uptime: u32) -> Timestamp {
-        self.export_at.plus(-i64::from(now.wrapping_sub(uptime).cast_signed()))
+    /// The header's time where it can be one: an exporter without a clock says 0, a wrong or forged one what is to come. The
+    /// moments of flows that are told relative to it are then told relative to ours.
+    pub(super) fn believed(export_at: Timestamp, received_at: Timestamp) -> Option<Timestamp> {
+        Some(export_at).filter(|at| at.0 >= Timestamp::SECOND && at.since(received_at) <= CLOCK_AHEAD_MILLIS)
     }
 
-    /// `None` for what cannot be a moment: 0, or later than a header could say (2106).
+    /// The moment at which the uptime was `uptime`. A counter that wrapped between the flow and the export counts as before, and
+    /// one a little ahead as after.
+    pub(super) fn at_uptime(&self, now: u32, uptime: u32) -> Timestamp {
+        let ahead = uptime.wrapping_sub(now);
+        let off = if ahead <= UPTIME_AHEAD_MILLIS { i64::from(ahead) } else { -i64::from(now.wrapping_sub(uptime)) };
+        self.export_at.plus(off)
+    }
+
+    /// `None` for what cannot be a moment: 0, or what is to come.
     fn moment(&self, form: Form, value: u64) -> Option<Timestamp> {
-        const MILLIS_MAX: i64 = u32::MAX as i64 * 1_000;
         let moment = match form {
             Form::Seconds => i64::try_from(value).ok()?.checked_mul(1_000)?,
             Form::Ntp => {
@@ -106,7 +121,7 @@ impl Origin {
             Form::AgoMicros => self.export_at.0 - i64::try_from(value / 1_000).ok()?,
             _ => i64::try_from(value).ok()?,
         };
-        (1..=MILLIS_MAX).contains(&moment).then_some(Timestamp(moment))
+        (1..=self.received_at.0.saturating_add(CLOCK_AHEAD_MILLIS)).contains(&moment).then_some(Timestamp(moment))
     }
 }
 
@@ -217,7 +232,7 @@ impl Template {
         ops.sort_by_key(|op| (op.slot, op.rank));
         ops.dedup_by_key(|op| op.slot);
         let biflow = ops.iter().any(|op| matches!(op.slot, Slot::BackBytes | Slot::BackPackets));
-        Ok(Self { fields: fields.into(), scope, record_len, variable, ops: ops.into(), odd_length, biflow })
+        Ok(Self { fields: fields.into(), scope, record_len, variable, ops: ops.into(), odd_length, biflow, used: 0 })
     }
 
     /// Whether its records tell of traffic: an address or a counter.

@@ -37,6 +37,10 @@ pub(super) fn decode(frame: &Frame, table: &SamplingTable, out: &mut Vec<FlowRec
         report.defects.add(FlowDefect::RecordCount);
         return None;
     }
+    let believed = Origin::believed(header.export_at, frame.frame.received_at);
+    if believed.is_none() {
+        report.defects.add(FlowDefect::Time);
+    }
     let origin = Origin {
         seq: frame.seq,
         received_at: frame.frame.received_at,
@@ -44,7 +48,7 @@ pub(super) fn decode(frame: &Frame, table: &SamplingTable, out: &mut Vec<FlowRec
         exporter: frame.frame.peer,
         domain: header.engine.into(),
         version: 5,
-        export_at: header.export_at,
+        export_at: believed.unwrap_or(frame.frame.received_at),
         uptime: Some(header.uptime),
         sampling: table.rate(frame.frame.peer, header.engine.into()),
     };
@@ -69,7 +73,8 @@ pub(super) fn decode(frame: &Frame, table: &SamplingTable, out: &mut Vec<FlowRec
         report.defects.add(FlowDefect::TrailingBytes);
     }
     let NewFrame { received_at, site, .. } = frame.frame;
-    let heard = Heard { sequence: header.sequence, uptime: Some(header.uptime), export_at: header.export_at, received_at, site };
+    let (sequence, uptime) = (header.sequence, Some(header.uptime));
+    let heard = Heard { agent: None, sequence, uptime, export_at: header.export_at, received_at, site };
     Some((origin.domain, heard))
 }
 

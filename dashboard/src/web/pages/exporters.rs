@@ -43,14 +43,14 @@ pub(super) fn rows(
 ) -> (Vec<ExporterRow>, usize) {
     let mut all: Vec<_> = accounts.into_iter().filter(|(_, account)| scope.body_allowed(sites.body(account.site))).collect();
     all.retain(|(key, account)| wanted(account.site, &key.exporter.to_string()));
-    let loss = |(key, account): &(StreamKey, Account)| account.loss(key).unwrap_or_default();
+    let loss = |(_, account): &(StreamKey, Account)| account.loss().unwrap_or_default();
     all.sort_by(|a, b| loss(b).total_cmp(&loss(a)).then_with(|| (Reverse(a.1.records), a.0).cmp(&(Reverse(b.1.records), b.0))));
     let rows = all.iter().take(ROWS_MAX).map(|(key, account)| row(key, account, sites, now)).collect();
     (rows, all.len())
 }
 
 fn row(key: &StreamKey, account: &Account, sites: &SiteTable, now: Timestamp) -> ExporterRow {
-    let loss = account.loss(key).unwrap_or_default();
+    let loss = account.loss().unwrap_or_default();
     let lost = match (account.lost, key.version) {
         (0, 0) => "–".to_owned(),
         (0, _) => t("nichts").to_owned(),
@@ -58,7 +58,7 @@ fn row(key: &StreamKey, account: &Account, sites: &SiteTable, now: Timestamp) ->
     };
     ExporterRow {
         exporter: key.exporter.to_string(),
-        detail: tf("{protocol} · Domäne {n}", &[("protocol", &words::flow_version(key.version)), ("n", &key.domain)]),
+        detail: tf("{protocol} · Domäne {n}", &[("protocol", &words::flow_version(key.version)), ("n", &key.domain_name())]),
         site: sites.name(account.site).to_owned(),
         records: show::num(account.records),
         lost,
@@ -110,6 +110,7 @@ fn notes(key: &StreamKey, account: &Account) -> Vec<String> {
     note(account.unsure, tn("1 Lücke ohne Zahl", "{n} Lücken ohne Zahl", account.unsure));
     note(account.late, tf("{n} kamen verspätet", &[("n", &n(account.late))]));
     note(account.doubled, tf("{n} kamen doppelt", &[("n", &n(account.doubled))]));
+    note(account.strays, tf("{n} mit Nummern von anderswo", &[("n", &n(account.strays))]));
     note(account.restarts, tn("1 Neustart", "{n} Neustarts", account.restarts));
     note(account.defective, tf("{n} Datagramme mit Mängeln", &[("n", &n(account.defective))]));
     note(account.dropped_by_exporter, tf("{n} Pakete sah das Gerät selbst nicht", &[("n", &n(account.dropped_by_exporter))]));

@@ -32,6 +32,12 @@ fn frame_of(peer: &str, seq: u64, payload: Vec<u8>) -> Frame {
     Frame { seq: Seq(seq), frame }
 }
 
+fn tcp_frame(peer: &str, seq: u64, payload: Vec<u8>) -> Frame {
+    let mut frame = frame_of(peer, seq, payload);
+    frame.frame.transport = Transport::Tcp;
+    frame
+}
+
 fn v5(records: &[FlowRecord], count: u16, sampling: u16) -> Vec<u8> {
     let mut bytes = [&5u16.to_be_bytes()[..], &count.to_be_bytes(), &UPTIME.to_be_bytes(), &SECS.to_be_bytes(), &[0; 10]].concat();
     bytes.extend((0x4000 | sampling).to_be_bytes());
@@ -205,6 +211,70 @@ fn sampling_comes_from_options_by_source_and_sampler() {
     );
 }
 
+/// Sampled at one interface, for one template, of one line card, by one selector: each holds for its records, and none for all.
+#[test]
+fn a_rate_holds_for_what_its_scope_says() {
+    let fields = &[SHORT, &[(48, 1), (10, 2), (14, 2), (61, 1)]].concat();
+    let record = |sampler: u8, input: u8, output: u8, direction: u8| [short(1), vec![sampler, 0, input, 0, output, direction]].concat();
+    let records = [record(0, 1, 2, 0), record(0, 2, 1, 1), record(0, 3, 1, 0), record(7, 1, 3, 0)].concat();
+    // The sampling interval behind one scope field, or behind two.
+    let told = |id: u16, scope: &[(u16, u16)], values: &[u8]| vec![set(1, &options(id, scope, &[(34, 2)])), set(id, values)];
+    let rates = |datagrams: &[Vec<u8>]| {
+        let (mut decoder, mut out) = (FlowDecoder::default(), Vec::new());
+        for (seq, datagram) in (1..).zip(datagrams) {
+            decoder.decode(&frame(seq, datagram.clone()), &mut Vec::new());
+        }
+        let flows = [set(0, &[template(256, fields), template(257, fields)].concat()), set(256, &records), set(257, &records[..22])];
+        decoder.decode(&frame(9, v9(1, &flows)), &mut out);
+        out.iter().map(|record| record.sampling).collect::<Vec<_>>()
+    };
+    let system = v9(1, &told(300, &[(1, 2)], &[0, 9, 0, 10]));
+    let interface = v9(1, &told(301, &[(2, 2)], &[0, 1, 0, 20]));
+    let template = v9(1, &told(302, &[(5, 2)], &[1, 1, 0, 30]));
+    let line_card = v9(1, &told(303, &[(3, 2)], &[0, 1, 0, 40]));
+    let cache = v9(1, &told(304, &[(1, 2), (4, 2)], &[0, 9, 0, 1, 0, 40]));
+    let two = v9(1, &told(305, &[(2, 2), (5, 2)], &[0, 1, 1, 0, 0, 40]));
+    let sampler = v9(1, &[set(1, &options(306, &[(1, 2)], &[(48, 1), (34, 2)])), set(306, &[0, 9, 7, 0, 50])]);
+    assert_eq!(rates(std::slice::from_ref(&system)), [10; 5]);
+    assert_eq!(rates(std::slice::from_ref(&interface)), [20, 20, 1, 20, 20], "in by it, or seen when going out by it");
+    assert_eq!(rates(std::slice::from_ref(&template)), [1, 1, 1, 1, 30]);
+    assert_eq!(rates(&[line_card.clone(), cache.clone(), two.clone()]), [1; 5]);
+    assert_eq!(rates(std::slice::from_ref(&sampler)), [1, 1, 1, 50, 1]);
+    let all = [system, interface, template, line_card, cache, two, sampler];
+    assert_eq!(rates(&all), [20, 20, 10, 50, 20], "the narrowest that is known");
+    assert_eq!(rates(&all[..1]), [10; 5]);
+}
+
+/// The scopes of IPFIX are elements; one of them may name another observation domain.
+#[test]
+fn the_scopes_of_ipfix() {
+    let rate = |scope: &[(u16, u16)], values: &[u8]| {
+        let count = (scope.len() + 1) as u16;
+        let fields: Vec<u8> =
+            [scope, &[(305, 2), (306, 2)]].concat().iter().flat_map(|(e, len)| [e.to_be_bytes(), len.to_be_bytes()].concat()).collect();
+        let head = [300u16, count + 1, count - 1].iter().flat_map(|n| n.to_be_bytes()).collect::<Vec<u8>>();
+        let sets = [set(3, &[head, fields].concat()), set(300, &[values, &[0, 1, 0, 99]].concat())];
+        let mut decoder = FlowDecoder::default();
+        let report = decoder.decode(&frame(1, ipfix(0, 7, &sets)), &mut Vec::new());
+        assert_eq!((report.options, report.defects), (1, FlowDefects::default()), "{scope:?}");
+        [7u32, 8].map(|domain| {
+            let mut out = Vec::new();
+            let fields = [SHORT, &[(302, 1), (10, 1)]].concat();
+            let flows = [set(2, &template(256, &fields)), set(256, &[short(1), vec![5, 6]].concat())];
+            decoder.decode(&frame(2, ipfix(1, domain, &flows)), &mut out);
+            out[0].sampling
+        })
+    };
+    assert_eq!(rate(&[(143, 1)], &[1]), [100, 1], "metering process");
+    assert_eq!(rate(&[(144, 1), (149, 4)], &[1, 0, 0, 0, 8]), [1, 100], "observation domain");
+    assert_eq!(rate(&[(302, 1)], &[5]), [100, 1], "selector");
+    assert_eq!(rate(&[(302, 1)], &[4]), [1, 1]);
+    assert_eq!(rate(&[(10, 4)], &[0, 0, 0, 6]), [100, 1], "interface");
+    assert_eq!(rate(&[(145, 2)], &[1, 0]), [100, 1], "template");
+    assert_eq!(rate(&[(141, 4)], &[0, 0, 0, 1]), [1, 1], "line card");
+    assert_eq!(rate(&[(148, 4)], &[0, 0, 0, 1]), [1, 1], "flow");
+}
+
 #[test]
 fn times_in_every_form() {
     let at = |fields: &[(u16, u16)], bytes: &[u8]| {
@@ -244,6 +314,89 @@ fn times_in_every_form() {
                #8 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 -20..-20 ms
         "#]],
     );
+}
+
+/// A header without a time, or with one that is to come: flows lie where they were received; how long they took stays.
+#[test]
+fn a_clock_that_cannot_be_right_moves_no_flow() {
+    let times = [(UPTIME - 2_000).to_be_bytes(), (UPTIME - 500).to_be_bytes()].concat();
+    let flows = [set(0, &template(256, &[SHORT, &[(22, 4), (21, 4)]].concat())), set(256, &[short(1), times].concat())];
+    let at = |secs: u32| {
+        let mut datagram = v9(1, &flows);
+        datagram[8..12].copy_from_slice(&secs.to_be_bytes());
+        datagram
+    };
+    check(
+        &[at(SECS), at(0), at(SECS + 86_000), at(SECS + 87_000), at(u32::MAX), at(SECS - 864_000)],
+        expect![[r#"
+            1: records 1, templates 1 {}
+               #1 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 -2000..-500 ms
+            2: records 1 {"bad_time"}
+               #2 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 -1993..-493 ms
+            3: records 1 {}
+               #3 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 +85998000..+85999500 ms
+            4: records 1 {"bad_time"}
+               #4 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 -1993..-493 ms
+            5: records 1 {"bad_time"}
+               #5 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 -1993..-493 ms
+            6: records 1 {}
+               #6 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 -864002000..-864000500 ms
+        "#]],
+    );
+    // The moments of flows themselves, in milliseconds: a day ahead is a zone mistaken for another, a year is none.
+    let absolute = |ahead: u64| {
+        let at = (u64::from(SECS) * 1_000 + ahead).to_be_bytes();
+        v9(1, &[set(0, &template(257, &[SHORT, &[(152, 8), (153, 8)]].concat())), set(257, &[short(1), [at, at].concat()].concat())])
+    };
+    check(
+        &[absolute(43_200_000), absolute(31_536_000_000)],
+        expect![[r#"
+            1: records 1, templates 1 {}
+               #1 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 +43200000..+43200000 ms
+            2: records 1 {"bad_time"}
+               #2 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 +0..+0 ms
+    "#]],
+    );
+}
+
+/// A flow of 30 days, seen from an uptime that has gone on since; and one that ends two hours ahead of the header.
+#[test]
+fn uptimes_near_and_far() {
+    let at = |start: u32, end: u32| {
+        let times = [start.to_be_bytes(), end.to_be_bytes()].concat();
+        v9(1, &[set(0, &template(256, &[SHORT, &[(22, 4), (21, 4)]].concat())), set(256, &[short(1), times].concat())])
+    };
+    check(
+        &[
+            at(UPTIME.wrapping_sub(2_592_000_000), UPTIME - 9),
+            at(UPTIME + 3_600_000, UPTIME + 7_200_000),
+            at(UPTIME + 86_403_131, UPTIME + 86_403_200),
+        ],
+        expect![[r#"
+            1: records 1, templates 1 {}
+               #1 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 -2592000000..-9 ms
+            2: records 1 {}
+               #2 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 +3600000..+7200000 ms
+            3: records 1 {}
+               #3 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 +86403131..+86403200 ms
+        "#]],
+    );
+}
+
+/// RFC 7011 section 3.3.1: zeros shorter than a record are padding, to whatever boundary the exporter likes.
+#[test]
+fn padding_is_no_defect() {
+    let data = |padding: &[u8]| {
+        let body = [short(1), padding.to_vec()].concat();
+        [&256u16.to_be_bytes()[..], &(body.len() as u16 + 4).to_be_bytes(), &body].concat()
+    };
+    let of = |padding: &[u8]| {
+        let sets = [set(2, &template(256, SHORT)), data(padding)];
+        let report = FlowDecoder::default().decode(&frame(1, ipfix(0, 1, &sets)), &mut Vec::new());
+        (report.records, report.defects.is_empty())
+    };
+    assert_eq!([of(&[]), of(&[9; 3]), of(&[0; 7]), of(&[0; 15])], [(1, true); 4]);
+    assert_eq!(of(&[9; 4]), (1, false));
 }
 
 #[test]
@@ -356,13 +509,34 @@ fn templates_are_taken_back() {
     let templates = [template(300, SHORT), template(301, SHORT)].concat();
     let mut decoder = FlowDecoder::default();
     let mut decode = |seq, sets: &[Vec<u8>]| {
-        let report = decoder.decode(&frame(seq, ipfix(0, 7, sets)), &mut Vec::new());
+        let report = decoder.decode(&tcp_frame("192.0.2.1", seq, ipfix(0, 7, sets)), &mut Vec::new());
         (report.templates, report.withdrawn, report.records, report.sets_waiting)
     };
     assert_eq!(decode(1, &[set(2, &templates), set(300, &short(1)), set(301, &short(1))]), (2, 0, 2, 0));
     assert_eq!(decode(2, &[set(2, &withdrawal(300)), set(300, &short(1)), set(301, &short(1))]), (0, 1, 1, 1));
     assert_eq!(decode(3, &[set(2, &template(300, SHORT))]), (1, 0, 1, 0), "what waited is there");
     assert_eq!(decode(4, &[set(2, &withdrawal(2)), set(300, &short(1)), set(301, &short(1))]), (0, 2, 0, 2));
+}
+
+/// RFC 7011 section 8.1: not over UDP, neither one nor all; it is counted.
+#[test]
+fn nobody_takes_templates_back_over_udp() {
+    let withdrawals = [[300u16.to_be_bytes(), [0, 0]].concat(), [2u16.to_be_bytes(), [0, 0]].concat()];
+    check(
+        &[
+            ipfix(0, 7, &[set(2, &template(300, SHORT))]),
+            ipfix(0, 7, &[set(2, &withdrawals[0])]),
+            ipfix(0, 7, &[set(2, &withdrawals[1])]),
+            ipfix(0, 7, &[set(300, &short(1))]),
+        ],
+        expect![[r#"
+            1: templates 1 {}
+            2:  {"withdrawal_over_udp"}
+            3:  {"withdrawal_over_udp"}
+            4: records 1 {}
+               #4 10.0.0.1:0 > 10.0.1.1:0 proto 0 256 B 2 P 1:1 +0..+0 ms
+        "#]],
+    );
 }
 
 /// Version 9 and IPFIX of one exporter may use the same numbers for other things.
@@ -439,6 +613,72 @@ fn waiting_data_is_bounded() {
     let waiting: usize = decoder.waiting.by_key.values().map(VecDeque::len).sum();
     assert_eq!(waiting, decoder.waiting.sets.len());
     assert_eq!(waiting + lost, 1_199 * 8);
+}
+
+/// A flood of data without template gives up its own, and what is given up is counted with whom it was of.
+#[test]
+fn one_sender_takes_no_waiting_data_from_others() {
+    let mut decoder = FlowDecoder::default();
+    let mut seq = 0;
+    let mut decode = |decoder: &mut FlowDecoder, peer: &str, sets: &[Vec<u8>]| {
+        seq += 1;
+        let mut out = Vec::new();
+        let report = decoder.decode(&frame_of(peer, seq, v9(1, sets)), &mut out);
+        (out.len(), report.sets_waiting, report.sets_lost)
+    };
+    let quiet: Vec<String> = (1..100).map(|n| format!("192.0.2.{n}")).collect();
+    for peer in &quiet {
+        assert_eq!(decode(&mut decoder, peer, &[set(256, &short(1)), set(257, &short(2))]), (0, 2, 0));
+    }
+    let mut lost = 0;
+    for n in 0..3_000 {
+        let body = vec![7; if n % 2 == 0 { 4 } else { 1_000 }];
+        let sets: Vec<Vec<u8>> = (0..8).map(|m| set(300 + n % 50 * 8 + m, &body)).collect();
+        lost += decode(&mut decoder, "198.51.100.1", &sets).2;
+    }
+    for peer in &quiet {
+        let templates = [template(256, SHORT), template(257, SHORT)].concat();
+        assert_eq!(decode(&mut decoder, peer, &[set(0, &templates)]), (2, 0, 0), "{peer}");
+    }
+    assert_eq!(lost + decoder.waiting.sets.len(), 24_000);
+    // Many who hold little each: then somebody else's oldest must go.
+    for n in 0..9_000u32 {
+        decode(&mut decoder, &Ipv4Addr::from(0x0a00_0000 + n).to_string(), &[set(300, &[7; 4])]);
+    }
+    assert_eq!(decoder.waiting.sets.len(), WAITING_SETS_MAX);
+    let accounts = decoder.accounts().list();
+    let given_up: u64 = accounts.iter().map(|(_, account)| account.sets_lost).sum();
+    let waited: u64 = accounts.iter().map(|(_, account)| account.sets_waited).sum();
+    assert!(given_up > 0 && given_up <= waited);
+}
+
+#[test]
+fn data_waits_no_longer_than_an_hour() {
+    let mut decoder = FlowDecoder::default();
+    let mut decode = |minutes: i64, seq: u64, sets: &[Vec<u8>]| {
+        let mut frame = frame(seq, v9(1, sets));
+        frame.frame.received_at = frame.frame.received_at.plus(minutes * Timestamp::MINUTE);
+        let report = decoder.decode(&frame, &mut Vec::new());
+        (report.records, report.sets_waiting, report.sets_lost)
+    };
+    assert_eq!(decode(0, 1, &[set(256, &short(1)), set(257, &short(1))]), (0, 2, 0));
+    assert_eq!(decode(59, 2, &[set(0, &template(256, SHORT))]), (1, 0, 0));
+    assert_eq!(decode(61, 3, &[set(0, &template(257, SHORT))]), (0, 0, 1));
+    assert_eq!(decode(61, 4, &[set(258, &short(1))]), (0, 1, 0));
+    assert_eq!(decode(122, 5, &[set(259, &short(1))]), (0, 1, 1), "also where its template never comes");
+}
+
+/// Four mebibytes that wait, and then a template of a byte: four million records of some hundred bytes each.
+#[test]
+fn a_template_calls_up_no_more_than_fits() {
+    let mut decoder = FlowDecoder::default();
+    for seq in 1..70 {
+        decoder.decode(&frame(seq, v9(1, &[set(256, &[1; 60_000])])), &mut Vec::new());
+    }
+    let mut out = Vec::new();
+    let report = decoder.decode(&frame(70, v9(1, &[set(0, &template(256, &[(1, 1)]))])), &mut out);
+    assert_eq!((out.len(), report.sets_lost), (CALLED_UP_MAX, 61));
+    assert_eq!(report.skipped, 8 * (60_000 - 8_192));
 }
 
 type Put = fn(&mut FlowRecord, u64);

@@ -87,7 +87,7 @@ fn samples_and_what_the_switch_knew() {
     check(
         datagram(1, &[sample(&[raw_header(&syn()), switch, router]), expanded(&[gateway, raw_header(&syn()), nat])]),
         &expect![[r#"
-            6 192.0.2.1:49152 > 198.51.100.2:443 flags 02 1518 bytes 1 packets 1:512 if 7>3 vlan 42>43 as 0>0 hop 10.0.0.1 /24>/16 nat 0.0.0.0:0
+            6 192.0.2.1:49152 > 198.51.100.2:443 flags 02 1518 bytes 1 packets 1:512 if 7>0 vlan 42>43 as 0>0 hop 10.0.0.1 /24>/16 nat 0.0.0.0:0
             6 192.0.2.1:49152 > 198.51.100.2:443 flags 02 1518 bytes 1 packets 1:256 if 70000>80000 vlan 42>0 as 64501>64504 hop 10.0.0.2 /0>/0 nat 203.0.113.1:0
             2 flows, 0 counters, 0 skipped {}"#]],
     );
@@ -95,7 +95,7 @@ fn samples_and_what_the_switch_knew() {
     check(
         datagram(1, &[sample(&[ipv4]), with_tag(COUNTER_SAMPLE, &words(&[1, 7, 0])), with_tag(0x00ff_f001, &[1, 2, 3])]),
         &expect![[r#"
-            17 192.0.2.1:5353 > 198.51.100.2:53 flags 00 60 bytes 1 packets 1:512 if 7>3 vlan 0>0 as 0>0 hop 0.0.0.0 /0>/0 nat 0.0.0.0:0
+            17 192.0.2.1:5353 > 198.51.100.2:53 flags 00 60 bytes 1 packets 1:512 if 7>0 vlan 0>0 as 0>0 hop 0.0.0.0 /0>/0 nat 0.0.0.0:0
             1 flows, 1 counters, 1 skipped {}"#]],
     );
 }
@@ -118,8 +118,48 @@ fn lost_datagrams_are_counted_and_the_exporters_own_drops() {
         decoder.decode(&frame(datagram(sequence, &[sample(&[raw_header(&syn())])])), &mut Vec::new());
     }
     let (key, account) = decoder.accounts().list().remove(0);
-    assert_eq!(key, StreamKey { exporter: "192.0.2.9".parse().unwrap(), version: SFLOW, domain: 3 });
+    assert_eq!(key, StreamKey { exporter: "192.0.2.9".parse().unwrap(), version: SFLOW, agent: None, domain: 3 });
     assert_eq!((account.datagrams, account.lost, account.dropped_by_exporter, account.sampling), (5, 4, 2, 512));
+}
+
+/// The formats of an interface: its number, a discarded packet's reason, several at once.
+#[test]
+fn what_stands_in_an_interfaces_place() {
+    let seen = |expanded: bool, ports: &[u32]| {
+        let mut head = if expanded { vec![1, 0, 7, 512, 9_000, 2] } else { vec![1, 7, 512, 9_000, 2] };
+        head.extend(ports.iter().chain(&[1]));
+        let format = if expanded { FLOW_SAMPLE_EXPANDED } else { FLOW_SAMPLE };
+        let sample = with_tag(format, &[words(&head), raw_header(&syn())].concat());
+        let mut out = Vec::new();
+        FlowDecoder::default().decode(&frame(datagram(1, &[sample])), &mut out);
+        let FlowRecord { in_if, out_if, forwarding, dropped_packets, dropped_bytes, .. } = out[0];
+        (in_if, out_if, forwarding, dropped_packets, dropped_bytes)
+    };
+    assert_eq!(seen(false, &[7, 3]), (7, 3, 0, 0, 0));
+    assert_eq!(seen(false, &[7, 0x4000_0101]), (7, 0, 129, 1, 1_518), "discarded by an access list");
+    assert_eq!(seen(false, &[7, 0x4000_0001]), (7, 0, 131, 1, 1_518), "no route to the host");
+    assert_eq!(seen(false, &[7, 0x8000_0005]), (7, 0, 0, 0, 0), "out by five");
+    assert_eq!(seen(true, &[0, 70_000, 0, 0x4000_0101]), (70_000, 0x4000_0101, 0, 0, 0));
+    assert_eq!(seen(true, &[0, 70_000, 1, 260]), (70_000, 0, 138, 1, 1_518));
+    assert_eq!(seen(true, &[0, 70_000, 2, 5]), (70_000, 0, 0, 0, 0));
+}
+
+/// Agents that send by one address, each with a sequence of its own.
+#[test]
+fn agents_behind_one_address_are_streams_of_their_own() {
+    let mut decoder = FlowDecoder::default();
+    let agents = [0xc000_0209, 0xc000_020a, 0xc000_020b];
+    for n in 0..50u32 {
+        for (base, agent) in (0..).step_by(1_000).zip(agents) {
+            let samples = [sample(&[raw_header(&syn())])];
+            let datagram = [words(&[5, 1, agent, 3, base + n, 60_000, 1]), samples.concat()].concat();
+            decoder.decode(&frame(datagram), &mut Vec::new());
+        }
+    }
+    let all = decoder.accounts().list();
+    assert!(all.iter().all(|(_, account)| (account.datagrams, account.lost, account.restarts, account.strays) == (50, 0, 0, 0)));
+    let names: Vec<_> = all.iter().map(|(key, _)| key.domain_name()).collect();
+    assert_eq!(names, ["3", "3@192.0.2.10", "3@192.0.2.11"]);
 }
 
 proptest! {

@@ -114,6 +114,11 @@ impl<'a> Keys<'a> {
         self.parts.len()
     }
 
+    /// What narrow and wide keys may take of a memory: most are narrow, where they can be.
+    pub(super) fn shares(&self, bytes: usize) -> (usize, usize) {
+        if self.bits <= u128::BITS { (bytes - bytes / 4, bytes / 4) } else { (0, bytes) }
+    }
+
     pub(super) fn columns(&self) -> ColumnSet {
         let bar = if self.width.is_some() { ColumnSet::of(&[Column::Start]) } else { ColumnSet::NONE };
         self.parts.iter().fold(bar, |set, part| set.and(part.get.columns()))

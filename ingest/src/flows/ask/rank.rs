@@ -400,12 +400,13 @@ struct Gather<'a, V> {
 
 impl<'a, V: Tally> Gather<'a, V> {
     fn new(keys: &'a Keys<'a>, whole_only: bool, hasher: RandomState, part: Part, bytes_max: usize) -> Self {
+        let (narrow_max, wide_max) = keys.shares(bytes_max);
         Self {
             keys,
             whole_only,
-            small: Table::new(hasher.clone(), part, bytes_max),
-            narrow: Table::new(hasher.clone(), part, bytes_max),
-            wide: Table::new(hasher, part, bytes_max),
+            small: Table::new(hasher.clone(), part, narrow_max),
+            narrow: Table::new(hasher.clone(), part, narrow_max),
+            wide: Table::new(hasher, part, wide_max),
             packed: Packed::default(),
             flows: 0,
         }
@@ -429,9 +430,10 @@ impl<'a, V: Tally> Gather<'a, V> {
     /// Takes in another thread's groups.
     fn absorb(&mut self, other: Self, bytes_max: usize) {
         self.flows += other.flows;
-        self.small.room(bytes_max);
-        self.narrow.room(bytes_max);
-        self.wide.room(bytes_max);
+        let (narrow_max, wide_max) = self.keys.shares(bytes_max);
+        self.small.room(narrow_max);
+        self.narrow.room(narrow_max);
+        self.wide.room(wide_max);
         self.small.absorb(other.small);
         self.narrow.absorb(other.narrow);
         self.wide.absorb(other.wide);
