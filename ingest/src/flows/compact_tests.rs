@@ -159,8 +159,9 @@ fn a_file_of_the_first_version_reads_as_if_nothing_more_were_known() {
     let rows = RecordBatch::try_new(schema.clone(), arrays.collect()).unwrap();
     let span = file::Span { compacted: true, ..metadata.span };
     let mut file =
-        ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), schema, Some(file::properties(ColumnSet::NONE, &span))).unwrap();
+        ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), schema, Some(file::properties(ColumnSet::NONE, true))).unwrap();
     file.write(&rows).unwrap();
+    span.metadata().into_iter().for_each(|entry| file.append_key_value_metadata(entry));
     file.close().unwrap();
     let (store, mut writer) = consumer(dir.path());
     assert_eq!((sorted(&all(&store)), store.stats().damaged_files), (sorted(&flows), 0));
@@ -282,6 +283,19 @@ fn key(column: Column, flow: &FlowRecord) -> KeyPart {
         column::Access::Mac(get, _) => KeyPart::Mac(get(flow)),
         column::Access::Site(get, _) => KeyPart::Site(get(flow)),
     }
+}
+
+#[test]
+fn more_groups_than_can_be_counted_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, mut writer) = consumer(dir.path());
+    let flows: Vec<FlowRecord> = (1..=60_000u16).map(|port| FlowRecord { dst_port: port, sampling: 10, ..flow(1, 0) }).collect();
+    writer.apply(&batch(1, 1, flows)).unwrap();
+    let (table, scope) = (sites(), Scope::All);
+    let grouping = Grouping { range: range(&scope, &table), by: &[Column::DstPort], measure: Measure::Bytes, limit: 5, scaled: true };
+    let groups = store.group_within(&grouping, 0).unwrap();
+    assert!(groups.incomplete && groups.count < 60_000, "{}", groups.count);
+    assert_eq!((groups.total.flows, groups.total.bytes, groups.total.packets), (60_000, 600_000_000, 6_000_000), "the sums are of all");
 }
 
 #[test]

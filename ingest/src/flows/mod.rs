@@ -19,6 +19,7 @@ mod chunk;
 pub mod column;
 mod compact;
 mod consumer;
+mod disk;
 mod file;
 mod filter;
 mod nfdump;
@@ -37,6 +38,8 @@ mod values;
 
 #[cfg(test)]
 mod compact_tests;
+#[cfg(test)]
+mod fault_tests;
 #[cfg(test)]
 mod keep_tests;
 #[cfg(test)]

@@ -170,6 +170,7 @@ impl FlowStore {
 
 fn verify(info: &Arc<FileInfo>) -> Result<(), FileError> {
     let opened = Opened::open(info)?;
+    opened.check_all()?;
     let mut records = 0;
     for group in 0..opened.group_count() {
         let batch = opened.read(group, ColumnSet::ALL)?;
@@ -178,7 +179,7 @@ fn verify(info: &Arc<FileInfo>) -> Result<(), FileError> {
         records += batch.rows as u64;
         let (from, to) = (info.span.seq_from, info.span.seq_to);
         let inside = |seq: &i64| (from..=to).contains(&Seq(seq.max(&0).unsigned_abs()));
-        if !chunk.longs(super::column::Column::Seq).iter().all(inside) {
+        if !chunk.longs(Column::Seq).iter().all(inside) {
             return Err(FileError::Damaged("records outside of the stretch that it accounts for".to_owned()));
         }
     }

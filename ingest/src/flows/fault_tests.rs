@@ -1,0 +1,117 @@
+//! What a disk can do to the store: flip a byte, refuse for a while; and what a second process sees of a store that is at work.
+
+use std::ops::ControlFlow;
+
+use super::file::FileError;
+use super::tests::{T0, all, batch, consumer, flow, sorted, tree};
+use super::*;
+use crate::db::Db;
+use crate::pipeline::Consumer as _;
+
+fn later() -> Timestamp {
+    Timestamp(T0 + 12 * Timestamp::HOUR)
+}
+
+/// A file of each of these hours.
+fn hours(dir: &Path, hours: u64) -> (Arc<FlowStore>, FlowConsumer, Vec<FlowRecord>) {
+    let (store, mut writer) = consumer(dir);
+    let flows: Vec<FlowRecord> = (1..=hours * 10).map(|seq| flow(seq, (seq as i64 - 1) / 10 * 3_600)).collect();
+    writer.apply(&batch(1, hours * 10, flows.clone())).unwrap();
+    writer.flush().unwrap();
+    (store, writer, flows)
+}
+
+/// Puts a folder in a file's place: the system opens it and does not read it, as a disk that has an error. Returns what puts
+/// the file back.
+fn refuse(path: &Path) -> impl FnOnce() + use<> {
+    let (path, aside) = (path.to_owned(), path.with_extension("aside"));
+    std::fs::rename(&path, &aside).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    move || {
+        std::fs::remove_dir(&path).unwrap();
+        std::fs::rename(&aside, &path).unwrap();
+    }
+}
+
+#[test]
+fn a_flipped_byte_is_found_wherever_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, mut writer) = consumer(dir.path());
+    writer.apply(&batch(1, 20, (1..=20).map(|seq| flow(seq, 0)).collect())).unwrap();
+    writer.flush().unwrap();
+    for kind in ["fresh", "compacted"] {
+        if kind == "compacted" {
+            store.compact_next(later(), &|| false).unwrap().unwrap();
+        }
+        let path = dir.path().join(&tree(dir.path())[0]);
+        let whole = std::fs::read(&path).unwrap();
+        let check = || file::inspect(&path).map(Arc::new).and_then(|info| read::Opened::open(&info)?.check_all());
+        check().unwrap();
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            // Any bit, and the one that only makes a capital of a letter.
+            bytes[at] ^= if at % 2 == 0 { 0x20 } else { 1 << (at / 2 % 8) };
+            std::fs::write(&path, bytes).unwrap();
+            let found = check();
+            assert!(matches!(found, Err(FileError::Damaged(_))), "{kind}, byte {at} of {}: {found:?}", whole.len());
+        }
+        std::fs::write(&path, whole).unwrap();
+    }
+}
+
+#[test]
+fn a_flipped_byte_is_not_read_as_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _writer, _) = hours(dir.path(), 2);
+    store.compact_next(later(), &|| false).unwrap().unwrap();
+    for info in &store.view().files {
+        let whole = std::fs::read(&info.path).unwrap();
+        let opened = read::Opened::open(info).unwrap();
+        let prune = Prune::address(End::Either, flow(1, 0).src_ip);
+        let (mut read, mut bloom) = (0, 0);
+        for at in 4..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            std::fs::write(&info.path, bytes).unwrap();
+            bloom += usize::from(opened.bloom_excludes(0, &prune).is_err());
+            // Of the columns some do: reading all of them for each byte takes long.
+            read += usize::from(at % 7 == 0 && opened.read(0, column::ColumnSet::ALL).is_err());
+            assert!(at > 1_000 || at % 7 != 0 || read == at / 7, "byte {at} was read as data");
+        }
+        assert_eq!(bloom > 64, info.span.compacted, "{bloom} bytes of Bloom filters");
+        std::fs::write(&info.path, whole).unwrap();
+    }
+}
+
+#[test]
+fn a_damaged_file_is_not_compacted_into_a_sound_one() {
+    let dir = tempfile::tempdir().unwrap();
+    hours(dir.path(), 2);
+    let path = dir.path().join(&tree(dir.path())[0]);
+    let whole = std::fs::read(&path).unwrap();
+    // Some bytes of the data decode all the same: each of them is found before anything is made of it.
+    for at in (4..1_000).step_by(97) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let store = FlowStore::open(dir.path()).unwrap();
+        let files = store.view().files.iter().take(1).cloned().collect::<Vec<_>>();
+        assert_eq!(store.compact(&files, &mut |_| ControlFlow::Continue(())).unwrap(), None, "byte {at}");
+        assert_eq!((store.stats().damaged_files, store.stats().files), (1, 1), "byte {at}");
+    }
+}
+
+#[test]
+fn what_the_reader_of_parquet_says_of_a_disk_error_is_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _writer, _) = hours(dir.path(), 1);
+    let info = store.view().files[0].clone();
+    let opened = read::Opened::open(&info).unwrap();
+    let put_back = refuse(&info.path);
+    assert!(matches!(opened.read(0, column::ColumnSet::ALL), Err(FileError::Io(_))));
+    assert!(matches!(read::Opened::open(&info), Err(FileError::Io(_))));
+    assert!(matches!(file::inspect(&info.path), Err(FileError::Io(_))));
+    put_back();
+    assert!(opened.read(0, column::ColumnSet::ALL).is_ok());
+}
+
