@@ -84,6 +84,20 @@ fn a_flipped_byte_is_not_read_as_data() {
 }
 
 #[test]
+fn a_file_beside_a_server_whose_end_is_damaged_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_store, _writer, _) = hours(dir.path(), 2);
+    let path = dir.path().join(&tree(dir.path())[0]);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let beside = FlowStore::open_beside(dir.path()).unwrap();
+    assert_eq!(beside.unread().iter().map(|(place, _)| place.as_str()).collect::<Vec<_>>(), ["2026-09-21/1410-1.parquet"]);
+    assert!(path.exists(), "looking changes nothing");
+}
+
+#[test]
 fn a_damaged_file_is_not_compacted_into_a_sound_one() {
     let dir = tempfile::tempdir().unwrap();
     hours(dir.path(), 2);
@@ -115,3 +129,102 @@ fn what_the_reader_of_parquet_says_of_a_disk_error_is_no_damage() {
     assert!(opened.read(0, column::ColumnSet::ALL).is_ok());
 }
 
+#[test]
+fn a_start_goes_on_with_what_can_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, _, flows) = hours(dir.path(), 3);
+    let put_back = refuse(&dir.path().join("2026-09-21/1510-11.parquet"));
+    let (store, writer) = consumer(dir.path());
+    assert_eq!((store.stats().files, store.stats().unread_files, writer.cursor()), (2, 1, Seq(30)));
+    assert_eq!(store.unread()[0].0, "2026-09-21/1510-11.parquet");
+    assert_eq!(store.gaps(), vec![], "it may be read tomorrow, and would be there twice");
+    store.unread_retry();
+    assert_eq!((store.stats().files, store.quarantined().len()), (2, 0));
+    put_back();
+    store.unread_retry();
+    assert_eq!((store.stats().files, store.stats().unread_files), (3, 0));
+    assert_eq!(sorted(&all(&store)), sorted(&flows));
+    assert_eq!(sorted(&all(&FlowStore::open(dir.path()).unwrap())), sorted(&flows));
+}
+
+/// The newest file cannot be read: the journal gives again what is in it, and then it can be read again.
+#[test]
+fn what_came_again_meanwhile_is_there_once() {
+    for retried in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, mut writer) = consumer(dir.path());
+        let flows: Vec<FlowRecord> = (1..=40).map(|seq| flow(seq, (seq as i64 - 1) / 20 * 3_600)).collect();
+        writer.apply(&batch(1, 20, flows[..20].to_vec())).unwrap();
+        writer.flush().unwrap();
+        writer.apply(&batch(21, 40, flows[20..].to_vec())).unwrap();
+        writer.flush().unwrap();
+        drop((store, writer));
+        let put_back = refuse(&dir.path().join("2026-09-21/1510-21.parquet"));
+        let (store, mut writer) = consumer(dir.path());
+        assert_eq!(writer.cursor(), Seq(20));
+        // Another five minutes' file than the first time, so that one does not take the other's name.
+        let moved: Vec<FlowRecord> =
+            flows[20..].iter().map(|flow| FlowRecord { received_at: flow.received_at.plus(WINDOW_MILLIS), ..*flow }).collect();
+        writer.apply(&batch(21, 30, moved[..10].to_vec())).unwrap();
+        writer.flush().unwrap();
+        put_back();
+        if retried {
+            store.unread_retry();
+            assert_eq!(store.stats().unread_files, 1, "the rest is still to come");
+        }
+        writer.apply(&batch(31, 40, moved[10..].to_vec())).unwrap();
+        writer.flush().unwrap();
+        if retried {
+            store.unread_retry();
+        }
+        let store = if retried { store } else { FlowStore::open(dir.path()).unwrap() };
+        let seqs: Vec<u64> = all(&store).iter().map(|flow| flow.seq.0).collect();
+        assert_eq!((seqs, store.quarantined().len()), ((1..=40).collect(), 1), "{retried}");
+    }
+}
+
+#[test]
+fn what_is_damaged_twice_is_kept_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("2026-09-21")).unwrap();
+    for content in ["first", "second"] {
+        std::fs::write(dir.path().join("2026-09-21/1410-1.parquet"), content).unwrap();
+        FlowStore::open(dir.path()).unwrap();
+    }
+    let kept = FlowStore::open(dir.path()).unwrap().quarantined();
+    assert_eq!(kept, ["2026-09-21-1410-1.parquet", "2026-09-21-1410-1.parquet.2"]);
+}
+
+#[test]
+fn a_second_process_misses_nothing_that_is_compacted_while_it_looks() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _writer, flows) = hours(dir.path(), 3);
+    let mut compacted = 0;
+    // Each time it has listed what there is, an hour is compacted.
+    let state = load(dir.path(), true, &mut || {
+        compacted += usize::from(store.compact_next(later(), &|| false).unwrap().is_some());
+    })
+    .unwrap();
+    assert_eq!(compacted, 3);
+    assert_eq!(state.files.iter().map(|info| info.records).sum::<u64>(), flows.len() as u64);
+    assert!(state.files.iter().all(|info| info.span.compacted && info.path.exists()));
+}
+
+#[test]
+fn what_was_the_newest_file_is_missed_after_a_second_start_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, writer, _) = hours(dir.path(), 2);
+    drop((store, writer));
+    // As retention leaves it.
+    std::fs::write(dir.path().join("cursor"), "20\n").unwrap();
+    std::fs::write(dir.path().join("2026-09-21/1510-11.parquet"), "rubbish").unwrap();
+    for start in 1..=2 {
+        let (store, mut writer) = consumer(dir.path());
+        assert_eq!((writer.cursor(), store.gaps()), (Seq(20), vec![(Seq(11), Seq(20))]), "start {start}");
+        if start == 2 {
+            writer.apply(&batch(21, 25, vec![flow(23, 7_200)])).unwrap();
+            writer.flush().unwrap();
+            assert_eq!(store.gaps(), [(Seq(11), Seq(20))], "the next file does not account for it");
+        }
+    }
+}

@@ -64,10 +64,7 @@ impl FlowStore {
 
     /// What was set aside because it could not be read.
     pub fn quarantined(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.dir.join(QUARANTINE)).into_iter().flatten().flatten();
-        let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-        names.sort_unstable();
-        names
+        super::quarantined(&self.dir)
     }
 
     /// Reads every value of a day's files; what is wrong with them, a line each. Changes nothing.
@@ -82,7 +79,7 @@ impl FlowStore {
         files.filter_map(fault).collect()
     }
 
-    /// Reads everything and sets aside what is damaged.
+    /// Reads everything and sets aside what is damaged. What the system does not give now is left as it is.
     ///
     /// # Errors
     /// The system's own.
@@ -90,7 +87,7 @@ impl FlowStore {
         for info in self.view().files.iter().take_while(|_| !stop()) {
             match verify(info) {
                 Ok(()) => {}
-                Err(FileError::Io(error)) => return Err(FlowStoreError::new("reading", &info.path, error)),
+                Err(FileError::Io(error)) => tracing::error!(path = %info.path.display(), %error, "a flow file cannot be read now"),
                 Err(error) => self.drop_file(info, &error)?,
             }
         }
@@ -98,20 +95,24 @@ impl FlowStore {
     }
 
     /// The stretches of the journal that no file accounts for, up to the last one or, where something was set aside, up to
-    /// the cursor. Between files of an earlier version, and before the first, there may have been no flows.
+    /// the cursor. Between files of an earlier version, and before the first, there may have been no flows. Where a file lies
+    /// that cannot be read now, there is no gap: it may be read tomorrow.
     pub fn gaps(&self) -> Vec<(Seq, Seq)> {
-        let (view, accounted) = (self.view(), self.state.read().unwrap_or_else(PoisonError::into_inner).accounted);
+        // At one moment: a file that is written meanwhile would be missing behind the last one.
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let mut gaps = Vec::new();
         let mut next = Seq(1);
-        for info in &view.files {
+        for info in &state.files {
             if info.span.seq_from > next {
                 gaps.push((next, Seq(info.span.seq_from.0 - 1)));
             }
             next = next.max(info.span.seq_to.next());
         }
-        if next <= accounted {
-            gaps.push((next, accounted));
+        if next <= state.accounted {
+            gaps.push((next, state.accounted));
         }
+        let unread: Vec<Option<Seq>> = state.unread.iter().map(super::Unread::first).collect();
+        gaps.retain(|(from, to)| !unread.iter().any(|first| first.is_none_or(|first| (*from..=*to).contains(&first))));
         gaps
     }
 
@@ -152,6 +153,80 @@ impl FlowStore {
         }
         self.fill((from, gap.1), &mut held, &mut done)?;
         Ok(done)
+    }
+
+    /// The records of a stretch that belong into the gap, in their order.
+    fn wanted(&self, now: &Replayed, gap: (Seq, Seq), not_before: Timestamp) -> Result<Vec<FlowRecord>, FlowStoreError> {
+        let in_gap = |seq: &Seq| (gap.0..=gap.1).contains(seq);
+        let at_once = now.flows.iter().filter(|flow| in_gap(&flow.seq)).copied();
+        let late: Vec<(Seq, FlowRecord)> = now.late.iter().filter(|(brought, _)| in_gap(brought)).copied().collect();
+        // Of a datagram before the gap: where it was decoded at once the first time, it is in a file before the gap; where that
+        // was made anew, too, with its last sequence.
+        let files = self.view().files;
+        let end = |own: Seq| {
+            files.iter().find(|info| (info.span.seq_from..=info.span.seq_to).contains(&own)).map_or(own, |info| info.span.seq_to)
+        };
+        let before = late.iter().map(|(_, flow)| flow.seq).filter(|own| *own < gap.0);
+        let stored = self.stored(before.flat_map(|own| [own, end(own)]).collect())?;
+        let is_stored = |flow: &FlowRecord| flow.seq < gap.0 && [flow.seq, end(flow.seq)].iter().any(|seq| stored.has(*seq, flow));
+        let late = late.into_iter().filter(|(_, flow)| !is_stored(flow));
+        let mut wanted: Vec<FlowRecord> = at_once.chain(late.map(|(brought, flow)| FlowRecord { seq: brought, ..flow })).collect();
+        wanted.retain(|flow| flow.received_at >= not_before);
+        wanted.sort_by_key(|flow| flow.seq);
+        Ok(wanted)
+    }
+
+    /// Reads on from the stretch that ends the gap as long as data of the gap waits. What its template brings was there the
+    /// first time with the template, or, where that was known then, in the gap: then it comes with the gap's last sequence.
+    fn behind(
+        &self,
+        mut now: Replayed,
+        gap: (Seq, Seq),
+        again: &mut FlowsAgain<'_>,
+        stop: &dyn Fn() -> bool,
+        done: &mut FlowsRebuilt,
+    ) -> Result<Vec<FlowRecord>, Failure> {
+        let in_gap = |seq: &Seq| (gap.0..=gap.1).contains(seq);
+        let (ended, mut found) = (now.at, Vec::new());
+        loop {
+            let late = now.late.iter().filter(|(brought, flow)| *brought > gap.1 && in_gap(&flow.seq));
+            // What the store has not got to yet comes by itself, if it waited the first time.
+            let known = self.known();
+            let late: Vec<(Seq, FlowRecord)> = late.filter(|(brought, _)| *brought <= known).copied().collect();
+            let stored = self.stored(late.iter().map(|(brought, _)| *brought).collect())?;
+            let missing = late.into_iter().filter(|(brought, flow)| !stored.has(*brought, flow));
+            found.extend(missing.map(|(_, flow)| FlowRecord { seq: gap.1, ..flow }));
+            done.waiting = now.waiting.iter().filter(|seq| in_gap(seq)).count();
+            if done.waiting == 0 || now.last > known || now.at.since(ended) > TEMPLATE_MILLIS {
+                return Ok(found);
+            }
+            if stop() {
+                return Err("stopped".into());
+            }
+            match again()? {
+                Some(next) => now = next,
+                None => return Ok(found),
+            }
+        }
+    }
+
+    /// The last sequence whose flows are in the store.
+    fn known(&self) -> Seq {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let open = state.open.last().and_then(|chunk| chunk.last()).map(|flow| flow.seq);
+        open.unwrap_or_default().max(state.cursor)
+    }
+
+    fn stored(&self, mut seqs: Vec<Seq>) -> Result<Stored, FlowStoreError> {
+        seqs.sort_unstable();
+        seqs.dedup();
+        if seqs.is_empty() {
+            return Ok(Stored::default());
+        }
+        let (scope, sites) = (Scope::All, SiteTable::default());
+        let range = FlowRange { from: Timestamp(i64::MIN), to: Timestamp(i64::MAX), filter: FILTER_NONE, scope: &scope, sites: &sites };
+        let (mut found, _) = self.scan_seqs(&range, &seqs, ColumnSet::ALL, 1, Stored::default)?;
+        Ok(found.pop().unwrap_or_default())
     }
 
     fn fill(&self, (from, to): (Seq, Seq), held: &mut Vec<FlowRecord>, done: &mut FlowsRebuilt) -> Result<(), FlowStoreError> {
