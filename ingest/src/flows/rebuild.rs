@@ -1,26 +1,32 @@
 //! What the store holds, day by day; looking whether it can be read; and making anew from the journal what is missing.
+//!
+//! **Nothing twice, nothing lost**, although data waits for its template: of a datagram before the gap the first time may have
+//! put the records into the gap, and of one in the gap behind it. Whether it did is not in the journal, but in the store: what
+//! it has outside of the gap is not made again.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError};
 
 use serde::Serialize;
 
 use super::chunk::Chunk;
-use super::column::ColumnSet;
+use super::column::{Column, ColumnSet};
 use super::file::{self, FileError, FileInfo};
 use super::read::Opened;
-use super::{FlowStore, FlowStoreError, QUARANTINE, window_start};
+use super::replay::{FlowsAgain, Replayed, TEMPLATE_MILLIS};
+use super::scan::{FILTER_NONE, FlowRange, Worker};
+use super::{FlowStore, FlowStoreError, window_start};
+use crate::body::SiteTable;
 use crate::flow::FlowRecord;
 use crate::frame::Seq;
-use crate::pipeline::Batch;
+use crate::scope::Scope;
 use crate::time::Timestamp;
 
 /// Records that are held while the journal is read again; as many as the consumer holds.
 const HELD_MAX: usize = 200_000;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
-/// Gives the journal again, decoded, from a sequence on or from before it, so that templates are known.
-pub type FlowsAgain<'a> = dyn FnMut() -> Result<Option<Batch>, Failure> + 'a;
 
 /// A day, for `store ls`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -43,6 +49,20 @@ pub struct FlowsRebuilt {
     pub gaps: usize,
     pub files: usize,
     pub records: u64,
+    /// Datagrams whose template the journal does not have nearby: what is in them is still missing.
+    pub waiting: usize,
+    /// Where the journal begins later than a gap between files: what was before cannot be had.
+    pub missing_before: Option<Seq>,
+}
+
+impl FlowsRebuilt {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.gaps += other.gaps;
+        self.files += other.files;
+        self.records += other.records;
+        self.waiting += other.waiting;
+        self.missing_before = self.missing_before.max(other.missing_before);
+    }
 }
 
 impl FlowStore {
@@ -67,7 +87,7 @@ impl FlowStore {
         super::quarantined(&self.dir)
     }
 
-    /// Reads every value of a day's files; what is wrong with them, a line each. Changes nothing.
+    /// Reads every byte of a day's files; what is wrong with them, a line each. Changes nothing.
     pub fn verify_day(&self, day: &str) -> Vec<String> {
         let view = self.view();
         let files = view.files.iter().filter(|info| info.span.received_from.utc().format("%Y-%m-%d").to_string() == day);
@@ -117,7 +137,7 @@ impl FlowStore {
     }
 
     /// Fills a gap from the journal; what was received before `not_before` is over and stays away. A kill in between leaves
-    /// a smaller gap.
+    /// a smaller gap, and so does a journal that has not all of it.
     ///
     /// # Errors
     /// Where the journal or the disk refuses.
@@ -129,16 +149,21 @@ impl FlowStore {
         stop: &dyn Fn() -> bool,
     ) -> Result<FlowsRebuilt, Failure> {
         let mut done = FlowsRebuilt { gaps: 1, ..FlowsRebuilt::default() };
-        let (mut from, mut held, mut last): (Seq, Vec<FlowRecord>, Seq) = (gap.0, Vec::new(), Seq(gap.0.0.saturating_sub(1)));
-        while let Some(batch) = again()? {
+        let mut held: Vec<FlowRecord> = Vec::new();
+        // What the next file accounts for, up to now, and how far the journal was read.
+        let (mut from, mut last, mut read) = (gap.0, Seq(gap.0.0.saturating_sub(1)), None::<Seq>);
+        while let Some(now) = again()? {
             if stop() {
                 return Err("stopped".into());
             }
-            for datagram in batch.flows.chunk_by(|a, b| a.seq == b.seq) {
+            if read.is_none() && now.first > gap.0 {
+                // Before the first file there may have been nothing at all.
+                done.missing_before = Some(now.first).filter(|_| gap.0 > Seq(1));
+                from = now.first;
+            }
+            read = Some(now.last);
+            for datagram in self.wanted(&now, gap, not_before)?.chunk_by(|a, b| a.seq == b.seq) {
                 let Some(first) = datagram.first() else { continue };
-                if first.seq < gap.0 || first.seq > gap.1 || first.received_at < not_before {
-                    continue;
-                }
                 let window = |flow: &FlowRecord| window_start(flow.received_at);
                 if held.first().is_some_and(|held| window(held) != window(first)) || held.len() >= HELD_MAX {
                     self.fill((from, last), &mut held, &mut done)?;
@@ -147,11 +172,15 @@ impl FlowStore {
                 held.extend_from_slice(datagram);
                 last = first.seq;
             }
-            if batch.last >= gap.1 {
+            if now.last >= gap.1 {
+                let late = self.behind(now, gap, again, stop, &mut done)?;
+                held.extend(late.into_iter().filter(|flow| flow.received_at >= not_before));
                 break;
             }
         }
-        self.fill((from, gap.1), &mut held, &mut done)?;
+        if let Some(read) = read {
+            self.fill((from, gap.1.min(read)), &mut held, &mut done)?;
+        }
         Ok(done)
     }
 
@@ -232,14 +261,54 @@ impl FlowStore {
     fn fill(&self, (from, to): (Seq, Seq), held: &mut Vec<FlowRecord>, done: &mut FlowsRebuilt) -> Result<(), FlowStoreError> {
         let Some(first) = held.first() else { return Ok(()) };
         let path = self.path(first.received_at, from);
-        done.files += 1;
-        done.records += held.len() as u64;
+        let overlaps = |info: &Arc<FileInfo>| info.span.seq_from <= to && from <= info.span.seq_to;
+        if self.view().files.iter().any(overlaps) {
+            let error = std::io::Error::other("another file accounts for it by now");
+            return Err(FlowStoreError::new("writing flows to", &path, error));
+        }
+        let records = held.len() as u64;
         let chunk: Arc<[FlowRecord]> = std::mem::take(held).into();
         let info = file::write(&path, &[chunk], from, to).map_err(|error| FlowStoreError::new("writing flows to", &path, error))?;
+        done.files += 1;
+        done.records += records;
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let at = state.files.partition_point(|other| other.span.seq_from < from);
         state.files.insert(at, Arc::new(info));
         Ok(())
+    }
+}
+
+/// What the store has of some datagrams.
+#[derive(Default)]
+struct Stored(BTreeMap<Seq, Vec<FlowRecord>>);
+
+impl Worker for Stored {
+    fn chunk(&mut self, chunk: &Chunk<'_>) -> ControlFlow<()> {
+        for row in chunk.mask().rows() {
+            let flow = chunk.record(row);
+            self.0.entry(flow.seq).or_default().push(alike(&flow));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Stored {
+    fn has(&self, seq: Seq, flow: &FlowRecord) -> bool {
+        self.0.get(&seq).is_some_and(|flows| flows.contains(&alike(flow)))
+    }
+}
+
+/// A record without what may differ when it is decoded again: its sequence and sampling, and what is too large for a file.
+fn alike(flow: &FlowRecord) -> FlowRecord {
+    let fits = |number: u64| number.min(i64::MAX.unsigned_abs());
+    FlowRecord {
+        seq: Seq(0),
+        sampling: 0,
+        bytes: fits(flow.bytes),
+        packets: fits(flow.packets),
+        dropped_bytes: fits(flow.dropped_bytes),
+        dropped_packets: fits(flow.dropped_packets),
+        ..*flow
     }
 }
 
