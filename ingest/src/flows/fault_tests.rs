@@ -116,6 +116,31 @@ fn a_damaged_file_is_not_compacted_into_a_sound_one() {
 }
 
 #[test]
+fn an_error_that_passes_is_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Db::open(&dir.path().join("w.db"), &[crate::audit::MIGRATIONS, MIGRATIONS]).unwrap();
+    let flows_dir = dir.path().join("flows");
+    let (store, _writer, flows) = hours(&flows_dir, 3);
+    let put_back = refuse(&flows_dir.join("2026-09-21/1510-11.parquet"));
+    let asked = store.list(&tests::range(&crate::scope::Scope::All, &tests::sites()), 100);
+    assert!(asked.is_err(), "it is not said that this were all");
+    store.sift(&|| false).unwrap();
+    assert_eq!(store.verify_day("2026-09-21").len(), 1, "it is told");
+    assert_eq!(store.rollup(&db, later()).unwrap(), 2, "the others are added up");
+    // The others are compacted, and this one when it can be.
+    let mut compacted = 0;
+    for _ in 0..5 {
+        compacted += usize::from(store.compact_next(later(), &|| false).is_ok_and(|done| done.is_some()));
+    }
+    assert_eq!((compacted, store.stats().damaged_files, store.quarantined().len()), (2, 0, 0));
+    put_back();
+    assert_eq!(store.compact_next(later(), &|| false).unwrap(), None, "not at once");
+    assert!(store.compact_next(later().plus(Timestamp::HOUR), &|| false).unwrap().is_some());
+    assert_eq!(store.rollup(&db, later()).unwrap(), 1);
+    assert_eq!(sorted(&all(&store)), sorted(&flows));
+}
+
+#[test]
 fn what_the_reader_of_parquet_says_of_a_disk_error_is_no_damage() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _writer, _) = hours(dir.path(), 1);

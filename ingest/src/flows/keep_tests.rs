@@ -277,6 +277,77 @@ fn a_file_that_is_written_meanwhile_is_no_gap() {
 }
 
 #[test]
+fn sums_of_what_is_made_anew_count_once() {
+    for summed_before in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let (db, flows_dir) = (db(dir.path()), dir.path().join("flows"));
+        let (store, mut writer, flows) = three_files(&flows_dir);
+        if summed_before {
+            assert_eq!(store.rollup(&db, now()).unwrap(), 3);
+        }
+        flip(&flows_dir, "1415-11.parquet");
+        store.sift(&|| false).unwrap();
+        store.rollup(&db, now()).unwrap();
+        writer.flush().unwrap();
+        store.rollup(&db, now()).unwrap();
+        assert_eq!(rebuilt(&store, replayed(&flows, 3)).records, 10);
+        assert_eq!(store.rollup(&db, now()).unwrap(), usize::from(!summed_before));
+        assert_eq!(store.rollup(&db, now()).unwrap(), 0);
+        for step in [Step::Minute, Step::Hour] {
+            let sum: u64 = rollups(&db, step, &Scope::All).iter().map(|row| row.sums.flows).sum();
+            assert_eq!(sum, 40, "{step:?}, added up before it was damaged: {summed_before}");
+        }
+    }
+}
+
+#[test]
+fn a_file_whose_sums_cannot_be_read_is_set_aside_before_they_are_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let (db, flows_dir) = (db(dir.path()), dir.path().join("flows"));
+    let (store, _writer, _) = three_files(&flows_dir);
+    flip(&flows_dir, "1415-11.parquet");
+    assert_eq!(store.rollup(&db, now()).unwrap(), 2);
+    assert_eq!((store.quarantined().len(), store.gaps()), (1, vec![(Seq(11), Seq(20))]));
+}
+
+#[test]
+fn sums_up_to_a_position_become_sums_of_a_stretch() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("w.db");
+    let earlier = crate::db::Migrations { steps: &MIGRATIONS.steps[..1], ..MIGRATIONS };
+    let db = Db::open(&path, &[crate::audit::MIGRATIONS, earlier]).unwrap();
+    db.write(|tx| {
+        tx.execute("INSERT INTO flow_rollup_position (name, seq) VALUES ('rollup', 20)", [])?;
+        Ok::<_, crate::db::DbError>(())
+    })
+    .unwrap();
+    db.close();
+    let db = Db::open(&path, &[crate::audit::MIGRATIONS, MIGRATIONS]).unwrap();
+    let (store, _writer, _) = three_files(&dir.path().join("flows"));
+    assert_eq!(store.rollup(&db, now()).unwrap(), 1, "the third file");
+}
+
+#[test]
+fn who_has_few_sums_is_not_cut_off_by_who_has_many() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = db(dir.path());
+    let (store, mut writer) = consumer(&dir.path().join("flows"));
+    // Site 3 is body 2's and the last in the order of the table.
+    let flows: Vec<FlowRecord> =
+        (1..=40).map(|seq| FlowRecord { site: super::tests::site(1 + seq / 40 * 2), ..flow(seq, seq as i64 * 60) }).collect();
+    writer.apply(&batch(1, 40, flows)).unwrap();
+    writer.flush().unwrap();
+    store.rollup(&db, now()).unwrap();
+    let given = |scope: Scope, most: usize| {
+        let (mut rows, range) = (0, (Timestamp(0), Timestamp(i64::MAX)));
+        let all = db.read(|c| rollup::rollup_some(c, Step::Minute, range, &scope, &sites(), most, &mut |_| rows += 1)).unwrap();
+        (rows, all)
+    };
+    assert_eq!(given(Scope::Bodies(vec![BodyId(Ulid(2))]), 5), (1, true));
+    assert_eq!((given(Scope::All, 5), given(Scope::All, 40)), ((5, false), (40, true)));
+}
+
+#[test]
 fn what_is_missing_comes_again_from_the_journal() {
     let dir = tempfile::tempdir().unwrap();
     let (store, mut writer) = consumer(dir.path());
