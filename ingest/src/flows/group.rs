@@ -99,13 +99,14 @@ impl FlowStore {
                 result.incomplete = true;
                 break;
             }
+            let (narrow_max, wide_max) = layout.shares(bytes_max / threads);
             let make = || Gather {
                 grouping,
                 layout: &layout,
                 sites: &sites,
-                small: Table::new(hasher.clone(), begun, bytes_max / threads),
-                narrow: Table::new(hasher.clone(), begun, bytes_max / threads),
-                wide: Table::new(hasher.clone(), begun, bytes_max / threads),
+                small: Table::new(hasher.clone(), begun, narrow_max),
+                narrow: Table::new(hasher.clone(), begun, narrow_max),
+                wide: Table::new(hasher.clone(), begun, wide_max),
                 total: Sums::NONE,
                 keys: Vec::new(),
                 fits: Vec::new(),
@@ -196,6 +197,17 @@ impl Layout {
         let narrow_bits = by.iter().map(|(_, access)| narrow_bits(*access)).sum();
         let wide_bytes = by.iter().map(|(_, access)| wide_bytes(*access)).sum();
         Self { by, narrow_bits, wide_bytes }
+    }
+
+    /// What the narrow and the wide table may take of a thread's memory. Both are used where addresses are narrow as IPv4 and
+    /// wide as IPv6; then most are IPv4.
+    fn shares(&self, bytes: usize) -> (usize, usize) {
+        let has_addresses = self.by.iter().any(|(_, access)| matches!(access, Access::Address(..)));
+        match (self.narrow_bits <= 128, has_addresses) {
+            (true, true) => (bytes - bytes / 4, bytes / 4),
+            (true, false) => (bytes, 0),
+            (false, _) => (0, bytes),
+        }
     }
 
     fn narrow_parts(&self, mut key: u128, sites: &Sites) -> Vec<KeyPart> {
@@ -374,4 +386,18 @@ fn wide_key(layout: &Layout, chunk: &Chunk<'_>, row: usize, numbers: &[u32]) -> 
     let mut words = Wide::default();
     words.iter_mut().zip(bytes.as_chunks::<8>().0).for_each(|(word, bytes)| *word = u64::from_be_bytes(*bytes));
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_of_a_thread_share_its_memory() {
+        for by in [&[Column::SrcIp][..], &[Column::SrcPort, Column::Protocol], &[Column::Start, Column::FlowId, Column::SrcIp], &[]] {
+            let (narrow, wide) = Layout::of(by).shares(1_000_003);
+            assert_eq!(narrow + wide, 1_000_003, "{by:?}");
+        }
+        assert_eq!(Layout::of(&[Column::SrcIp]).shares(100), (75, 25));
+    }
 }

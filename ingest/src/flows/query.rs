@@ -119,6 +119,7 @@ pub struct TopRequest<'a> {
 pub struct TopRow {
     /// As text: an address, a port, a transport, a site's name, or `source > destination`.
     pub key: String,
+    /// As exported, here and in the sums: what samplers look at is not multiplied.
     pub bytes: u64,
     pub packets: u64,
     pub flows: u64,
@@ -142,7 +143,7 @@ pub struct TopResult {
     pub records_read: u64,
 }
 
-/// One bar of a histogram.
+/// One bar of a histogram, as exported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct FlowBucket {
     pub at: Timestamp,

@@ -136,13 +136,25 @@ impl Groups {
         }
     }
 
-    /// Takes over what another one has counted, of other records.
+    /// Takes over what another one has counted, of other records. A group that one of the two may have turned away is not whole,
+    /// and goes to what found no room.
     pub(super) fn merge(&mut self, other: Self) {
+        let (mine_lack, theirs_lack) = (self.other.flows > 0, other.other.flows > 0);
         self.other.merge(&other.other);
+        if theirs_lack {
+            let turned_away = &mut self.other;
+            self.map.retain(|key, sums| {
+                let whole = other.map.contains_key(key);
+                if !whole {
+                    turned_away.merge(sums);
+                }
+                whole
+            });
+        }
         for (key, sums) in other.map {
             if let Some(mine) = self.map.get_mut(&key) {
                 mine.merge(&sums);
-            } else if self.map.len() < self.max && other.other.flows == 0 {
+            } else if self.map.len() < self.max && !mine_lack {
                 self.map.insert(key, sums);
             } else {
                 self.other.merge(&sums);
@@ -199,5 +211,26 @@ impl Bars {
 
     pub(super) fn starts(&self) -> Vec<Timestamp> {
         (0..self.count).map(|n| self.from.plus(i64::try_from(n).unwrap_or(0).saturating_mul(self.width))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_that_is_given_is_whole() {
+        let key = |n: u128| Key { parts: [n, 0, 0], ..Key::default() };
+        let gathered = |keys: &[u128]| {
+            let mut groups = Groups::new(2);
+            keys.iter().for_each(|n| groups.add(key(*n), &FlowRecord::NONE));
+            groups
+        };
+        let mut all = Groups::new(2);
+        // One thread has no room for 3, the other none for 1.
+        all.merge(gathered(&[1, 2, 3]));
+        all.merge(gathered(&[2, 3, 1, 2]));
+        assert_eq!(all.other.flows, 4);
+        assert_eq!(all.into_iter().map(|(key, sums)| (key.parts[0], sums.flows)).collect::<Vec<_>>(), [(2, 3)]);
     }
 }

@@ -19,9 +19,9 @@ use crate::fields::{self, FieldId};
 use crate::flows::{FlowStore, FlowStoreError};
 use crate::time::Timestamp;
 
-/// Groups held at once, 60 MB.
+/// Groups that a thread holds at most, 60 MB.
 const GROUPS_MAX: usize = 400_000;
-/// Ways held at once, 30 MB.
+/// Ways that a thread holds at most, 30 MB.
 const PATHS_MAX: usize = 200_000;
 /// Ways that are given: a drawing shows the greatest, its table as many.
 const PATHS_GIVEN: usize = 200;

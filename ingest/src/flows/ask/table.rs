@@ -16,7 +16,7 @@ use crate::query::{Column as TableColumn, ColumnKind, Function, Measure, Operand
 use crate::record::{FlowView, Record};
 use crate::time::Timestamp;
 
-/// Groups of one table, 60 MB. A scan of all ports and addresses makes more; the rest is then one sum.
+/// Groups of one table, 60 MB a thread. A scan of all ports and addresses makes more; the rest is then one sum.
 const GROUPS_MAX: usize = 400_000;
 /// Rows of a table of flows: more than anybody reads.
 const ROWS_MAX: usize = 10_000;
