@@ -44,6 +44,8 @@ mod fault_tests;
 #[cfg(test)]
 mod keep_tests;
 #[cfg(test)]
+mod kill_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeSet, HashMap};
