@@ -50,7 +50,7 @@ fn a_flipped_byte_is_found_wherever_it_is() {
         for at in 0..whole.len() {
             let mut bytes = whole.clone();
             // Any bit, and the one that only makes a capital of a letter.
-            bytes[at] ^= if at % 2 == 0 { 0x20 } else { 1 << (at / 2 % 8) };
+            bytes[at] ^= if at.is_multiple_of(2) { 0x20 } else { 1 << (at / 2 % 8) };
             std::fs::write(&path, bytes).unwrap();
             let found = check();
             assert!(matches!(found, Err(FileError::Damaged(_))), "{kind}, byte {at} of {}: {found:?}", whole.len());
@@ -75,8 +75,8 @@ fn a_flipped_byte_is_not_read_as_data() {
             std::fs::write(&info.path, bytes).unwrap();
             bloom += usize::from(opened.bloom_excludes(0, &prune).is_err());
             // Of the columns some do: reading all of them for each byte takes long.
-            read += usize::from(at % 7 == 0 && opened.read(0, column::ColumnSet::ALL).is_err());
-            assert!(at > 1_000 || at % 7 != 0 || read == at / 7, "byte {at} was read as data");
+            read += usize::from(at.is_multiple_of(7) && opened.read(0, column::ColumnSet::ALL).is_err());
+            assert!(at > 1_000 || !at.is_multiple_of(7) || read == at / 7, "byte {at} was read as data");
         }
         assert_eq!(bloom > 64, info.span.compacted, "{bloom} bytes of Bloom filters");
         std::fs::write(&info.path, whole).unwrap();
