@@ -27,8 +27,8 @@ use ingest::disk::{DiskWatch, Watermark};
 use ingest::enrich::{Enrichment, GeoWatch, LeaseBook, LeaseConsumer, lease_load};
 use ingest::event::Event;
 use ingest::events::{self, Class, EventConsumer, EventStore, Upkeep};
-use ingest::flow::{FlowAccounts, FlowDecoder, FlowMemory, SamplingTable};
-use ingest::flows::{FlowConsumer, FlowSettings, FlowStore, FlowUpkeep, FlowsAgain};
+use ingest::flow::{FlowAccounts, FlowMemory, SamplingTable};
+use ingest::flows::{FlowConsumer, FlowSettings, FlowStore, FlowUpkeep, replay};
 use ingest::frame::{Frame, FrameKind, Seq};
 use ingest::journal::{Journal, JournalOptions, Keeper};
 use ingest::pipeline::{Batch, Consumer, Decode, Pipeline, PipelineWatch};
@@ -158,7 +158,7 @@ impl Node {
         let pipeline = Pipeline::start(&journal, Box::new(decoder), consumers, sites.clone(), clock)?;
         let keeping = Keeping::start(journal.keeper(), pipeline.watch(), config.journal_keep_days, clock.clone())?;
         let upkeep = upkeep(dir, &events, &db, &sites, clock, config, Lines::new(options, enrichment.clone(), sites.clone()))?;
-        let flow_upkeep = flow_upkeep(dir, &flows, &db, &sites, clock, config)?;
+        let flow_upkeep = flow_upkeep(dir, &flows, &db, clock, config)?;
         let geo = GeoWatch::start(enrichment.clone()).context("Thread starten")?;
         let sheet = board.sheet.clone();
         let hunter = RetroHunter::new(db.clone(), flows.clone(), sites.clone(), playbooks.clone(), listed, &sheet, &config.flow_inside)?;
@@ -476,30 +476,11 @@ fn upkeep(
     Upkeep::start(store.clone(), db.clone(), sites.clone(), clock.clone(), settings, again).context("Thread starten")
 }
 
-/// Frames before a gap that are read for the templates in them: some minutes of a busy server, since exporters repeat
-/// their templates every few minutes.
-const TEMPLATE_FRAMES: u64 = 500_000;
-
 /// The thread that sums up, compacts, mends and lets go flows.
-fn flow_upkeep(dir: &Path, store: &Arc<FlowStore>, db: &Db, sites: &SharedSites, clock: &Clock, config: &Config) -> Result<FlowUpkeep> {
+fn flow_upkeep(dir: &Path, store: &Arc<FlowStore>, db: &Db, clock: &Clock, config: &Config) -> Result<FlowUpkeep> {
     let settings = FlowSettings { every: Duration::from_secs(config.retention.check_seconds), days: config.retention.flow_days };
-    let (journal, sites) = (dir.join("journal"), sites.clone());
-    let again = move |from: Seq| -> Result<Box<FlowsAgain<'static>>, Box<dyn std::error::Error + Send + Sync>> {
-        let first = ingest::journal::segments(&journal)?.first().map_or(Seq(1), |segment| segment.first);
-        let from = Seq(from.0.saturating_sub(TEMPLATE_FRAMES).max(first.0).saturating_sub(1));
-        let mut reader = ingest::journal::peek(&journal, from)?;
-        let (mut decoder, sites) = (FlowDecoder::default(), sites.clone());
-        Ok(Box::new(move || {
-            let Some(frames) = reader.next(Duration::ZERO)? else { return Ok(None) };
-            let at = |frame: Option<&Frame>| frame.map_or(Seq(0), |frame| frame.seq);
-            let sites = sites.read().unwrap_or_else(PoisonError::into_inner).clone();
-            let mut batch = Batch { first: at(frames.first()), last: at(frames.last()), sites, ..Batch::default() };
-            for frame in frames.iter().filter(|frame| frame.frame.kind == FrameKind::Flow) {
-                decoder.decode(frame, &mut batch.flows);
-            }
-            Ok(Some(batch))
-        }))
-    };
+    let (journal, sampling) = (dir.join("journal"), config.flows.sampling.clone());
+    let again = move |gap: Seq| replay(&journal, gap, SamplingTable::new(sampling.clone()));
     FlowUpkeep::start(store.clone(), db.clone(), clock.clone(), settings, Box::new(again)).context("Thread starten")
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ingest::listen::Listener;
 
-use crate::program::{PATIENCE, Server, Setup, json_lines};
+use crate::program::{PATIENCE, Server, Setup, json_lines, wartburg};
 
 /// A site that everything on this machine belongs to: exporters that nobody knows have no figures of their own.
 pub(crate) const SITE: &str = "[[sites]]\nname = \"hier\"\nprefixes = [\"127.0.0.0/8\"]\n";
@@ -146,6 +146,45 @@ fn a_kill_between_template_and_data_loses_and_doubles_nothing() {
     let mut bytes: Vec<u64> = flows.iter().map(|flow| flow["network.bytes"].as_u64().unwrap()).collect();
     bytes.sort_unstable();
     assert_eq!(bytes, [1_001, 1_002, 1_003, 1_004, 1_005, 1_006, 1_007, 1_008, 1_020, 1_030, 1_100, 1_101], "{flows:#?}");
+}
+
+/// The rate that only the operator knows is part of how a flow is decoded, also when the journal is read again.
+#[test]
+fn what_is_rebuilt_is_what_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let config = format!("{SITE}[[flows.sampling]]\nexporters = [\"127.0.0.0/8\"]\nrate = 100\n");
+    let serve = || Server::start_as(&data, &Setup { config: config.clone(), ..Setup::default() });
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let send = |server: &Server, datagram: &[u8]| assert_eq!(socket.send_to(datagram, server.netflow).unwrap(), datagram.len());
+    let server = serve();
+    send(&server, &v5(0, 1, 3));
+    send(&server, &v9(0, &[set(0, &template(256)), set(256, &records(10, 2))]));
+    wait_figure(&server, "wartburg_flow_records_total", "", 5);
+    assert!(server.terminate());
+    let server = serve();
+    send(&server, &v9(1, &[set(256, &records(20, 1))]));
+    wait_figure(&server, "wartburg_flow_records_total", "", 6);
+    assert!(server.terminate());
+    let flows = || {
+        let mut flows = json_lines(&data, &["flows", "*", "--json", "--limit", "1000"]);
+        flows.sort_by_key(|flow| flow["network.bytes"].as_u64());
+        flows
+    };
+    let before = flows();
+    assert_eq!(before.iter().filter(|flow| flow["flow.sampling"] == 100).count(), 6, "{before:#?}");
+    // The first of the two files loses its end.
+    let days = std::fs::read_dir(data.join("flows")).unwrap().map(|day| day.unwrap().path()).filter(|day| day.is_dir());
+    let files = days.flat_map(|day| std::fs::read_dir(day).unwrap()).map(|file| file.unwrap().path());
+    let seq = |file: &std::path::PathBuf| file.file_stem().unwrap().to_str().unwrap().rsplit_once('-').unwrap().1.parse::<u64>().unwrap();
+    let first = files.min_by_key(seq).unwrap();
+    let file = std::fs::File::options().write(true).open(&first).unwrap();
+    file.set_len(file.metadata().unwrap().len() - 1).unwrap();
+    let server = serve();
+    let rebuilt = wartburg(&data, &["store", "rebuild"]);
+    assert!(rebuilt.status.success(), "{}{}", String::from_utf8_lossy(&rebuilt.stdout), String::from_utf8_lossy(&rebuilt.stderr));
+    assert!(server.terminate());
+    assert_eq!(flows(), before);
 }
 
 /// Passes datagrams on, but drops one of five, never the first or the last `ends` of them. Says what it dropped.

@@ -149,7 +149,7 @@ fn rebuild(args: &StoreDayArgs, dir: &Path, config: &Config, clock: &Clock, out:
     let flow_store = flows::look(dir)?;
     // What is missing of the flows is looked for in all of the journal, whichever day was named.
     let all_flows = args.class.as_deref() == Some(PART) && args.day.is_none();
-    let wanted = if named { all_flows || !flows::chosen(args, &flow_store).is_empty() } else { flows::faulty(&flow_store) };
+    let wanted = if named { all_flows || flows::is_chosen(args, &flow_store) } else { flows::faulty(&flow_store) };
     if wanted {
         names.push(PART.to_owned());
     }
@@ -194,11 +194,11 @@ fn watched(db: &Db, id: &str, name: &str, dir: &Path, alone: bool, json: bool, o
                 let what = if name == PART { "Flüsse" } else { "Ereignisse" };
                 writeln!(out, "{name}: {} {what} neu aufgebaut.", show::num(rebuilt.documents))?;
                 if let Some(first) = rebuilt.missing_before {
-                    writeln!(
-                        out,
-                        "  Das Journal beginnt erst mit Nummer {}: Was davor von diesem Tag kam, fehlt. Der alte Stand liegt unter events/.aside.",
-                        show::num(first.0)
-                    )?;
+                    let (lost, old) = match name == PART {
+                        true => ("Was davor kam", "Das Beschädigte liegt unter flows/quarantine."),
+                        false => ("Was davor von diesem Tag kam", "Der alte Stand liegt unter events/.aside."),
+                    };
+                    writeln!(out, "  Das Journal beginnt erst mit Nummer {}: {lost}, fehlt. {old}", show::num(first.0))?;
                 }
                 return Ok(true);
             }

@@ -43,6 +43,12 @@ pub(super) fn ls(json: bool, store: &FlowStore, out: &mut dyn Write) -> Result<(
             if day.compacted == day.files { "zusammengefasst" } else { "offen" }
         )?;
     }
+    for (place, why) in store.unread() {
+        match json {
+            true => writeln!(out, "{}", json!({ "name": format!("{PART}/{place}"), "class": PART, "damaged": true, "why": why }))?,
+            false => writeln!(out, "{:<28}  NICHT LESBAR: {}", format!("{PART}/{}", show::safe(&place)), show::safe(&why))?,
+        }
+    }
     for file in store.quarantined() {
         match json {
             true => writeln!(out, "{}", json!({ "name": format!("{PART}/quarantine/{file}"), "class": PART, "damaged": true }))?,
@@ -56,14 +62,28 @@ fn name(day: &FlowDay) -> String {
     format!("{PART}/{}", day.day)
 }
 
+/// Whether there is something of what the arguments mean, be it broken.
+pub(super) fn is_chosen(args: &StoreDayArgs, store: &FlowStore) -> bool {
+    !chosen(args, store).is_empty() || !unread(args, store).is_empty()
+}
+
+/// What cannot be read of it, by its place, and why: it is not in the store, so that no day knows of it.
+fn unread(args: &StoreDayArgs, store: &FlowStore) -> Vec<(String, String)> {
+    let day = args.day.as_deref().unwrap_or_default();
+    let mut unread = store.unread();
+    unread.retain(|(place, _)| args.class.as_ref().is_none_or(|class| class == PART) && place.starts_with(day));
+    unread
+}
+
 /// The days that the arguments mean.
-pub(super) fn chosen(args: &StoreDayArgs, store: &FlowStore) -> Vec<FlowDay> {
+fn chosen(args: &StoreDayArgs, store: &FlowStore) -> Vec<FlowDay> {
     let mut days = store.days();
     days.retain(|day| args.class.as_ref().is_none_or(|class| class == PART) && args.day.as_ref().is_none_or(|wanted| *wanted == day.day));
     days
 }
 
-/// Reads everything of the chosen days; how many were looked at, and how many are not sound. What was set aside counts.
+/// Reads everything of the chosen days; how many were looked at, and how many are not sound. What was set aside counts, and
+/// what cannot be read.
 pub(super) fn verify(args: &StoreDayArgs, store: &FlowStore, out: &mut dyn Write) -> Result<(usize, usize)> {
     let days = chosen(args, store);
     let mut bad = 0;
@@ -71,6 +91,10 @@ pub(super) fn verify(args: &StoreDayArgs, store: &FlowStore, out: &mut dyn Write
         let faults = store.verify_day(&day.day);
         bad += usize::from(!faults.is_empty());
         said(args.json, &name(day), &faults, out)?;
+    }
+    for (place, why) in unread(args, store) {
+        bad += 1;
+        said(args.json, &format!("{PART}/{place}"), &[why], out)?;
     }
     if args.class.as_ref().is_none_or(|class| class == PART) {
         let prefix = args.day.clone().unwrap_or_default();
@@ -95,7 +119,7 @@ fn said(json: bool, name: &str, faults: &[String], out: &mut dyn Write) -> Resul
 
 /// Whether something of the flows is to be rebuilt where nothing is named.
 pub(super) fn faulty(store: &FlowStore) -> bool {
-    !store.quarantined().is_empty() || store.days().iter().any(|day| !store.verify_day(&day.day).is_empty())
+    !store.quarantined().is_empty() || !store.unread().is_empty() || store.days().iter().any(|day| !store.verify_day(&day.day).is_empty())
 }
 
 pub(super) fn deletions(json: bool, db: &Db, out: &mut dyn Write) -> Result<()> {

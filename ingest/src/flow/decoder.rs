@@ -102,9 +102,22 @@ pub struct FlowDecoder {
     pub(super) position: Seq,
     /// The restored snapshot's position: what waited and was counted up to there is in it already.
     pub(super) restored: Seq,
+    /// Whether data that waited keeps its own sequence.
+    keeps_own: bool,
 }
 
 impl FlowDecoder {
+    /// For reading the journal once more from somewhere: data that waited has its own sequence, so that who knows what came of
+    /// it the first time can tell. The records are not in the order of their sequences then.
+    pub fn again(sampling: SamplingTable) -> Self {
+        Self { sampling, keeps_own: true, ..Self::default() }
+    }
+
+    /// The sequences of the data that waits.
+    pub fn waiting(&self) -> impl Iterator<Item = Seq> + '_ {
+        self.waiting.sets.values().map(|set| set.origin.seq)
+    }
+
     /// Decodes one datagram, appends its records, and says what came of it. Frames of other kinds are nothing.
     pub fn decode(&mut self, frame: &Frame, out: &mut Vec<FlowRecord>) -> FlowReport {
         let mut report = FlowReport::default();
@@ -227,7 +240,7 @@ impl FlowDecoder {
                 continue;
             };
             let sampling = self.sampling.rate(address, set.origin.domain);
-            let origin = Origin { seq, sampling, ..set.origin };
+            let origin = Origin { seq: if self.keeps_own { set.origin.seq } else { seq }, sampling, ..set.origin };
             let mut late = FlowReport::default();
             let told = sets::data_set(exporter, template, &set.body, &origin, out, &mut late);
             for (place, rate) in told {

@@ -24,7 +24,8 @@ use parquet::file::writer::SerializedFileWriter;
 
 use super::chunk::CHUNK_ROWS;
 use super::column::{Column, ColumnSet};
-use super::file::{FileError, FileInfo, SCHEMA, Span, begin, end, properties};
+use super::disk;
+use super::file::{FileError, FileInfo, SCHEMA, Span, begin, create, end, properties};
 use super::read::Opened;
 use super::scan::Halt;
 use super::values::{Slice, Values};
@@ -42,6 +43,9 @@ const FILE_RECORDS_MAX: u64 = 16_000_000;
 const REST: u32 = 1;
 /// A rest at a time; the program's end waits no longer.
 const REST_MAX: Duration = Duration::from_millis(200);
+
+/// For how long files are left alone whose compaction failed: one bad sector must not hold up all other hours.
+const REST_FAILED: i64 = 10 * Timestamp::MINUTE;
 
 /// What a compaction did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,11 +72,12 @@ impl FlowStore {
     /// Compacts the first stretch of files whose hour is over, if there is one; resting, so that it takes half a core.
     ///
     /// # Errors
-    /// Where the disk refuses. A file that is damaged is set aside, and the next call goes on without it.
+    /// Where the disk refuses; these files are left alone for a while then, so that the next call goes on with others. A file
+    /// that is damaged is set aside, and the next call goes on without it.
     pub fn compact_next(&self, now: Timestamp, stop: &dyn Fn() -> bool) -> Result<Option<Compacted>, FlowStoreError> {
         let Some(files) = self.compact_due(now) else { return Ok(None) };
         let mut worked = Stopwatch::start();
-        self.compact(&files, &mut |step| {
+        let done = self.compact(&files, &mut |step| {
             if step == Step::Begun && !stop() {
                 let mut rest = worked.elapsed() * REST;
                 while rest > Duration::ZERO && !stop() {
@@ -82,7 +87,11 @@ impl FlowStore {
                 worked = Stopwatch::start();
             }
             if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })
+        });
+        if done.is_err() {
+            files.iter().for_each(|info| info.rest(now.plus(REST_FAILED)));
+        }
+        done
     }
 
     /// Neighbours in the journal, not compacted yet, of one hour that is over and has all of its records in files.
@@ -92,14 +101,18 @@ impl FlowStore {
         let open = view.open.iter().find_map(|chunk| chunk.first()).map(|first| first.received_at.0.div_euclid(Timestamp::HOUR));
         // The last five minutes are written when they are over, and a moment later.
         let over = |info: &FileInfo| now.0 >= (hour(info) + 1) * Timestamp::HOUR + WINDOW_MILLIS && open != Some(hour(info));
-        let first = view.files.iter().position(|info| !info.span.compacted && over(info))?;
+        let first = view.files.iter().position(|info| !info.span.compacted && !info.rests(now) && over(info))?;
         let rest = view.files.get(first..)?;
         let (mut records, mut next) = (0, None);
         let alike = |info: &&Arc<FileInfo>| {
             // What is missing between two files is not accounted for, so that it can be rebuilt.
             let neighbour = next.is_none_or(|next| next == info.span.seq_from);
             (records, next) = (records + info.records, Some(info.span.seq_to.next()));
-            neighbour && !info.span.compacted && rest.first().is_some_and(|first| hour(first) == hour(info)) && records <= FILE_RECORDS_MAX
+            neighbour
+                && !info.span.compacted
+                && !info.rests(now)
+                && rest.first().is_some_and(|first| hour(first) == hour(info))
+                && records <= FILE_RECORDS_MAX
         };
         let files: Vec<Arc<FileInfo>> = rest.iter().take_while(alike).cloned().collect();
         // One that is larger than a compacted one may be is compacted alone.
@@ -194,7 +207,7 @@ fn write(files: &[Arc<FileInfo>], path: &std::path::Path, span: Span, watch: Wat
         Some(block) => block.constants()?,
         None => ColumnSet::NONE,
     };
-    let writer = ArrowWriter::try_new(File::create(&temporary)?, Arc::clone(&SCHEMA), Some(properties(constant, &span)))?;
+    let writer = ArrowWriter::try_new(create(&temporary)?, Arc::clone(&SCHEMA), Some(properties(constant, span.compacted)))?;
     let (mut writer, factory) = writer.into_serialized_writer()?;
     let mut records = 0;
     while let Some(block) = next {
@@ -205,6 +218,13 @@ fn write(files: &[Arc<FileInfo>], path: &std::path::Path, span: Span, watch: Wat
         block.write(&mut writer, &factory)?;
         next = blocks.next()?;
     }
+    let written: i64 = writer.flushed_row_groups().iter().map(|group| group.num_rows()).sum();
+    if written.unsigned_abs() != records || records != files.iter().map(|info| info.records).sum::<u64>() {
+        return Err(Failed::Write(io::Error::new(io::ErrorKind::InvalidData, "not all records came into the new file")));
+    }
+    writer.flush()?;
+    let sums = disk::entries(writer.inner(), writer.flushed_row_groups())?;
+    sums.into_iter().chain(span.metadata()).for_each(|entry| writer.append_key_value_metadata(entry));
     let file = writer.into_inner()?;
     if watch(Step::Written).is_break() {
         return Ok(None);

@@ -162,8 +162,9 @@ fn a_file_of_the_first_version_reads_as_if_nothing_more_were_known() {
     let rows = RecordBatch::try_new(schema.clone(), arrays.collect()).unwrap();
     let span = file::Span { compacted: true, ..metadata.span };
     let mut file =
-        ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), schema, Some(file::properties(ColumnSet::NONE, &span))).unwrap();
+        ArrowWriter::try_new(std::fs::File::create(&path).unwrap(), schema, Some(file::properties(ColumnSet::NONE, true))).unwrap();
     file.write(&rows).unwrap();
+    span.metadata().into_iter().for_each(|entry| file.append_key_value_metadata(entry));
     file.close().unwrap();
     let (store, mut writer) = consumer(dir.path());
     assert_eq!((sorted(&all(&store)), store.stats().damaged_files), (sorted(&flows), 0));
@@ -259,4 +260,19 @@ proptest! {
             prop_assert_eq!((found.total.flows, found.partial), (flows.len() as u64, false));
         }
     }
+}
+
+#[test]
+fn more_groups_than_can_be_counted_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, mut writer) = consumer(dir.path());
+    let flows: Vec<FlowRecord> = (1..=60_000u16).map(|port| FlowRecord { dst_port: port, sampling: 10, ..flow(1, 0) }).collect();
+    writer.apply(&batch(1, 1, flows)).unwrap();
+    let (table, scope) = (sites(), Scope::All);
+    let text = "* | stats sum(flow.bytes_scaled) by destination.port | sort -sum(flow.bytes_scaled) | head 5";
+    let pipeline = Pipeline::parse(text, Timestamp(T0)).unwrap();
+    let found = store.ask_within(&FlowQuestion::new(&pipeline.query, &scope, &table), &pipeline, 0).unwrap();
+    assert!(found.partial && found.table.rows.len() == 5);
+    let total = found.total;
+    assert_eq!((total.flows, total.bytes_scaled, total.packets_scaled), (60_000, 600_000_000, 6_000_000), "the sums are of all");
 }

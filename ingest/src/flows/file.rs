@@ -12,19 +12,22 @@
 //! - **Site** is the ULID's text with a dictionary. Everything that repeats has a dictionary; zstd does the rest.
 //! - **What is the same in all rows**, as most of what only few exporters say, is delta-encoded, which costs some bytes a
 //!   row group and next to no time; a dictionary would look up each row. Statistics only where they can prune.
+//! - **Checksums** (`disk`) of all that is in it, in its own metadata.
 //! - Data pages of version 2, since fixed-size bytes have dictionaries only there. Checked with DuckDB; pandas,
 //!   Spark and ClickHouse document the same types and have not been tried.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
+#[cfg(test)]
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{KeyValue, ParquetMetaData};
@@ -34,6 +37,7 @@ use parquet::schema::types::ColumnPath;
 use super::TEMPORARY;
 use super::chunk::CHUNK_ROWS;
 use super::column::{Access, Column, ColumnSet};
+use super::disk::{self, Disk, Sums};
 use super::values::Values;
 use crate::flow::FlowRecord;
 use crate::frame::Seq;
@@ -67,6 +71,8 @@ pub(super) struct FileInfo {
     pub(super) bytes: u64,
     /// Whether another file has its records now, or its time is over: it goes with the last question that reads it.
     retired: AtomicBool,
+    /// Until when it is not compacted, because that failed.
+    rests_until: AtomicI64,
 }
 
 /// What a file accounts for; it is in its metadata.
@@ -86,7 +92,7 @@ impl Span {
         self.seq_from <= other.seq_from && other.seq_to <= self.seq_to
     }
 
-    fn metadata(&self) -> [KeyValue; 5] {
+    pub(super) fn metadata(&self) -> [KeyValue; 5] {
         let number = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
         [
             number(SEQ_FROM, self.seq_from.0.to_string()),
@@ -100,7 +106,15 @@ impl Span {
 
 impl FileInfo {
     pub(super) fn new(path: &Path, span: Span, records: u64, bytes: u64) -> Self {
-        Self { path: path.into(), span, records, bytes, retired: AtomicBool::new(false) }
+        Self { path: path.into(), span, records, bytes, retired: AtomicBool::new(false), rests_until: AtomicI64::new(i64::MIN) }
+    }
+
+    pub(super) fn rest(&self, until: Timestamp) {
+        self.rests_until.store(until.0, Ordering::Relaxed);
+    }
+
+    pub(super) fn rests(&self, now: Timestamp) -> bool {
+        now.0 < self.rests_until.load(Ordering::Relaxed)
     }
 
     /// Lets the file be unlinked as soon as nobody reads it any more.
@@ -174,7 +188,7 @@ pub(super) fn write(path: &Path, chunks: &[Arc<[FlowRecord]>], seq_from: Seq, se
     let mut next = groups.next();
     let constant = next.as_ref().map_or(ColumnSet::NONE, |(_, values)| constants(values));
     let temporary = begin(path)?;
-    let mut writer = ArrowWriter::try_new(File::create(&temporary)?, Arc::clone(&SCHEMA), Some(properties(constant, &span)))?;
+    let mut writer = ArrowWriter::try_new(create(&temporary)?, Arc::clone(&SCHEMA), Some(properties(constant, span.compacted)))?;
     let mut records = 0;
     while let Some((rows, values)) = next {
         let arrays = Column::ALL.into_iter().zip(values).map(|(column, values)| values.into_array(column));
@@ -183,7 +197,10 @@ pub(super) fn write(path: &Path, chunks: &[Arc<[FlowRecord]>], seq_from: Seq, se
         records += rows as u64;
         next = groups.next();
     }
-    span.metadata().into_iter().for_each(|entry| writer.append_key_value_metadata(entry));
+    writer.flush()?;
+    writer.sync()?;
+    let sums = disk::entries(writer.inner(), writer.flushed_row_groups())?;
+    sums.into_iter().chain(span.metadata()).for_each(|entry| writer.append_key_value_metadata(entry));
     let bytes = end(&writer.into_inner()?, &temporary, path)?;
     Ok(FileInfo::new(path, span, records, bytes))
 }
@@ -233,10 +250,14 @@ pub(super) fn begin(path: &Path) -> io::Result<PathBuf> {
     Ok(path.with_extension(TEMPORARY))
 }
 
+/// For writing, and for reading again what its checksums are of.
+pub(super) fn create(temporary: &Path) -> io::Result<File> {
+    File::options().read(true).write(true).create(true).truncate(true).open(temporary)
+}
+
 /// Brings a finished file to the disk and under its name; returns its size.
 pub(super) fn end(file: &File, temporary: &Path, path: &Path) -> io::Result<u64> {
-    file.sync_all()?;
-    let bytes = file.metadata()?.len();
+    let bytes = disk::seal(file)?;
     std::fs::rename(temporary, path)?;
     sync_parent(path)?;
     Ok(bytes)
@@ -272,15 +293,14 @@ const STATISTICS: [Column; 11] = [
     Column::Packets,
 ];
 
-pub(super) fn properties(constant: ColumnSet, span: &Span) -> WriterProperties {
-    let level = if span.compacted { LEVEL_COMPACTED } else { LEVEL_FRESH };
+pub(super) fn properties(constant: ColumnSet, compacted: bool) -> WriterProperties {
+    let level = if compacted { LEVEL_COMPACTED } else { LEVEL_FRESH };
     let mut properties = WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_2_0)
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default()))
         .set_statistics_enabled(EnabledStatistics::None)
         .set_offset_index_disabled(true)
         .set_max_row_group_row_count(Some(CHUNK_ROWS))
-        .set_key_value_metadata(Some(if span.compacted { span.metadata().to_vec() } else { Vec::new() }))
         .set_created_by(concat!("wartburg ", env!("CARGO_PKG_VERSION")).to_owned());
     for column in Column::ALL {
         let path = ColumnPath::from(column.name());
@@ -298,7 +318,7 @@ pub(super) fn properties(constant: ColumnSet, span: &Span) -> WriterProperties {
         if STATISTICS.contains(&column) {
             properties = properties.set_column_statistics_enabled(path.clone(), EnabledStatistics::Chunk);
         }
-        if span.compacted && matches!(column, Column::SrcIp | Column::DstIp) {
+        if compacted && matches!(column, Column::SrcIp | Column::DstIp) {
             // Made for the most there can be, and folded down to what there was.
             properties =
                 properties.set_column_bloom_filter_fpp(path.clone(), BLOOM_FALSE).set_column_bloom_filter_max_ndv(path, CHUNK_ROWS as u64);
@@ -316,17 +336,13 @@ pub(super) fn guarded<T>(read: impl FnOnce() -> Result<T, FileError>) -> Result<
 
 /// Reads what the file says of itself.
 pub(super) fn inspect(path: &Path) -> Result<FileInfo, FileError> {
-    guarded(|| inspect_unguarded(path))
-}
-
-fn inspect_unguarded(path: &Path) -> Result<FileInfo, FileError> {
-    let file = File::open(path)?;
-    let bytes = file.metadata()?.len();
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file)?;
-    check_schema(reader.schema())?;
-    let metadata = reader.metadata();
-    let records = metadata.file_metadata().num_rows().max(0).unsigned_abs();
-    Ok(FileInfo::new(path, span_of(metadata)?, records, bytes))
+    Disk::open(path)?.reading(|disk| {
+        Sums::check(&disk)?;
+        let metadata = ArrowReaderMetadata::load(&disk, ArrowReaderOptions::new())?;
+        check_schema(metadata.schema())?;
+        let records = metadata.metadata().file_metadata().num_rows().max(0).unsigned_abs();
+        Ok(FileInfo::new(path, span_of(metadata.metadata())?, records, disk.len))
+    })
 }
 
 fn span_of(metadata: &ParquetMetaData) -> Result<Span, FileError> {

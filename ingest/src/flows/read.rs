@@ -1,18 +1,18 @@
 //! Reading a file by row groups: which of them may hold what is wanted, by their statistics and Bloom filters, and the
 //! columns of one.
 
-use std::fs::File;
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 use super::chunk::{CHUNK_ROWS, Chunk};
 use super::column::{COLUMNS, Column, ColumnSet};
-use super::file::{FileError, FileInfo, check_schema, guarded};
+use super::disk::{Disk, Sums};
+use super::file::{FileError, FileInfo, check_schema};
 use super::values::{Slice, Values, sites_of};
 use crate::body::SiteId;
 use crate::frame::Seq;
@@ -64,21 +64,27 @@ pub(super) struct Wanted<'a> {
 pub(super) struct Opened {
     pub(super) info: Arc<FileInfo>,
     metadata: ArrowReaderMetadata,
+    sums: Sums,
     leaves: [Option<usize>; COLUMNS],
 }
 
 impl Opened {
     pub(super) fn open(info: &Arc<FileInfo>) -> Result<Self, FileError> {
-        guarded(|| {
-            let metadata = ArrowReaderMetadata::load(&File::open(&info.path)?, ArrowReaderOptions::new())?;
+        Disk::open(&info.path)?.reading(|disk| {
+            let mut sums = Sums::check(&disk)?;
+            let metadata = ArrowReaderMetadata::load(&disk, ArrowReaderOptions::new())?;
             check_schema(metadata.schema())?;
-            if metadata.metadata().row_groups().iter().any(|group| usize::try_from(group.num_rows()).map_or(true, |rows| rows > CHUNK_ROWS))
-            {
+            let rows = || metadata.metadata().row_groups().iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(u64::MAX));
+            if rows().any(|rows| rows > CHUNK_ROWS as u64) {
                 return Err(FileError::Damaged("a row group is too large".to_owned()));
             }
+            if rows().sum::<u64>() != info.records {
+                return Err(FileError::Damaged("another number of records than it says".to_owned()));
+            }
+            sums.fill(metadata.metadata())?;
             let names = metadata.parquet_schema().columns();
             let leaves = Column::ALL.map(|column| names.iter().position(|leaf| leaf.path().string() == column.name()));
-            Ok(Self { info: Arc::clone(info), metadata, leaves })
+            Ok(Self { info: Arc::clone(info), metadata, sums, leaves })
         })
     }
 
@@ -90,8 +96,17 @@ impl Opened {
         self.leaves.get(column as usize).copied().flatten()
     }
 
+    fn column(&self, group: usize, column: Column) -> Option<&ColumnChunkMetaData> {
+        self.group(group)?.columns().get(self.leaf(column)?)
+    }
+
     fn statistics(&self, group: usize, column: Column) -> Option<&Statistics> {
-        self.group(group)?.columns().get(self.leaf(column)?)?.statistics()
+        self.column(group, column)?.statistics()
+    }
+
+    /// Holds every byte of the file against its checksums.
+    pub(super) fn check_all(&self) -> Result<(), FileError> {
+        Disk::open(&self.info.path)?.reading(|disk| self.sums.check_all(&disk, self.metadata.metadata()))
     }
 
     /// The least and the greatest value of a column of longs in a row group.
@@ -155,8 +170,11 @@ impl Opened {
         if !self.info.span.compacted || asked.peek().is_none() {
             return Ok(false);
         }
-        guarded(|| {
-            let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(File::open(&self.info.path)?, self.metadata.clone());
+        Disk::open(&self.info.path)?.reading(|disk| {
+            for column in [Column::SrcIp, Column::DstIp] {
+                self.column(group, column).map_or(Ok(()), |column| self.sums.check_bloom(&disk, column))?;
+            }
+            let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(disk, self.metadata.clone());
             let filter = |column| match self.leaf(column) {
                 Some(leaf) => reader.get_row_group_column_bloom_filter(group, leaf),
                 None => Ok(None),
@@ -174,8 +192,11 @@ impl Opened {
 
     /// The columns of one row group.
     pub(super) fn read(&self, group: usize, columns: ColumnSet) -> Result<Batch, FileError> {
-        guarded(|| {
-            let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(File::open(&self.info.path)?, self.metadata.clone());
+        Disk::open(&self.info.path)?.reading(|disk| {
+            for column in columns.iter().filter_map(|column| self.column(group, column)) {
+                self.sums.check_column(&disk, column)?;
+            }
+            let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(disk, self.metadata.clone());
             let leaves = columns.iter().filter_map(|column| self.leaf(column));
             let mask = ProjectionMask::leaves(self.metadata.parquet_schema(), leaves);
             let mut batches = reader.with_row_groups(vec![group]).with_projection(mask).with_batch_size(CHUNK_ROWS).build()?;

@@ -1,6 +1,7 @@
 //! Sums by minute and by hour in the database, for dashboards: flows, bytes and packets of each site and exporter, as
-//! exported and multiplied by the sampling, with the largest protocols and services. Written file by file; the position up
-//! to which that is done stands in the same transaction, so that each record counts once.
+//! exported and multiplied by the sampling, with the largest protocols and services. Written file by file; which stretches of
+//! the journal are in them stands in the same transaction, so that each record counts once, also one of a file that was made
+//! anew, whenever that was.
 //!
 //! Not here: what is in memory yet, five minutes at most; who needs it asks the store.
 
@@ -10,11 +11,11 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension as _, Transaction};
 use serde::{Deserialize, Serialize};
 
+use super::FlowStore;
 use super::chunk::Chunk;
 use super::column::{Column, ColumnSet, octets_address};
-use super::file::{FileError, FileInfo};
+use super::file::{FileError, FileInfo, Span};
 use super::read::Opened;
-use super::{FlowStore, FlowStoreError};
 use crate::body::{SiteId, SiteTable};
 use crate::db::{Db, DbError, Migrations};
 use crate::frame::Seq;
@@ -31,7 +32,10 @@ pub const MIGRATIONS: Migrations = Migrations {
      CREATE TABLE flow_deletion (
         id TEXT PRIMARY KEY, at BIGINT NOT NULL, file TEXT NOT NULL, records BIGINT NOT NULL, bytes BIGINT NOT NULL, first_seq BIGINT NOT NULL,
         last_seq BIGINT NOT NULL, received_from BIGINT NOT NULL, received_to BIGINT NOT NULL, why TEXT NOT NULL,
-        UNIQUE (file, first_seq, last_seq, records));"],
+        UNIQUE (file, first_seq, last_seq, records));",
+    "CREATE TABLE flow_rollup_done (seq_from BIGINT PRIMARY KEY, seq_to BIGINT NOT NULL);
+     INSERT INTO flow_rollup_done (seq_from, seq_to) SELECT 1, seq FROM flow_rollup_position WHERE seq > 0;
+     DROP TABLE flow_rollup_position;"],
 };
 
 /// Minutes are kept for so long: what a dashboard shows minute by minute. 600 sites make two million rows of it.
@@ -43,9 +47,13 @@ const COUNTED_MAX: usize = 512;
 /// Rows of one transaction: others write meanwhile.
 const ROWS_MAX: usize = 20_000;
 /// Rows that one question reads.
-const READ_MAX: i64 = 2_000_000;
+const READ_MAX: usize = 2_000_000;
 
-const POSITION: &str = "rollup";
+/// Cells that one file is added up in, 100 MB with all that they may count; beyond, exporters of a site are one. Who forges
+/// addresses makes one for each datagram.
+const CELLS_MAX: usize = 50_000;
+/// The exporter of those that found no room: no address.
+const OTHERS: [u8; 16] = [0; 16];
 
 /// How finely sums are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -118,36 +126,43 @@ struct Cell {
 }
 
 impl FlowStore {
-    /// Adds up what files have been written since the last call; how many.
+    /// Adds up the files that are not in the sums yet; how many. What the system does not give now is left for the next call.
     ///
     /// # Errors
-    /// Where the database or the disk refuses; the next call goes on.
+    /// Where the database refuses; the next call goes on.
     pub fn rollup(&self, db: &Db, now: Timestamp) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
         let mut files = 0;
+        let mut left: Vec<Arc<FileInfo>> = Vec::new();
         loop {
-            let position = db.read(position)?;
-            let Some(info) = self.view().files.iter().find(|info| info.span.seq_to > position).cloned() else { return Ok(files) };
-            let cells = match cells(&info, position) {
+            let done = db.read(done_load)?;
+            let due = |info: &&Arc<FileInfo>| !done.covers(info.span) && !left.iter().any(|left| Arc::ptr_eq(left, info));
+            let Some(info) = self.view().files.iter().find(due).cloned() else { return Ok(files) };
+            let cells = match cells(&info, &done) {
                 Ok(cells) => cells,
-                Err(FileError::Io(error)) => return Err(FlowStoreError::new("reading flows of", &info.path, error).into()),
+                Err(FileError::Io(error)) => {
+                    tracing::error!(path = %info.path.display(), %error, "flows cannot be added up now");
+                    left.push(info);
+                    continue;
+                }
                 Err(error) => {
                     self.drop_file(&info, &error)?;
                     continue;
                 }
             };
-            let to = info.span.seq_to;
+            let span = info.span;
             // Minutes that would go at once are not written: an old import makes only hours.
             let wanted = |key: &Key| key.step == Step::Hour || now.0.saturating_sub(key.at) < MINUTES_KEPT;
             let mut rows: Vec<(Key, Cell)> = cells.into_iter().filter(|(key, _)| wanted(key)).collect();
             rows.sort_unstable_by_key(|(key, _)| *key);
             db.write(move |tx| {
-                if self::position(tx)? != position {
+                let mut known = done_load(tx)?;
+                if known != done {
                     return Ok(());
                 }
                 for (key, cell) in rows {
                     merge(tx, &key, cell)?;
                 }
-                position_set(tx, to)
+                done_put(tx, known.add((span.seq_from, span.seq_to)))
             })?;
             files += 1;
         }
@@ -166,8 +181,36 @@ impl FlowStore {
     }
 }
 
-/// Reads a file's sums; of what is behind the position.
-fn cells(info: &Arc<FileInfo>, position: Seq) -> Result<HashMap<Key, Cell>, FileError> {
+/// Stretches of the journal, ascending, none of which touches another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Done(Vec<(Seq, Seq)>);
+
+impl Done {
+    fn has(&self, seq: Seq) -> bool {
+        self.covers(Span { seq_from: seq, seq_to: seq, ..Span::default() })
+    }
+
+    fn covers(&self, span: Span) -> bool {
+        let at = self.0.partition_point(|(_, to)| *to < span.seq_from);
+        self.0.get(at).is_some_and(|(from, to)| *from <= span.seq_from && span.seq_to <= *to)
+    }
+
+    /// Returns what the stretch became, with those that it touches.
+    fn add(&mut self, (mut from, mut to): (Seq, Seq)) -> (Seq, Seq) {
+        self.0.retain(|(first, last)| {
+            let apart = last.next() < from || to.next() < *first;
+            if !apart {
+                (from, to) = (from.min(*first), to.max(*last));
+            }
+            apart
+        });
+        self.0.insert(self.0.partition_point(|(first, _)| *first < from), (from, to));
+        (from, to)
+    }
+}
+
+/// Reads a file's sums; of what is in none yet.
+fn cells(info: &Arc<FileInfo>, done: &Done) -> Result<HashMap<Key, Cell>, FileError> {
     let needed = ColumnSet::of(&[
         Column::Seq,
         Column::ReceivedAt,
@@ -186,19 +229,18 @@ fn cells(info: &Arc<FileInfo>, position: Seq) -> Result<HashMap<Key, Cell>, File
         let batch = opened.read(group, needed)?;
         let mut chunk = Chunk::new(batch.rows);
         batch.fill(&mut chunk);
-        add(&mut cells, &chunk, position);
+        add(&mut cells, &chunk, done);
     }
     Ok(cells)
 }
 
-fn add(cells: &mut HashMap<Key, Cell>, chunk: &Chunk<'_>, position: Seq) {
+fn add(cells: &mut HashMap<Key, Cell>, chunk: &Chunk<'_>, done: &Done) {
     fn of<T: Copy + Default>(values: &[T], row: usize) -> T {
         values.get(row).copied().unwrap_or_default()
     }
     let (keys, sites) = chunk.sites();
-    let position = i64::try_from(position.0).unwrap_or(i64::MAX);
     for row in 0..chunk.len() {
-        if of(chunk.longs(Column::Seq), row) <= position {
+        if done.has(Seq(of(chunk.longs(Column::Seq), row).max(0).unsigned_abs())) {
             continue;
         }
         let Some(site) = usize::try_from(of(keys, row)).ok().and_then(|key| sites.get(key)) else { continue };
@@ -210,7 +252,10 @@ fn add(cells: &mut HashMap<Key, Cell>, chunk: &Chunk<'_>, position: Seq) {
         let protocol = of(chunk.small(Column::Protocol), row);
         let port = of(chunk.shorts(Column::SrcPort), row).min(of(chunk.shorts(Column::DstPort), row));
         for step in [Step::Minute, Step::Hour] {
-            let key = Key { step, at: at.saturating_sub(at.rem_euclid(step.millis())), site: *site, exporter };
+            let mut key = Key { step, at: at.saturating_sub(at.rem_euclid(step.millis())), site: *site, exporter };
+            if cells.len() >= CELLS_MAX && !cells.contains_key(&key) {
+                key.exporter = OTHERS;
+            }
             let cell: &mut Cell = cells.entry(key).or_default();
             cell.sums.add(&RollupSums { flows: 1, bytes, packets, bytes_scaled, packets_scaled });
             count(&mut cell.protocols, protocol, 1, bytes_scaled);
@@ -242,15 +287,17 @@ impl Cell {
     }
 }
 
-fn position(connection: &Connection) -> Result<Seq, DbError> {
-    let mut statement = connection.prepare_cached("SELECT seq FROM flow_rollup_position WHERE name = ?1")?;
-    let seq: Option<i64> = statement.query_row([POSITION], |row| row.get(0)).optional()?;
-    Ok(Seq(seq.unwrap_or(0).max(0).unsigned_abs()))
+fn done_load(connection: &Connection) -> Result<Done, DbError> {
+    let mut statement = connection.prepare_cached("SELECT seq_from, seq_to FROM flow_rollup_done ORDER BY seq_from")?;
+    let seq = |row: &rusqlite::Row<'_>, at: usize| Ok::<_, rusqlite::Error>(Seq(row.get::<_, i64>(at)?.max(0).unsigned_abs()));
+    Ok(Done(statement.query_map([], |row| Ok((seq(row, 0)?, seq(row, 1)?)))?.collect::<Result<_, _>>()?))
 }
 
-fn position_set(tx: &Transaction<'_>, to: Seq) -> Result<(), DbError> {
-    tx.prepare_cached("INSERT INTO flow_rollup_position (name, seq) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq")?
-        .execute((POSITION, number(to.0)))?;
+/// Puts a stretch in the place of all that lie in it.
+fn done_put(tx: &Transaction<'_>, (from, to): (Seq, Seq)) -> Result<(), DbError> {
+    let (from, to) = (number(from.0), number(to.0));
+    tx.prepare_cached("DELETE FROM flow_rollup_done WHERE seq_from >= ?1 AND seq_from <= ?2")?.execute((from, to))?;
+    tx.prepare_cached("INSERT INTO flow_rollup_done (seq_from, seq_to) VALUES (?1, ?2)")?.execute((from, to))?;
     Ok(())
 }
 
@@ -312,27 +359,68 @@ fn forget(tx: &Transaction<'_>, step: Step, before: i64) -> Result<usize, DbErro
     Ok(tx.prepare_cached("DELETE FROM flow_rollup WHERE step = ?1 AND at < ?2")?.execute((step.millis(), until))?)
 }
 
-/// Gives the sums of a time that the scope may see to `each`, in order of time. Minutes go back `MINUTES_KEPT`.
+/// Gives the sums of a time that the scope may see to `each`, in order of time; whether that were all. Minutes go back
+/// `MINUTES_KEPT`.
 ///
 /// # Errors
 /// The database's own.
 pub fn rollup_each(
     connection: &Connection,
     step: Step,
-    (from, to): (Timestamp, Timestamp),
+    range: (Timestamp, Timestamp),
     scope: &Scope,
     sites: &SiteTable,
     each: &mut dyn FnMut(Rollup),
-) -> Result<(), DbError> {
+) -> Result<bool, DbError> {
+    rollup_some(connection, step, range, scope, sites, READ_MAX, each)
+}
+
+/// At most `most` of them. Others' rows do not count: whoever has few must not be cut off by who has many.
+pub(super) fn rollup_some(
+    connection: &Connection,
+    step: Step,
+    (from, to): (Timestamp, Timestamp),
+    scope: &Scope,
+    sites: &SiteTable,
+    most: usize,
+    each: &mut dyn FnMut(Rollup),
+) -> Result<bool, DbError> {
     let mut statement = connection.prepare_cached(
         "SELECT at, site, exporter, flows, bytes, packets, bytes_scaled, packets_scaled, top FROM flow_rollup
-         WHERE step = ?1 AND at >= ?2 AND at < ?3 ORDER BY at, site, exporter LIMIT ?4",
+         WHERE step = ?1 AND at >= ?2 AND at < ?3 ORDER BY at, site, exporter",
     )?;
-    for found in statement.query_map((step.millis(), from.0, to.0, READ_MAX), row)? {
+    let mut given = 0;
+    for found in statement.query_map((step.millis(), from.0, to.0), row)? {
         let found = found?;
         if scope.site_allowed(found.site, sites) {
+            if given >= most {
+                return Ok(false);
+            }
+            given += 1;
             each(found);
         }
     }
-    Ok(())
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn stretches_are_what_a_set_of_their_numbers_is(stretches in proptest::collection::vec((1u64..60, 0u64..9), 0..30)) {
+            let (mut done, mut naive) = (Done::default(), BTreeSet::new());
+            for (from, length) in stretches {
+                done.add((Seq(from), Seq(from + length)));
+                naive.extend(from..=from + length);
+                prop_assert!((0..80).all(|seq| done.has(Seq(seq)) == naive.contains(&seq)));
+                prop_assert!(done.0.iter().zip(done.0.iter().skip(1)).all(|(a, b)| a.1.next() < b.0), "{:?}", done);
+            }
+        }
+    }
 }

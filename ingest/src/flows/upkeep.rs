@@ -92,6 +92,7 @@ impl Work {
 
     fn round(&self) {
         let now = self.clock.now();
+        self.store.unread_retry();
         let said = |what: &str, result: Result<(), Failure>| {
             if let Err(error) = result {
                 tracing::error!(what, %error, "the flow store's upkeep; trying again");
@@ -138,7 +139,11 @@ impl Work {
         let state = match self.rebuild() {
             Ok(done) => {
                 tracing::info!(gaps = done.gaps, files = done.files, records = done.records, "flow store: rebuilt from the journal");
-                TaskState::Done(Rebuilt { name: PART.to_owned(), documents: done.records, ..Rebuilt::default() })
+                if done.waiting > 0 {
+                    tracing::warn!(sets = done.waiting, "flow store: data is still missing whose template is not in the journal nearby");
+                }
+                let missing_before = done.missing_before;
+                TaskState::Done(Rebuilt { name: PART.to_owned(), documents: done.records, missing_before, ..Rebuilt::default() })
             }
             // Taken up again after the next start.
             Err(_) if self.stopped() => return,
@@ -155,12 +160,12 @@ impl Work {
 
     fn rebuild(&self) -> Result<FlowsRebuilt, Failure> {
         let not_before = self.clock.now().plus(-i64::from(self.settings.days).saturating_mul(Timestamp::DAY));
+        self.store.unread_retry();
         self.store.sift(&|| self.stopped())?;
         let mut all = FlowsRebuilt::default();
         for gap in self.store.gaps() {
             let mut again = (self.again)(gap.0)?;
-            let done = self.store.rebuild(gap, not_before, &mut *again, &|| self.stopped())?;
-            all = FlowsRebuilt { gaps: all.gaps + done.gaps, files: all.files + done.files, records: all.records + done.records };
+            all.add(&self.store.rebuild(gap, not_before, &mut *again, &|| self.stopped())?);
         }
         Ok(all)
     }

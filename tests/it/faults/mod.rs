@@ -11,6 +11,9 @@
 //! | endless line (`hostile`) | 192 MiB without a newline over TCP | all of it kept in parts; memory stays below 180 MiB; others are served | the framer waits for the end of a line however long |
 //! | slowloris, half-open, deaf peers (`hostile`) | 300 connections that dribble or stop, one that never reads | others are served while they hold on; memory stays bounded | a body that is not whole yet holds one of 32 places |
 //!
+//! The flow store has a kill -9 of its own, in `ingest` (`flows::kill_tests`, `WARTBURG_FLOW_KILLS`): while it writes, adds up,
+//! compacts, lets days go and rebuilds.
+//!
 //! After each the same is asked (`accounted_for`): no line that was acknowledged is lost, none is found twice, none is found
 //! that nobody sent, a TCP connection's lines have no hole, every frame of the journal is in the event store, and the
 //! sources' counts add up to the journal; and of a server that still runs, that what it received is what it stored, rejected
