@@ -36,6 +36,10 @@ export async function spec(run, options = {}) {
     // The driver's own words tell of requests with their cookies: only the first line, and where in the spec it was.
     const places = (error.stack ?? "").split("\n").filter((line) => /^\s+at /.test(line));
     house.problem("the walk ended early", [String(error.message ?? error).split("\n")[0], ...places].join("\n"));
+    for (const page of house.browser.contexts().flatMap((context) => context.pages())) {
+      const seen = await page.evaluate(() => document.querySelector("main")?.innerText ?? "").catch(() => "");
+      console.log(`then open: ${page.url()}\n${seen.replace(/\s+/g, " ").slice(0, 2 * SAID_CHARS)}`);
+    }
   } finally {
     await house.browser.close().catch(() => {});
   }
