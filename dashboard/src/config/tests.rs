@@ -1,3 +1,5 @@
+//! What a file says wrong is named, what it leaves out has a default, and the example is accepted.
+
 use detect::role::Role;
 use expect_test::{Expect, expect};
 use ingest::listen::Listener;
