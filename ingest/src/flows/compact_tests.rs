@@ -276,3 +276,22 @@ fn more_groups_than_can_be_counted_are_told() {
     let total = found.total;
     assert_eq!((total.flows, total.bytes_scaled, total.packets_scaled), (60_000, 600_000_000, 6_000_000), "the sums are of all");
 }
+
+#[test]
+fn a_ranking_that_takes_several_walks_is_exact() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, mut writer) = consumer(dir.path());
+    let amount = |port: u16| u64::from(port).wrapping_mul(2_654_435_761) % 100_003;
+    let flows: Vec<FlowRecord> = (1..=4_000u16).map(|port| FlowRecord { dst_port: port, bytes: amount(port), ..flow(1, 0) }).collect();
+    writer.apply(&batch(1, 1, flows.clone())).unwrap();
+    let (table, scope) = (sites(), Scope::All);
+    for text in
+        ["* | top 7 destination.port by bytes", "* | stats sum(network.bytes) by destination.port | sort -sum(network.bytes) | head 9"]
+    {
+        let pipeline = Pipeline::parse(text, Timestamp(T0)).unwrap();
+        let question = FlowQuestion::new(&pipeline.query, &scope, &table);
+        let found = store.ask_within(&question, &pipeline, 0).unwrap();
+        assert_eq!(Some(found.table), super::ask::naive(&flows, &pipeline, &question), "{text}");
+        assert!(!found.partial && found.records_read > 4_000, "{text}: in one walk");
+    }
+}
