@@ -2,6 +2,7 @@
 //! found. It reads no clock, no file and no database; its whole state is a snapshot that can be put back, so that the
 //! same records give the same findings whether or not the program was restarted in between.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ingest::body::{BodyId, SiteId};
@@ -14,7 +15,7 @@ use crate::correlate::{self, Correlation, Firing, GroupKey, Input, Measure, Obse
 use crate::finding::{Entity, Finding};
 use crate::intel::{Enriched, IndicatorSet, SharedIndicators};
 use crate::rule::Rule;
-use crate::sigma::{CompiledRule, EntityField, Logic};
+use crate::sigma::{Asking, CompiledRule, EntityField, Logic, RuleIndex};
 
 pub use crate::sigma::{RuleError, RuleSet};
 
@@ -44,6 +45,10 @@ const SNAPSHOT_VERSION: u64 = 1;
 /// Compiled rules with the state of their windows.
 pub struct Engine {
     set: RuleSet,
+    /// The detections of `set`, asked at once.
+    index: RuleIndex,
+    /// By rule: the correlations that refer to it.
+    parents: Vec<Vec<usize>>,
     rules: Vec<Arc<Rule>>,
     indicators: Arc<IndicatorSet>,
     shared: SharedIndicators,
@@ -57,6 +62,9 @@ pub struct Engine {
 /// What one record led to so far, per rule; kept to spare the allocations.
 #[derive(Default)]
 struct Scratch {
+    asking: Asking,
+    /// The places of the detections that matched.
+    places: Vec<usize>,
     matched: Vec<bool>,
     firings: Vec<Vec<(GroupKey, Firing)>>,
 }
@@ -80,10 +88,18 @@ impl Engine {
     pub fn new(set: RuleSet, indicators: Arc<IndicatorSet>) -> Self {
         let rules: Vec<Arc<Rule>> = set.rules().iter().map(|compiled| compiled.rule.clone()).collect();
         let states = rules.iter().map(|_| State::default()).collect();
-        let scratch = Scratch { matched: vec![false; rules.len()], firings: vec![Vec::new(); rules.len()] };
+        let scratch = Scratch { matched: vec![false; rules.len()], firings: vec![Vec::new(); rules.len()], ..Scratch::default() };
+        let index = RuleIndex::new(&set);
+        let mut parents = vec![Vec::new(); rules.len()];
+        for (place, compiled) in set.rules().iter().enumerate() {
+            let Logic::Correlation(correlation) = &compiled.logic else { continue };
+            for child in &correlation.rules {
+                parents.get_mut(*child).into_iter().for_each(|parents: &mut Vec<usize>| parents.push(place));
+            }
+        }
         let shared = SharedIndicators::new(indicators.clone());
         let generation = shared.generation();
-        Self { set, rules, indicators, shared, generation, states, settled_at: None, scratch }
+        Self { set, index, parents, rules, indicators, shared, generation, states, settled_at: None, scratch }
     }
 
     pub fn rules(&self) -> &[Arc<Rule>] {
@@ -117,15 +133,23 @@ impl Engine {
         }
         let indicators = self.indicators.clone();
         let record = Enriched::new(record, &indicators);
-        if !self.detect(&record) {
-            return findings;
+        let Scratch { asking, places, matched, .. } = &mut self.scratch;
+        self.index.ask(&record, None, asking, places);
+        for place in places.iter() {
+            matched.get_mut(*place).into_iter().for_each(|slot| *slot = true);
         }
-        for (place, compiled) in self.set.rules.iter().enumerate() {
-            match &compiled.logic {
-                Logic::Detection(_) if compiled.alerts && self.scratch.matched.get(place) == Some(&true) => {
-                    findings.push(finding_of_record(compiled, &record, site, body, received_at));
+        // Children stand before the correlations that refer to them.
+        let mut due: BTreeSet<usize> = places.iter().copied().collect();
+        let mut fired = Vec::new();
+        while let Some(place) = due.pop_first() {
+            let Some(compiled) = self.set.rules.get(place) else { continue };
+            let counts = match &compiled.logic {
+                Logic::Detection(_) => {
+                    if compiled.alerts {
+                        findings.push(finding_of_record(compiled, &record, site, body, received_at));
+                    }
+                    true
                 }
-                Logic::Detection(_) => {}
                 Logic::Correlation(correlation) => {
                     let Some(state) = self.states.get_mut(place) else { continue };
                     let mut feed = Feed { set: &self.set, correlation, state, record: &record, site, body, received_at };
@@ -133,11 +157,24 @@ impl Engine {
                     if compiled.alerts {
                         findings.extend(reports.into_iter().map(|report| finding_of_report(compiled, correlation, report, received_at)));
                     }
+                    let counts = !firings.is_empty();
                     if let Some(slot) = self.scratch.firings.get_mut(place) {
                         *slot = firings;
+                        fired.push(place);
                     }
+                    counts
                 }
+            };
+            if counts {
+                due.extend(self.parents.get(place).into_iter().flatten().copied());
             }
+        }
+        let Scratch { places, matched, firings, .. } = &mut self.scratch;
+        for place in places.drain(..) {
+            matched.get_mut(place).into_iter().for_each(|slot| *slot = false);
+        }
+        for place in fired {
+            firings.get_mut(place).into_iter().for_each(Vec::clear);
         }
         findings
     }
@@ -161,9 +198,11 @@ impl Engine {
     /// The places of the detections that match, whether or not they alert, each with the fields that did it.
     pub fn explain(&self, record: &dyn Record) -> Vec<(Arc<Rule>, std::collections::BTreeMap<&'static str, String>)> {
         let record = Enriched::new(record, &self.indicators);
-        let matching = self.set.rules.iter().filter_map(|compiled| match &compiled.logic {
-            Logic::Detection(detection) if detection.matches(&record) => Some((compiled.rule.clone(), detection.matched_fields(&record))),
-            _ => None,
+        let (mut asking, mut places) = (Asking::default(), Vec::new());
+        self.index.ask(&record, None, &mut asking, &mut places);
+        let matching = places.into_iter().filter_map(|place| match &self.set.rules.get(place)?.logic {
+            Logic::Detection(detection) => Some((self.rules.get(place)?.clone(), detection.matched_fields(&record))),
+            Logic::Correlation(_) => None,
         });
         matching.collect()
     }
@@ -210,17 +249,6 @@ impl Engine {
                 None => tracing::warn!(rule = %compiled.rule.name, "the rule has changed: its open windows begin anew"),
             }
         }
-    }
-
-    /// Asks every detection; says whether one matched.
-    fn detect(&mut self, record: &dyn Record) -> bool {
-        let mut any = false;
-        self.scratch.firings.iter_mut().for_each(Vec::clear);
-        for (compiled, slot) in self.set.rules.iter().zip(&mut self.scratch.matched) {
-            *slot = matches!(&compiled.logic, Logic::Detection(detection) if detection.matches(record));
-            any |= *slot;
-        }
-        any
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) enum Expr {
 }
 
 impl Expr {
+    #[cfg(test)]
     pub(crate) fn eval(&self, selection: &mut dyn FnMut(usize) -> bool) -> bool {
         match self {
             Self::Selection(number) => selection(*number),

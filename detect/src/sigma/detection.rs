@@ -1,5 +1,6 @@
 //! The detection of a rule: its selections, compiled from maps, lists and keywords, and how they are evaluated on a
-//! record. Evaluation parses nothing and allocates only where a value must be folded to lower case.
+//! record. Evaluation parses nothing and allocates only where a value must be folded to lower case. One detection is asked
+//! here by itself; all of a set at once are `index`'s.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use super::condition::{self, Expr};
 use super::logsource::Logsource;
 use super::modifier::Modifiers;
 use super::names::Context;
+use super::pipeline::Steps;
 use super::value::Matcher;
 use super::yaml::{Entry, Node, Value};
 
@@ -33,30 +35,30 @@ pub(crate) struct Detection {
 /// Selections and the condition over them: what a rule and a filter have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Formula {
-    selections: Vec<Branch>,
-    condition: Expr,
+    pub(super) selections: Vec<Branch>,
+    pub(super) condition: Expr,
 }
 
 /// A selection or a part of one.
 #[derive(Clone, Debug)]
-enum Branch {
+pub(super) enum Branch {
     All(Vec<Branch>),
     Any(Vec<Branch>),
-    Item(Item),
+    Item(Arc<Item>),
 }
 
 /// One line of a selection: where it looks and what it must find there.
 #[derive(Clone, Debug)]
-struct Item {
-    subject: Subject,
+pub(super) struct Item {
+    pub(super) subject: Subject,
     /// Each group must find something: one for all of the line's values, or with `all` one for each.
-    groups: Vec<Vec<Matcher>>,
+    pub(super) groups: Vec<Vec<Matcher>>,
     /// With `neq` the line holds where the rest of it does not.
-    neq: bool,
+    pub(super) neq: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Subject {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
     /// Keywords: the whole record.
     Anything,
     Field(FieldId),
@@ -65,12 +67,15 @@ enum Subject {
 }
 
 impl Detection {
-    pub(crate) fn compile(logsource: &Entry, detection: &Entry, context: &Context<'_>) -> Result<Self, CompileError> {
+    pub(crate) fn compile(logsource: &Entry, detection: &Entry, context: &Context<'_>, steps: &Steps<'_>) -> Result<Self, CompileError> {
         let logsource = Logsource::compile(logsource, context.names)?;
-        let formula = Formula::compile(detection, "detection", &["condition"], context)?;
-        Ok(Self { logsource, formula, filters: Vec::new() })
+        let formula = Formula::compile(detection, "detection", &["condition"], context, steps)?;
+        let added = steps.added().iter().map(|(lines, negated)| Formula::of_lines(lines, *negated, context).map(Arc::new));
+        Ok(Self { logsource, formula, filters: added.collect::<Result<_, _>>()? })
     }
 
+    /// The meaning that `index` is held to.
+    #[cfg(test)]
     pub(crate) fn matches(&self, record: &dyn Record) -> bool {
         self.logsource.holds(record) && self.formula.matches(record) && self.filters.iter().all(|filter| filter.matches(record))
     }
@@ -85,7 +90,7 @@ impl Detection {
 
 impl Formula {
     /// `what` is the map's name for messages, `own` are its keys that are no selections.
-    pub(crate) fn compile(map: &Entry, what: &str, own: &[&str], context: &Context<'_>) -> Result<Self, CompileError> {
+    pub(crate) fn compile(map: &Entry, what: &str, own: &[&str], context: &Context<'_>, steps: &Steps<'_>) -> Result<Self, CompileError> {
         let Some(condition) = map.node.get("condition") else {
             return Err(CompileError::at(map.line, format!("the {what} has no condition")));
         };
@@ -109,14 +114,23 @@ impl Formula {
         if let Some((_, entry)) = unused {
             return Err(CompileError::at(entry.line, format!("the condition does not use selection '{}'", entry.key)));
         }
-        let mut compiler = Compiler { values: 0, context };
+        let mut compiler = Compiler { values: 0, context, steps };
         let selections: Result<Vec<Branch>, CompileError> =
             entries.iter().map(|entry| compiler.selection(&entry.node, &entry.key, entry.line)).collect();
         Ok(Self { selections: selections?, condition })
     }
 
-    pub(crate) fn matches(&self, record: &dyn Record) -> bool {
+    #[cfg(test)]
+    fn matches(&self, record: &dyn Record) -> bool {
         self.condition.eval(&mut |number| self.selections.get(number).is_some_and(|selection| selection.matches(record)))
+    }
+
+    /// Lines that must hold together, or must not.
+    fn of_lines(lines: &[Entry], negated: bool, context: &Context<'_>) -> Result<Self, CompileError> {
+        let mut compiler = Compiler { values: 0, context, steps: &Steps::default() };
+        let lines: Result<Vec<Branch>, CompileError> = lines.iter().map(|line| compiler.entry(line)).collect();
+        let condition = if negated { Expr::Not(Box::new(Expr::Selection(0))) } else { Expr::Selection(0) };
+        Ok(Self { selections: vec![Branch::All(lines?)], condition })
     }
 
     /// Whether the condition takes anything away: `not` stands in it.
@@ -126,6 +140,7 @@ impl Formula {
 }
 
 impl Branch {
+    #[cfg(test)]
     fn matches(&self, record: &dyn Record) -> bool {
         match self {
             Self::All(parts) => parts.iter().all(|part| part.matches(record)),
@@ -150,7 +165,7 @@ impl Branch {
 }
 
 impl Item {
-    fn matches(&self, record: &dyn Record) -> bool {
+    pub(super) fn matches(&self, record: &dyn Record) -> bool {
         self.groups.iter().all(|matchers| self.found(matchers, record)) != self.neq
     }
 
@@ -176,22 +191,49 @@ impl Item {
 struct Compiler<'a> {
     values: usize,
     context: &'a Context<'a>,
+    steps: &'a Steps<'a>,
 }
 
 impl Compiler<'_> {
     fn selection(&mut self, node: &Node, name: &str, line: u64) -> Result<Branch, CompileError> {
         match &node.value {
             Value::Map(entries) if entries.is_empty() => Err(CompileError::at(line, format!("selection '{name}' is empty"))),
-            Value::Map(entries) => entries.iter().map(|entry| self.item(entry)).collect::<Result<_, _>>().map(Branch::All),
+            Value::Map(entries) => {
+                let mut all = Vec::with_capacity(entries.len());
+                for entry in entries {
+                    all.extend(self.item(entry)?);
+                }
+                // Nothing demanded would be everything found.
+                match all.is_empty() {
+                    true => Err(CompileError::at(line, format!("a pipeline drops all of selection '{name}'"))),
+                    false => Ok(Branch::All(all)),
+                }
+            }
             Value::List(items) if items.is_empty() => Err(CompileError::at(line, format!("selection '{name}' is empty"))),
             Value::List(items) => items.iter().map(|item| self.selection(item, name, item.line)).collect::<Result<_, _>>().map(Branch::Any),
             Value::Null => Err(CompileError::at(line, format!("selection '{name}' is empty"))),
-            _ => self.line("", std::slice::from_ref(node), line).map(Branch::Item),
+            _ => {
+                let keyword = Entry { key: String::new(), line, node: node.clone() };
+                let found = self.item(&keyword)?;
+                found.ok_or_else(|| CompileError::at(line, format!("a pipeline drops all of selection '{name}'")))
+            }
         }
     }
 
-    /// One `field|modifier: value` of a map.
-    fn item(&mut self, entry: &Entry) -> Result<Branch, CompileError> {
+    /// One `field|modifier: value` of a map, after the pipelines: nothing where they drop it, any of several where they make
+    /// several of it.
+    fn item(&mut self, entry: &Entry) -> Result<Option<Branch>, CompileError> {
+        let mut lines = Vec::new();
+        for entry in self.steps.of_line(entry)? {
+            lines.push(self.entry(&entry)?);
+        }
+        Ok(match lines.len() {
+            0 | 1 => lines.pop(),
+            _ => Some(Branch::Any(lines)),
+        })
+    }
+
+    fn entry(&mut self, entry: &Entry) -> Result<Branch, CompileError> {
         let nodes = match &entry.node.value {
             Value::List(items) if items.is_empty() => {
                 return Err(CompileError::at(entry.line, format!("'{}' has an empty list", entry.key)));
@@ -199,7 +241,7 @@ impl Compiler<'_> {
             Value::List(items) => items.as_slice(),
             _ => std::slice::from_ref(&entry.node),
         };
-        self.line(&entry.key, nodes, entry.line).map(Branch::Item)
+        self.line(&entry.key, nodes, entry.line).map(Arc::new).map(Branch::Item)
     }
 
     fn line(&mut self, key: &str, values: &[Node], line: u64) -> Result<Item, CompileError> {

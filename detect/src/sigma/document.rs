@@ -44,11 +44,13 @@ impl Document {
         if !matches!(node.value, Value::Map(_)) {
             return Err(CompileError::at(line, format!("a rule must be a map, not {}", node.kind())));
         }
+        let (node, steps) = context.pipelines.apply(node)?;
+        let node = &*node;
         metadata::check_keys(node)?;
         let names = metadata::Names::read(node, name)?;
         let metadata = Metadata::read(node)?;
         if let Some(filter) = node.get("filter") {
-            return Filter::compile(node, filter, names, context).map(Self::Filter);
+            return Filter::compile(node, filter, names, context, &steps).map(Self::Filter);
         }
         let levels: Vec<&str> = Level::ALL.iter().map(|level| level.as_str()).collect();
         let level = one_of(node, "level", Level::parse, &levels.join(", "))?.unwrap_or(Level::Informational);
@@ -67,7 +69,7 @@ impl Document {
             (_, Some(detection), Some(_)) => {
                 return Err(CompileError::at(detection.line, "a document is a detection or a correlation, not both"));
             }
-            (Some(logsource), Some(detection), None) => Body::Detection(Detection::compile(logsource, detection, context)?),
+            (Some(logsource), Some(detection), None) => Body::Detection(Detection::compile(logsource, detection, context, &steps)?),
             (None, Some(detection), None) => return Err(CompileError::at(detection.line, "the rule has no logsource")),
             (_, None, Some(correlation)) => Body::Correlation(CorrelationBody::read(correlation, context.names)?),
             (_, None, None) => return Err(CompileError::at(line, "the rule has neither a detection nor a correlation")),

@@ -3,8 +3,9 @@
 //! is refused with its own words.
 
 use regex::{Regex, RegexBuilder};
+use regex_syntax::hir::{Class, ClassUnicode, Hir, HirKind};
 
-use super::pattern::Anchor;
+use super::pattern::{Anchor, fold};
 
 /// Compiled size of one regular expression. The engine is linear, so that size is all an expression can cost.
 const REGEX_BYTES_MAX: usize = 1 << 20;
@@ -18,18 +19,124 @@ pub(crate) fn compile(text: &str, flags: &[char], anchor: Anchor) -> Result<Rege
         Anchor::Start => format!(r"\A(?:{text})"),
         Anchor::End => format!(r"(?:{text})\z"),
     };
-    RegexBuilder::new(&text)
-        .case_insensitive(flags.contains(&'i'))
-        .multi_line(flags.contains(&'m'))
-        .dot_matches_new_line(flags.contains(&'s'))
-        .size_limit(REGEX_BYTES_MAX)
-        .dfa_size_limit(REGEX_BYTES_MAX)
-        .build()
-        .map_err(|error| {
-            // The crate draws the place over several lines; its last one says what is wrong.
-            let message = error.to_string();
-            format!("regular expression: {}", message.lines().last().unwrap_or_default().trim_start_matches("error: "))
-        })
+    // The flags stand in the text, so that it says by itself what it matches (`needs`).
+    let flags: String = ['i', 'm', 's'].into_iter().filter(|flag| flags.contains(flag)).collect();
+    let text = if flags.is_empty() { text } else { format!("(?{flags}){text}") };
+    RegexBuilder::new(&text).size_limit(REGEX_BYTES_MAX).dfa_size_limit(REGEX_BYTES_MAX).build().map_err(|error| {
+        // The crate draws the place over several lines; its last one says what is wrong.
+        let message = error.to_string();
+        format!("regular expression: {}", message.lines().last().unwrap_or_default().trim_start_matches("error: "))
+    })
+}
+
+/// Texts in lower case of which one must stand in every text that the expression finds something in; `None` where there are
+/// no such texts, or too many of them.
+pub(crate) fn needs(regex: &Regex) -> Option<Vec<String>> {
+    // An expression that was compiled can be read again.
+    let parsed = regex_syntax::parse(regex.as_str()).ok()?;
+    match required(&parsed) {
+        Required::Exactly(texts) | Required::Within(texts) => texts.iter().all(|text| !text.is_empty()).then_some(texts),
+        Required::Nothing => None,
+    }
+}
+
+/// What a part of an expression asks of the text, folded.
+enum Required {
+    /// The part is one of these texts and nothing else.
+    Exactly(Vec<String>),
+    /// One of these stands in whatever the part matches.
+    Within(Vec<String>),
+    Nothing,
+}
+
+/// Alternatives that are followed; more of them would be found everywhere.
+const ALTERNATIVES_MAX: usize = 64;
+
+fn required(hir: &Hir) -> Required {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => Required::Exactly(vec![String::new()]),
+        HirKind::Literal(literal) => match std::str::from_utf8(&literal.0) {
+            Ok(text) => Required::Exactly(vec![fold(text).into_owned()]),
+            Err(_) => Required::Nothing,
+        },
+        HirKind::Class(Class::Unicode(class)) => of_class(class),
+        HirKind::Class(Class::Bytes(_)) => Required::Nothing,
+        HirKind::Capture(capture) => required(&capture.sub),
+        HirKind::Repetition(repetition) => match (repetition.min, repetition.max, required(&repetition.sub)) {
+            (0, ..) => Required::Nothing,
+            (1, Some(1), same) => same,
+            (_, _, Required::Exactly(texts) | Required::Within(texts)) => Required::Within(texts),
+            (_, _, Required::Nothing) => Required::Nothing,
+        },
+        HirKind::Alternation(parts) => {
+            let (mut all, mut exactly) = (Vec::new(), true);
+            for part in parts {
+                match required(part) {
+                    Required::Exactly(texts) => all.extend(texts),
+                    Required::Within(texts) => {
+                        exactly = false;
+                        all.extend(texts);
+                    }
+                    Required::Nothing => return Required::Nothing,
+                }
+            }
+            match all.len() {
+                0..=ALTERNATIVES_MAX if exactly => Required::Exactly(all),
+                0..=ALTERNATIVES_MAX => Required::Within(all),
+                _ => Required::Nothing,
+            }
+        }
+        HirKind::Concat(parts) => of_sequence(parts),
+    }
+}
+
+/// A class of one letter in both cases is that letter; one of a few signs is these.
+fn of_class(class: &ClassUnicode) -> Required {
+    let mut texts: Vec<String> = Vec::new();
+    for range in class.ranges() {
+        for c in range.start()..=range.end() {
+            let folded: String = c.to_lowercase().collect();
+            if !texts.contains(&folded) {
+                texts.push(folded);
+            }
+            if texts.len() > 4 {
+                return Required::Nothing;
+            }
+        }
+    }
+    if texts.is_empty() { Required::Nothing } else { Required::Exactly(texts) }
+}
+
+/// Neighbours whose texts are known grow together; the best of what came out stands for all.
+fn of_sequence(parts: &[Hir]) -> Required {
+    let (mut run, mut whole) = (vec![String::new()], true);
+    let mut best: Option<Vec<String>> = None;
+    let shortest = |texts: &[String]| texts.iter().map(String::len).min().unwrap_or(0);
+    let offer = |best: &mut Option<Vec<String>>, texts: Vec<String>| {
+        let worth = |texts: &[String]| (shortest(texts), std::cmp::Reverse(texts.len()));
+        if shortest(&texts) > 0 && best.as_ref().is_none_or(|best| worth(&texts) > worth(best)) {
+            *best = Some(texts);
+        }
+    };
+    for part in parts {
+        match required(part) {
+            Required::Exactly(texts) if run.len() * texts.len() <= ALTERNATIVES_MAX => {
+                run = run.iter().flat_map(|before| texts.iter().map(move |text| format!("{before}{text}"))).collect();
+            }
+            other => {
+                whole = false;
+                offer(&mut best, std::mem::replace(&mut run, vec![String::new()]));
+                if let Required::Exactly(texts) | Required::Within(texts) = other {
+                    offer(&mut best, texts);
+                }
+            }
+        }
+    }
+    if whole {
+        return Required::Exactly(run);
+    }
+    offer(&mut best, run);
+    best.map_or(Required::Nothing, Required::Within)
 }
 
 /// The same expression in the engine's own words, where PCRE reads a sign differently: `\<` and `\>` are plain signs, a

@@ -9,6 +9,7 @@ use super::detection::Formula;
 use super::logsource::Logsource;
 use super::metadata::Names;
 use super::names::Context;
+use super::pipeline::Steps;
 use super::yaml::{Entry, Node, Value};
 
 /// Rules that one filter may name.
@@ -32,7 +33,13 @@ pub(crate) enum Targets {
 }
 
 impl Filter {
-    pub(crate) fn compile(node: &Node, filter: &Entry, names: Names, context: &Context<'_>) -> Result<Self, CompileError> {
+    pub(crate) fn compile(
+        node: &Node,
+        filter: &Entry,
+        names: Names,
+        context: &Context<'_>,
+        steps: &Steps<'_>,
+    ) -> Result<Self, CompileError> {
         for key in ["detection", "correlation"] {
             if let Some(entry) = node.get(key) {
                 return Err(CompileError::at(entry.line, format!("a document is a filter or has a {key}, not both")));
@@ -53,7 +60,7 @@ impl Filter {
             line: node.line,
             logsource: Logsource::read(logsource)?,
             rules: Targets::read(filter)?,
-            formula: Arc::new(Formula::compile(filter, "filter", &["condition", "rules"], context)?),
+            formula: Arc::new(Formula::compile(filter, "filter", &["condition", "rules"], context, steps)?),
         })
     }
 

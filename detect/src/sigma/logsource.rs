@@ -20,7 +20,7 @@ pub(crate) struct Logsource {
     tests: Vec<Test>,
 }
 
-const KEYS: [&str; 3] = ["product", "category", "service"];
+pub(super) const KEYS: [&str; 3] = ["product", "category", "service"];
 /// Words for people; they change nothing.
 const NOTES: [&str; 2] = ["definition", "description"];
 
@@ -40,6 +40,8 @@ pub(crate) enum Test {
     IsIfTold(&'static [FieldId], &'static str),
     /// A record of a Windows event log must be of one of these; any other record qualifies.
     Windows(Vec<windows::Log>),
+    /// The record must be of one of these Windows event logs, of any where there are none.
+    WindowsLog(Vec<windows::Log>),
 }
 
 const MODULE_OR_PROCESS: &[FieldId] = &[fields::EVENT_MODULE, fields::PROCESS_NAME];
@@ -52,6 +54,7 @@ const TABLE: &[(&str, &str, Test)] = &[
     // Syslog does not say which system a host runs; the service or the fields do.
     ("product", "linux", Test::Every),
     ("product", "fortinet", Test::Is(MODULE, "fortinet")),
+    ("product", "cisco", Test::Is(MODULE, "cisco")),
     ("product", "netfilter", Test::Is(MODULE_OR_PROCESS, "iptables")),
     ("category", "network_connection", Test::Is(CATEGORY, "network")),
     ("category", "firewall", Test::Is(CATEGORY, "network")),
@@ -59,9 +62,17 @@ const TABLE: &[(&str, &str, Test)] = &[
     ("category", "dns", Test::Has(fields::DNS_QUESTION_NAME)),
     ("category", "webserver", Test::Has(fields::HTTP_METHOD)),
     ("category", "proxy", Test::Has(fields::URL_FULL)),
+    ("service", "auditd", Test::Is(MODULE, "auditd")),
+    ("service", "apache", Test::Is(MODULE, "apache")),
+    ("service", "nginx", Test::Is(MODULE, "nginx")),
     ("service", "sshd", Test::Is(MODULE_OR_PROCESS, "sshd")),
     ("service", "sudo", Test::Is(MODULE_OR_PROCESS, "sudo")),
     ("service", "cron", Test::Is(MODULE_OR_PROCESS, "cron")),
+    // FortiGate's kinds of logs, Cisco's services: their rules name fields or words that no other has.
+    ("service", "event", Test::Every),
+    ("service", "aaa", Test::Every),
+    ("service", "bgp", Test::Every),
+    ("service", "ldp", Test::Every),
     // Who writes to auth.log differs between distributions.
     ("service", "auth", Test::Every),
     ("service", "syslog", Test::Every),
@@ -77,9 +88,16 @@ impl Test {
                 let told = fields.iter().any(|field| record.any_value(*field, &mut |_| true));
                 !told || is_one_of(fields, wanted, record)
             }
-            Self::Windows(logs) => !windows::is_event(record) || logs.iter().any(|log| log.wrote(record)),
+            Self::Windows(logs) => !windows::is_event(record, FieldNames::Raw) || logs.iter().any(|log| log.wrote(record, FieldNames::Raw)),
+            Self::WindowsLog(logs) if logs.is_empty() => windows::is_event(record, FieldNames::Decoded),
+            Self::WindowsLog(logs) => logs.iter().any(|log| log.wrote(record, FieldNames::Decoded)),
         }
     }
+}
+
+/// A category that only Windows' event logs have; the others may be of any system.
+fn is_of_windows_alone(category: &str) -> bool {
+    windows::logs_of_category(category).is_some() && !TABLE.iter().any(|(key, word, _)| *key == "category" && *word == category)
 }
 
 fn is_one_of(fields: &[FieldId], wanted: &str, record: &dyn Record) -> bool {
@@ -120,6 +138,25 @@ impl Logsource {
         self.tests.iter().all(|test| test.holds(record))
     }
 
+    /// Fields and words of which a record must have one; `""` for any value. `None` where it may have none.
+    pub(crate) fn alternatives(&self) -> Option<impl Iterator<Item = (FieldId, &'static str)>> {
+        self.tests.iter().find_map(|test| match test {
+            Test::Is(fields, wanted) => Some(fields.iter().map(|field| (*field, *wanted)).collect::<Vec<_>>().into_iter()),
+            Test::Has(field) => Some(vec![(*field, "")].into_iter()),
+            Test::WindowsLog(logs) => {
+                let channel = windows::channel(FieldNames::Decoded)?;
+                let named = logs.iter().map(|log| (channel, log.channel())).collect::<Vec<_>>();
+                Some(if named.is_empty() { vec![(channel, "")] } else { named }.into_iter())
+            }
+            Test::Every | Test::IsIfTold(..) | Test::Windows(_) => None,
+        })
+    }
+
+    /// Whether it contradicts none of these, in the order of `KEYS`: what either does not say may be anything.
+    pub(crate) fn takes(&self, told: [Option<&str>; 3]) -> bool {
+        self.words.iter().zip(told).all(|(own, told)| own.is_none() || told.is_none() || own.as_deref() == told)
+    }
+
     /// Whether a filter for this logsource is meant for a rule of the other: what it names, the rule has too.
     pub(crate) fn covers(&self, rule: &Self) -> bool {
         self.words.iter().zip(&rule.words).all(|(own, its)| own.is_none() || own == its)
@@ -131,6 +168,25 @@ impl Logsource {
 
     fn tests_of_decoded(&self, entry: &Entry) -> Result<Vec<Test>, CompileError> {
         let mut tests = Vec::new();
+        let [product, category, service] = self.words.each_ref().map(Option::as_deref);
+        if product == Some("windows") || (product.is_none() && category.is_some_and(is_of_windows_alone)) {
+            let logs = [category.map(windows::logs_of_category), service.map(windows::logs_of_service)];
+            let words = [("category", category), ("service", service)];
+            for (logs, (key, word)) in logs.into_iter().zip(words) {
+                match logs {
+                    None => {}
+                    Some(Some(logs)) => tests.push(Test::WindowsLog(logs)),
+                    Some(None) => {
+                        let reason = format!("no log of Windows is known for {key} '{}'", word.unwrap_or_default());
+                        return Err(CompileError::at(entry.node.get(key).map_or(entry.line, |part| part.line), reason));
+                    }
+                }
+            }
+            if tests.is_empty() {
+                tests.push(Test::WindowsLog(Vec::new()));
+            }
+            return Ok(tests);
+        }
         for (key, word) in self.words() {
             let Some((_, _, test)) = TABLE.iter().find(|(known, name, _)| *known == key && *name == word) else {
                 let names: Vec<&str> = TABLE.iter().filter(|(known, ..)| *known == key).map(|(_, name, _)| *name).collect();

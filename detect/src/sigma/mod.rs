@@ -2,9 +2,10 @@
 //! file and line; nothing is accepted and then ignored. Windows and counts over several records are `crate::correlate`'s,
 //! what becomes of a match `crate::engine`'s.
 //!
-//! The way of a rule: `files` finds it, `yaml` reads it, `collection` puts documents together, `document` understands one,
+//! The way of a rule: `files` finds it, `yaml` reads it, `collection` puts documents together, `pipeline` changes one
+//! to our names, `document` understands it,
 //! `detection` with `modifier` and `condition` compiles it to what `value` and `pattern` ask of a record, and `builder`
-//! puts rules, filters and correlations together.
+//! puts rules, filters and correlations together. `index` asks all detections of a set at once.
 
 mod attributes;
 mod builder;
@@ -17,12 +18,14 @@ mod encode;
 mod expression;
 mod files;
 mod filter;
+mod index;
 mod logsource;
 mod metadata;
 mod modifier;
 mod moment;
 mod names;
 mod pattern;
+mod pipeline;
 mod placeholder;
 mod read;
 mod set;
@@ -33,6 +36,7 @@ mod yaml;
 use std::fmt;
 
 pub(crate) use attributes::EntityField;
+pub use index::{Asking, RuleIndex, Told};
 pub use metadata::Metadata;
 pub use names::FieldNames;
 pub(crate) use set::Logic;

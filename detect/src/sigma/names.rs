@@ -3,6 +3,7 @@
 
 use ingest::fields::{FIELDS, FieldId};
 
+use super::pipeline::Pipelines;
 use super::placeholder::Placeholders;
 use super::{CompileError, nearest};
 
@@ -21,10 +22,12 @@ pub enum FieldNames {
 pub(crate) struct Context<'a> {
     pub(crate) names: FieldNames,
     pub(crate) placeholders: &'a Placeholders,
+    pub(crate) pipelines: &'a Pipelines,
 }
 
 /// Where vendors' own fields live (`ingest::decode` writes them below these); their names are not checked further.
-const VENDOR_PREFIXES: [&str; 20] = [
+const VENDOR_PREFIXES: [&str; 21] = [
+    "auditd.",
     "fortinet.",
     "iptables.",
     "sshd.",

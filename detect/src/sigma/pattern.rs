@@ -33,6 +33,15 @@ pub(crate) enum Token {
     Dash,
 }
 
+/// Where a text that a pattern needs must stand in a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    Whole,
+    Start,
+    End,
+    Anywhere,
+}
+
 /// The signs that Windows programs take before a switch.
 pub(crate) const DASHES: [char; 5] = ['-', '/', '\u{2013}', '\u{2014}', '\u{2015}'];
 
@@ -74,15 +83,43 @@ impl Pattern {
     }
 
     pub(crate) fn matches(&self, text: &str) -> bool {
-        let text = if self.cased { Cow::Borrowed(text) } else { fold(text) };
+        if self.cased { self.holds(text) } else { self.holds(&fold(text)) }
+    }
+
+    /// As `matches`, for who has the text in lower case already.
+    pub(crate) fn matches_folded(&self, text: &str, folded: &str) -> bool {
+        self.holds(if self.cased { text } else { folded })
+    }
+
+    fn holds(&self, text: &str) -> bool {
         match &self.shape {
             Shape::Any => true,
             Shape::Exact(wanted) => *text == **wanted,
             Shape::Prefix(wanted) => text.starts_with(&**wanted),
             Shape::Suffix(wanted) => text.ends_with(&**wanted),
             Shape::Contains(wanted) => text.contains(&**wanted),
-            Shape::Glob(tokens) => glob(tokens, &text),
+            Shape::Glob(tokens) => glob(tokens, text),
         }
+    }
+
+    /// A text, in lower case, that must stand in every value that matches; the longest where there are several. `None`
+    /// where every value might.
+    pub(crate) fn needs(&self) -> Option<(Place, Cow<'_, str>)> {
+        let (place, text) = match &self.shape {
+            Shape::Any => return None,
+            Shape::Exact(text) => (Place::Whole, Cow::Borrowed(&**text)),
+            Shape::Prefix(text) => (Place::Start, Cow::Borrowed(&**text)),
+            Shape::Suffix(text) => (Place::End, Cow::Borrowed(&**text)),
+            Shape::Contains(text) => (Place::Anywhere, Cow::Borrowed(&**text)),
+            Shape::Glob(tokens) => {
+                let char_of = |token: &Token| if let Token::Char(c) = token { Some(*c) } else { None };
+                let runs = tokens.split(|token| char_of(token).is_none());
+                let longest = runs.max_by_key(|run| run.len())?;
+                (Place::Anywhere, Cow::Owned(longest.iter().filter_map(char_of).collect()))
+            }
+        };
+        let folded = if self.cased { Cow::Owned(fold(&text).into_owned()) } else { text };
+        (place == Place::Whole || !folded.is_empty()).then_some((place, folded))
     }
 }
 

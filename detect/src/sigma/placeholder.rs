@@ -43,6 +43,16 @@ impl Placeholders {
         Ok(())
     }
 
+    /// Adds the variables of a pipeline.
+    pub(crate) fn extend(&mut self, vars: Vec<(String, Vec<String>)>) -> Result<(), CompileError> {
+        for (name, values) in vars {
+            if !name.chars().all(is_name) || self.values.insert(name.clone(), values).is_some() {
+                return Err(CompileError::at(1, format!("variable '{name}' is no placeholder's name, or is given twice")));
+            }
+        }
+        Ok(())
+    }
+
     /// All that a string may be; the table's values may hold wildcards.
     pub(crate) fn strings(&self, text: &str) -> Result<Vec<Vec<Token>>, String> {
         self.variants(text, &tokens_of, &tokens_of)

@@ -11,6 +11,7 @@ use super::detection::Detection;
 use super::files::{name_of, texts_of};
 use super::metadata::Metadata;
 use super::names::{Context, FieldNames};
+use super::pipeline::Pipelines;
 use super::placeholder::{self, Placeholders};
 use crate::correlate::Correlation;
 use crate::rule::Rule;
@@ -20,6 +21,11 @@ include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
 /// The wording of a rule in the binary, by its file's name.
 pub fn shipped_text(file: &str) -> Option<&'static str> {
     SHIPPED.iter().find(|(name, _)| *name == file).map(|(_, text)| *text)
+}
+
+/// Whether a file is a pipeline: it stands in a folder of that name.
+fn is_pipeline(file: &str) -> bool {
+    Path::new(file).parent().and_then(Path::file_name).is_some_and(|folder| folder == "pipelines")
 }
 
 /// Compiled rules. A correlation stands behind the rules that it refers to.
@@ -76,7 +82,7 @@ impl RuleSet {
     }
 
     /// Rules from (file name, text); the refusals by file and line. Files called `placeholders.yml` are the table that the
-    /// others' placeholders are taken from.
+    /// others' placeholders are taken from; files in a folder `pipelines` are no rules but change these.
     pub fn compile(files: impl IntoIterator<Item = (String, String)>, names: FieldNames) -> (Self, Vec<RuleError>) {
         let is_table = |(file, _): &(String, String)| file == placeholder::FILE || file.ends_with(&format!("/{}", placeholder::FILE));
         let (tables, rules): (Vec<_>, Vec<_>) = files.into_iter().partition(is_table);
@@ -87,7 +93,15 @@ impl RuleSet {
                 builder.refuse(&file, error.line, None, error.message);
             }
         }
-        let context = Context { names, placeholders: &placeholders };
+        let (pipelines_of, rules): (Vec<_>, Vec<_>) = rules.into_iter().partition(|(file, _)| is_pipeline(file));
+        let mut pipelines = Pipelines::default();
+        for (file, text) in pipelines_of {
+            let added = pipelines.add(&file, &text).and_then(|vars| placeholders.extend(vars));
+            if let Err(error) = added {
+                builder.refuse(&file, error.line, None, error.message);
+            }
+        }
+        let context = Context { names, placeholders: &placeholders, pipelines: &pipelines };
         for (file, text) in rules {
             builder.read(&file, &name_of(&file), &text, &context);
         }

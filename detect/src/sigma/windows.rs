@@ -1,5 +1,5 @@
-//! Windows event logs as they are written: which log and which event numbers Sigma's categories and services mean. Only
-//! events with their own field names (`Channel`, `EventID`) are asked; decoded records have ECS fields for it.
+//! Windows event logs as they are written: which log and which event numbers Sigma's categories and services mean. Events
+//! with their own field names have them as `Channel` and `EventID`, decoded records as `winlog.channel` and `event.code`.
 
 use std::sync::LazyLock;
 
@@ -7,8 +7,24 @@ use ingest::event::ValueRef;
 use ingest::fields::FieldId;
 use ingest::record::Record;
 
-static CHANNEL: LazyLock<Option<FieldId>> = LazyLock::new(|| FieldId::intern("Channel"));
-static EVENT_ID: LazyLock<Option<FieldId>> = LazyLock::new(|| FieldId::intern("EventID"));
+use super::names::FieldNames;
+
+/// Which log, and which event: raw events' fields and those of decoded records.
+static RAW: LazyLock<[Option<FieldId>; 2]> = LazyLock::new(|| ["Channel", "EventID"].map(FieldId::intern));
+static DECODED: LazyLock<[Option<FieldId>; 2]> = LazyLock::new(|| ["winlog.channel", "event.code"].map(FieldId::intern));
+
+fn fields(names: FieldNames) -> [Option<FieldId>; 2] {
+    match names {
+        FieldNames::Raw => *RAW,
+        FieldNames::Decoded => *DECODED,
+    }
+}
+
+/// The field that says which log a record is of.
+pub(crate) fn channel(names: FieldNames) -> Option<FieldId> {
+    let [channel, _] = fields(names);
+    channel
+}
 
 /// Events of one log: those with these numbers, all where there are none.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,16 +34,20 @@ pub(crate) struct Log {
 }
 
 /// Whether the record is of a Windows event log.
-pub(crate) fn is_event(record: &dyn Record) -> bool {
-    let has = |field: Option<FieldId>| field.is_some_and(|field| record.any_value(field, &mut |_| true));
-    has(*CHANNEL) && has(*EVENT_ID)
+pub(crate) fn is_event(record: &dyn Record, names: FieldNames) -> bool {
+    fields(names).into_iter().all(|field| field.is_some_and(|field| record.any_value(field, &mut |_| true)))
 }
 
 impl Log {
-    pub(crate) fn wrote(self, record: &dyn Record) -> bool {
+    pub(crate) fn channel(self) -> &'static str {
+        self.channel
+    }
+
+    pub(crate) fn wrote(self, record: &dyn Record, names: FieldNames) -> bool {
+        let [channel, event_id] = fields(names);
         let any = |field: Option<FieldId>, visit: &mut dyn FnMut(ValueRef<'_>) -> bool| field.is_some_and(|it| record.any_value(it, visit));
-        any(*CHANNEL, &mut |value| value.text().eq_ignore_ascii_case(self.channel))
-            && (self.ids.is_empty() || any(*EVENT_ID, &mut |value| value.as_int().is_some_and(|id| self.ids.contains(&id))))
+        any(channel, &mut |value| value.text().eq_ignore_ascii_case(self.channel))
+            && (self.ids.is_empty() || any(event_id, &mut |value| value.as_int().is_some_and(|id| self.ids.contains(&id))))
     }
 }
 
@@ -155,10 +175,13 @@ mod tests {
     fn a_registry_value_that_is_set_is_an_event_of_two_categories() {
         let object = serde_json::json!({ "Channel": "microsoft-windows-sysmon/operational", "EventID": "13" });
         let record = JsonRecord::new(object.as_object().unwrap(), Seq(1), Timestamp(0));
-        let of = |category: &str| logs_of_category(category).unwrap().iter().any(|log| log.wrote(&record));
-        assert!(is_event(&record) && of("registry_set") && of("registry_event"));
+        let of = |category: &str| logs_of_category(category).unwrap().iter().any(|log| log.wrote(&record, FieldNames::Raw));
+        assert!(is_event(&record, FieldNames::Raw) && of("registry_set") && of("registry_event"));
         assert!(!of("registry_add") && !of("process_creation"));
-        assert!(logs_of_service("sysmon").unwrap()[0].wrote(&record) && !logs_of_service("system").unwrap()[0].wrote(&record));
+        assert!(
+            logs_of_service("sysmon").unwrap()[0].wrote(&record, FieldNames::Raw)
+                && !logs_of_service("system").unwrap()[0].wrote(&record, FieldNames::Raw)
+        );
         assert_eq!(logs_of_category("webserver"), None);
     }
 }

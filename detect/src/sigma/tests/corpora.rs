@@ -71,6 +71,73 @@ fn each_rule_fires_on_the_events_recorded_for_it() {
     assert!(failed.is_empty(), "{} of {}: {failed:#?}", failed.len(), cases.len());
 }
 
+/// The recorded events as our decoders read them, and public rules in the fields that these give: behind the shipped
+/// pipelines each rule fires on its own as it does on the raw event.
+#[test]
+fn public_rules_fire_on_decoded_events() {
+    let Some((_, raw_errors)) = PUBLIC.as_ref() else { return };
+    let (set, errors) = RuleSet::shipped_with(&[corpora().unwrap().join("rules")]);
+    let mut reasons: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+    for error in errors.iter().filter(|error| !raw_errors.contains(error)) {
+        let reason = error.message.split('\'').next().unwrap_or_default().trim();
+        *reasons.entry(reason).or_default() += 1;
+    }
+    println!("{} rules in our fields, refused: {reasons:#?}", set.rules().len());
+    assert!(set.rules().len() >= 2_900, "{} {reasons:#?}", set.rules().len());
+    let mut cases = Vec::new();
+    cases_below(&corpora().unwrap().join("regression"), &mut cases);
+    let (index, mut asking, mut matched) = (RuleIndex::new(&set), Asking::default(), Vec::new());
+    let (sites, mut failed) = (ingest::body::SiteTable::default(), Vec::new());
+    for case in &cases {
+        let mut found = 0;
+        for event in &case.events {
+            let event = decoded(event);
+            index.ask(&ingest::record::EventRecord { event: &event, sites: &sites }, None, &mut asking, &mut matched);
+            found += usize::from(matched.iter().any(|place| set.rules()[*place].rule.id == case.rule));
+        }
+        if case.count.map_or(found == 0, |count| count != found) {
+            failed.push(format!("{}: {found} of {} events, {:?} expected", case.rule, case.events.len(), case.count));
+        }
+    }
+    assert!(failed.is_empty(), "{} of {}: {failed:#?}", failed.len(), cases.len());
+}
+
+fn decoded(event: &serde_json::Value) -> ingest::event::Event {
+    let frame = ingest::frame::NewFrame {
+        received_at: Timestamp(0),
+        site: ingest::body::SITE_UNKNOWN,
+        peer: std::net::Ipv4Addr::LOCALHOST.into(),
+        transport: ingest::frame::Transport::Tcp,
+        kind: ingest::frame::FrameKind::Json,
+        marks: ingest::frame::Marks::default(),
+        payload: event.to_string().into_bytes().into(),
+    };
+    ingest::decode::decode(&ingest::frame::Frame { seq: Seq(1), frame }, &ingest::decode::Options::default()).unwrap()
+}
+
+/// All public rules at once against all recorded events, and against each alone.
+#[test]
+fn all_rules_at_once_say_what_each_says_alone() {
+    let Some((set, _)) = PUBLIC.as_ref() else { return };
+    let mut cases = Vec::new();
+    cases_below(&corpora().unwrap().join("regression"), &mut cases);
+    let (index, mut asking, mut matched) = (RuleIndex::new(set), Asking::default(), Vec::new());
+    let mut hits = 0;
+    for record in cases.iter().flat_map(|case| &case.events).map(record) {
+        let alone = |(_, compiled): &(usize, &CompiledRule)| match &compiled.logic {
+            Logic::Detection(detection) => detection.matches(&record),
+            Logic::Correlation(_) => false,
+        };
+        let expected: Vec<usize> = (0..).zip(set.rules()).filter(alone).map(|(place, _)| place).collect();
+        index.ask(&record, None, &mut asking, &mut matched);
+        assert_eq!(matched, expected);
+        hits += matched.len();
+    }
+    assert!(hits >= cases.len(), "{hits}");
+    let open: Vec<&str> = index.without_clue().into_iter().map(|place| set.rules()[place].file.as_str()).collect();
+    assert!(open.len() < 60, "{} rules are put to every record: {open:#?}", open.len());
+}
+
 fn cases_below(folder: &Path, cases: &mut Vec<Case>) {
     let info = folder.join("info.yml");
     if !info.is_file() {

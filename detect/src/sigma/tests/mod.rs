@@ -5,6 +5,7 @@ mod documents;
 mod filters;
 mod meaning;
 mod naive;
+mod pipelines;
 mod refusals;
 
 use ingest::frame::Seq;

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
-use super::{FieldNames, Logic, compile_as, record};
+use super::{Asking, CompiledRule, FieldNames, Logic, RuleIndex, RuleSet, record};
 
 const FIELDS: [&str; 3] = ["Alpha", "Beta", "Gamma"];
 const NAMES: [&str; 4] = ["sel_a", "sel_b", "filt_x", "_hidden"];
@@ -348,15 +348,26 @@ fn event() -> impl Strategy<Value = Map<String, Value>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
     #[test]
-    fn the_compiled_rule_says_what_the_specification_says(rule in rule(), events in proptest::collection::vec(event(), 1..8)) {
-        let text = written(&rule);
-        let (set, errors) = compile_as(&text, FieldNames::Raw);
-        prop_assert_eq!(errors, vec![], "{}", text);
-        let Logic::Detection(compiled) = &set.rules()[0].logic else { panic!() };
+    fn compiled_rules_say_what_the_specification_says(
+        rules in proptest::collection::vec(rule(), 1..6),
+        events in proptest::collection::vec(event(), 1..8),
+    ) {
+        let texts: Vec<String> = rules.iter().map(written).collect();
+        let files = texts.iter().enumerate().map(|(n, text)| (format!("rules/x/rule_{n}/rule.yml"), text.clone()));
+        let (set, errors) = RuleSet::compile(files, FieldNames::Raw);
+        prop_assert_eq!(errors, vec![], "{:?}", texts);
+        let (index, mut asking, mut matched) = (RuleIndex::new(&set), Asking::default(), Vec::new());
         for event in events {
-            let expected = rule_matches(&rule, &event);
-            let event = Value::Object(event);
-            prop_assert_eq!(compiled.matches(&record(&event)), expected, "{} on {}", text, event);
+            let expected: Vec<usize> = (0..).zip(&rules).filter(|(_, rule)| rule_matches(rule, &event)).map(|(place, _)| place).collect();
+            let record = record(&Value::Object(event));
+            let alone = |(_, compiled): &(usize, &CompiledRule)| match &compiled.logic {
+                Logic::Detection(detection) => detection.matches(&record),
+                Logic::Correlation(_) => false,
+            };
+            let by_itself: Vec<usize> = (0..).zip(set.rules()).filter(alone).map(|(place, _)| place).collect();
+            prop_assert_eq!(&by_itself, &expected, "each alone: {:?} on {:?}", texts, record);
+            index.ask(&record, None, &mut asking, &mut matched);
+            prop_assert_eq!(&matched, &expected, "all at once: {:?} on {:?}", texts, record);
         }
     }
 }
