@@ -51,11 +51,17 @@ const TABLE: &[(&str, &str, Test)] = &[
     ("product", "flow", Test::Is(ACTION, "network_flow")),
     // Syslog does not say which system a host runs; the service or the fields do.
     ("product", "linux", Test::Every),
+    ("product", "windows", Test::Is(MODULE, "windows")),
     ("product", "fortinet", Test::Is(MODULE, "fortinet")),
     ("product", "netfilter", Test::Is(MODULE_OR_PROCESS, "iptables")),
     ("category", "network_connection", Test::Is(CATEGORY, "network")),
     ("category", "firewall", Test::Is(CATEGORY, "network")),
     ("category", "authentication", Test::Is(CATEGORY, "authentication")),
+    ("category", "antivirus", Test::Is(CATEGORY, "malware")),
+    // What Sigma has no words for.
+    ("category", "configuration", Test::Is(CATEGORY, "configuration")),
+    ("category", "email", Test::Is(CATEGORY, "email")),
+    ("category", "intrusion_detection", Test::Is(CATEGORY, "intrusion_detection")),
     ("category", "dns", Test::Has(fields::DNS_QUESTION_NAME)),
     ("category", "webserver", Test::Has(fields::HTTP_METHOD)),
     ("category", "proxy", Test::Has(fields::URL_FULL)),
