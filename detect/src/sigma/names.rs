@@ -24,7 +24,7 @@ pub(crate) struct Context<'a> {
 }
 
 /// Where vendors' own fields live (`ingest::decode` writes them below these); their names are not checked further.
-const VENDOR_PREFIXES: [&str; 20] = [
+const VENDOR_PREFIXES: [&str; 26] = [
     "fortinet.",
     "iptables.",
     "sshd.",
@@ -45,6 +45,12 @@ const VENDOR_PREFIXES: [&str; 20] = [
     "microsoft.",
     "windows.",
     "w3c.",
+    "panos.",
+    "auditd.",
+    "systemd.",
+    "kernel.",
+    "unifi.",
+    "strongswan.",
 ];
 
 impl FieldNames {
