@@ -119,7 +119,7 @@ fn shown(finding: &Finding) -> String {
 }
 
 /// From the folder and not from the binary: whoever works on a rule sees at once what it does.
-fn rules() -> RuleSet {
+pub(super) fn rules() -> RuleSet {
     let (set, errors) = RuleSet::load(&[rules_dir()], FieldNames::Decoded);
     assert_eq!(errors, []);
     set

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
+use super::crowdsec::rules;
 use super::tests::rules_dir;
 use crate::engine::RuleSet;
 use crate::playbook::Playbooks;
@@ -30,7 +31,7 @@ fn the_manual_tells_of_every_rule() {
     let page = fs::read_to_string(&path).unwrap();
     let (head, rest) = page.split_once(BEGIN).expect("the page has its markers");
     let (_, tail) = rest.split_once(END).expect("the page has its markers");
-    let made = format!("{head}{BEGIN}\n\n{}\n{END}{tail}", overview(&RuleSet::shipped().unwrap()));
+    let made = format!("{head}{BEGIN}\n\n{}\n{END}{tail}", overview(&rules()));
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         fs::write(&path, &made).unwrap();
     } else {
@@ -42,7 +43,7 @@ fn the_manual_tells_of_every_rule() {
 /// What the issue asks of each rule that people see: words of our own, a class, techniques, notes, and a playbook.
 #[test]
 fn every_alert_is_explained_and_has_its_playbook() {
-    let (set, playbooks) = (RuleSet::shipped().unwrap(), Playbooks::embedded().unwrap());
+    let (set, playbooks) = (rules(), Playbooks::embedded().unwrap());
     let mut wrong = Vec::new();
     for compiled in set.rules() {
         let rule = &compiled.rule;
@@ -105,8 +106,9 @@ fn overview(set: &RuleSet) -> String {
     out
 }
 
+/// `…/rules/<area>/<name>/rule.yml`
 fn area(compiled: &CompiledRule) -> &str {
-    compiled.file.split('/').nth(1).unwrap_or_default()
+    compiled.file.rsplit('/').nth(2).unwrap_or_default()
 }
 
 fn level(level: Level) -> &'static str {
