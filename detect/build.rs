@@ -1,4 +1,5 @@
-//! Writes the list of the shipped rules (`rules/<logsource>/<name>/rule.yml`) and pipelines (`rules/pipelines`) as Rust, so that the binary holds them.
+//! Writes the lists of the shipped rules (`rules/<logsource>/<name>/rule.yml`) with the pipelines (`rules/pipelines/<name>.yml`)
+//! and of the playbooks (`rules/playbooks/<name>.yml`) as Rust, so that the binary holds them.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,34 +7,41 @@ use std::path::{Path, PathBuf};
 fn main() -> std::io::Result<()> {
     let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../rules");
     println!("cargo::rerun-if-changed={}", root.display());
-    let mut code = String::from("/// The shipped rules: file name and text.\npub(crate) const SHIPPED: &[(&str, &str)] = &[\n");
-    let pipelines = root.join("pipelines");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(&pipelines)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
-    files.sort();
-    for file in files {
-        let shown = format!("rules/pipelines/{}", file.file_name().unwrap_or_default().to_string_lossy());
-        let _ = writeln!(code, "    ({shown:?}, include_str!({:?})),", file.canonicalize()?.display().to_string());
-    }
-    for logsource in folders(&root)? {
-        for rule in folders(&logsource)? {
+    let pipelines = entries(&root.join("pipelines"))?;
+    let mut rules: Vec<(String, PathBuf)> = pipelines.into_iter().map(|path| (format!("rules/pipelines/{}", name(&path)), path)).collect();
+    for logsource in entries(&root)? {
+        for rule in entries(&logsource)? {
             let file = rule.join("rule.yml");
-            let (Some(source), Some(name)) = (logsource.file_name(), rule.file_name()) else { continue };
             if file.is_file() {
-                let shown = format!("rules/{}/{}/rule.yml", source.to_string_lossy(), name.to_string_lossy());
-                let _ = writeln!(code, "    ({shown:?}, include_str!({:?})),", file.canonicalize()?.display().to_string());
+                rules.push((format!("rules/{}/{}/rule.yml", name(&logsource), name(&rule)), file));
             }
         }
     }
-    code.push_str("];\n");
-    std::fs::write(PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("shipped.rs"), code)
+    let is_playbook = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "yml");
+    let playbooks = entries(&root.join("playbooks"))?.into_iter().filter(is_playbook).map(|path| (name(&path), path)).collect();
+    write("shipped.rs", "/// The shipped rules: file name and text.\npub(crate) const SHIPPED", rules)?;
+    write("playbooks.rs", "/// The shipped playbooks: file name and text.\nconst EMBEDDED", playbooks)
 }
 
-fn folders(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+fn write(file: &str, head: &str, texts: Vec<(String, PathBuf)>) -> std::io::Result<()> {
+    let mut code = format!("{head}: &[(&str, &str)] = &[\n");
+    for (shown, path) in texts {
+        let _ = writeln!(code, "    ({shown:?}, include_str!({:?})),", path.canonicalize()?.display().to_string());
+    }
+    code.push_str("];\n");
+    std::fs::write(PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join(file), code)
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// What lies in a folder, sorted; nothing where it is a file.
+fn entries(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(path)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            found.push(path);
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path)? {
+            found.push(entry?.path());
         }
     }
     found.sort();

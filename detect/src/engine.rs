@@ -399,9 +399,16 @@ mod tests {
     use super::*;
     use crate::intel::{Indicator, IndicatorId, Tlp};
     use crate::json_record::JsonRecord;
+    use crate::sigma::{FieldNames, shipped_text};
 
+    /// These few of the pack, which the stories below are about: what else would find something is other rules' affair.
     fn shipped() -> Engine {
-        Engine::new(RuleSet::shipped().unwrap(), Arc::default())
+        let names = ["linux/ssh_bruteforce", "linux/ssh_bruteforce_success", "firewall/blocked_outbound_indicator"];
+        let files = names.map(|name| format!("rules/{name}/rule.yml"));
+        let texts = files.map(|file| (file.clone(), shipped_text(&file).unwrap().to_owned()));
+        let (set, errors) = RuleSet::compile(texts, FieldNames::Decoded);
+        assert_eq!(errors, []);
+        Engine::new(set, Arc::default())
     }
 
     /// `seconds source outcome`, a line each.

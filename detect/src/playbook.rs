@@ -10,24 +10,7 @@ use serde_json::{Map, Value};
 /// The playbook of whatever has none of its own.
 pub const GENERAL: &str = "allgemein";
 
-/// Shipped with the program, one file each below `rules/playbooks/`.
-const EMBEDDED: &[(&str, &str)] = &[
-    ("allgemein.yml", include_str!("../../rules/playbooks/allgemein.yml")),
-    ("beaconing.yml", include_str!("../../rules/playbooks/beaconing.yml")),
-    ("blocked_outbound_indicator.yml", include_str!("../../rules/playbooks/blocked_outbound_indicator.yml")),
-    ("dns_tunnel.yml", include_str!("../../rules/playbooks/dns_tunnel.yml")),
-    ("exfiltration.yml", include_str!("../../rules/playbooks/exfiltration.yml")),
-    ("flow_indicator.yml", include_str!("../../rules/playbooks/flow_indicator.yml")),
-    ("flow_loss.yml", include_str!("../../rules/playbooks/flow_loss.yml")),
-    ("lateral_movement.yml", include_str!("../../rules/playbooks/lateral_movement.yml")),
-    ("new_admin_account.yml", include_str!("../../rules/playbooks/new_admin_account.yml")),
-    ("portscan.yml", include_str!("../../rules/playbooks/portscan.yml")),
-    ("sender_unknown.yml", include_str!("../../rules/playbooks/sender_unknown.yml")),
-    ("source_silent.yml", include_str!("../../rules/playbooks/source_silent.yml")),
-    ("ssh_bruteforce.yml", include_str!("../../rules/playbooks/ssh_bruteforce.yml")),
-    ("ssh_bruteforce_success.yml", include_str!("../../rules/playbooks/ssh_bruteforce_success.yml")),
-    ("volumetric_attack.yml", include_str!("../../rules/playbooks/volumetric_attack.yml")),
-];
+include!(concat!(env!("OUT_DIR"), "/playbooks.rs"));
 
 /// A file longer than this is no playbook: people have to read it at two in the morning.
 const FILE_BYTES_MAX: u64 = 256 * 1024;

@@ -1,7 +1,7 @@
 //! An app over a fresh database for the tests, with two bodies of which one is foreign to the municipality's user.
 
 use std::path::Path;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, LazyLock, RwLock};
 
 use detect::flow::{Board, Sheet};
 use detect::playbook::Playbooks;
@@ -18,6 +18,9 @@ use crate::audit_queue::AuditQueue;
 use crate::config;
 use crate::node::database;
 use crate::serve::publisher;
+
+/// Compiled once for all tests.
+static RULES: LazyLock<Arc<RuleSet>> = LazyLock::new(|| Arc::new(RuleSet::shipped().unwrap()));
 
 pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyId, BodyId) {
     let db = database(dir).unwrap();
@@ -52,7 +55,7 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
         pulse: None,
         pseudonyms: Arc::new(pseudonyms),
         readings: ingest::source::SharedReadings::default(),
-        rules: Arc::new(RuleSet::shipped().unwrap()),
+        rules: RULES.clone(),
         board: Arc::new(Board::new(Arc::new(Sheet::shipped().unwrap()))),
         playbooks: Arc::new(Playbooks::embedded().unwrap()),
         publisher: Arc::new(publisher(&config::defaults())),

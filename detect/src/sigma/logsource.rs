@@ -40,7 +40,7 @@ pub(crate) enum Test {
     IsIfTold(&'static [FieldId], &'static str),
     /// A record of a Windows event log must be of one of these; any other record qualifies.
     Windows(Vec<windows::Log>),
-    /// The record must be of one of these Windows event logs, of any where there are none.
+    /// The record must be of one of these Windows event logs.
     WindowsLog(Vec<windows::Log>),
 }
 
@@ -53,12 +53,18 @@ const TABLE: &[(&str, &str, Test)] = &[
     ("product", "flow", Test::Is(ACTION, "network_flow")),
     // Syslog does not say which system a host runs; the service or the fields do.
     ("product", "linux", Test::Every),
+    ("product", "windows", Test::Is(MODULE, "windows")),
     ("product", "fortinet", Test::Is(MODULE, "fortinet")),
     ("product", "cisco", Test::Is(MODULE, "cisco")),
     ("product", "netfilter", Test::Is(MODULE_OR_PROCESS, "iptables")),
     ("category", "network_connection", Test::Is(CATEGORY, "network")),
     ("category", "firewall", Test::Is(CATEGORY, "network")),
     ("category", "authentication", Test::Is(CATEGORY, "authentication")),
+    ("category", "antivirus", Test::Is(CATEGORY, "malware")),
+    // What Sigma has no words for.
+    ("category", "configuration", Test::Is(CATEGORY, "configuration")),
+    ("category", "email", Test::Is(CATEGORY, "email")),
+    ("category", "intrusion_detection", Test::Is(CATEGORY, "intrusion_detection")),
     ("category", "dns", Test::Has(fields::DNS_QUESTION_NAME)),
     ("category", "webserver", Test::Has(fields::HTTP_METHOD)),
     ("category", "proxy", Test::Has(fields::URL_FULL)),
@@ -89,7 +95,6 @@ impl Test {
                 !told || is_one_of(fields, wanted, record)
             }
             Self::Windows(logs) => !windows::is_event(record, FieldNames::Raw) || logs.iter().any(|log| log.wrote(record, FieldNames::Raw)),
-            Self::WindowsLog(logs) if logs.is_empty() => windows::is_event(record, FieldNames::Decoded),
             Self::WindowsLog(logs) => logs.iter().any(|log| log.wrote(record, FieldNames::Decoded)),
         }
     }
@@ -145,8 +150,7 @@ impl Logsource {
             Test::Has(field) => Some(vec![(*field, "")].into_iter()),
             Test::WindowsLog(logs) => {
                 let channel = windows::channel(FieldNames::Decoded)?;
-                let named = logs.iter().map(|log| (channel, log.channel())).collect::<Vec<_>>();
-                Some(if named.is_empty() { vec![(channel, "")] } else { named }.into_iter())
+                Some(logs.iter().map(|log| (channel, log.channel())).collect::<Vec<_>>().into_iter())
             }
             Test::Every | Test::IsIfTold(..) | Test::Windows(_) => None,
         })
@@ -168,26 +172,18 @@ impl Logsource {
 
     fn tests_of_decoded(&self, entry: &Entry) -> Result<Vec<Test>, CompileError> {
         let mut tests = Vec::new();
-        let [product, category, service] = self.words.each_ref().map(Option::as_deref);
-        if product == Some("windows") || (product.is_none() && category.is_some_and(is_of_windows_alone)) {
-            let logs = [category.map(windows::logs_of_category), service.map(windows::logs_of_service)];
-            let words = [("category", category), ("service", service)];
-            for (logs, (key, word)) in logs.into_iter().zip(words) {
-                match logs {
-                    None => {}
-                    Some(Some(logs)) => tests.push(Test::WindowsLog(logs)),
-                    Some(None) => {
-                        let reason = format!("no log of Windows is known for {key} '{}'", word.unwrap_or_default());
-                        return Err(CompileError::at(entry.node.get(key).map_or(entry.line, |part| part.line), reason));
-                    }
-                }
-            }
-            if tests.is_empty() {
-                tests.push(Test::WindowsLog(Vec::new()));
-            }
-            return Ok(tests);
-        }
+        let [product, category, _] = self.words.each_ref().map(Option::as_deref);
+        let windows = product == Some("windows") || (product.is_none() && category.is_some_and(is_of_windows_alone));
+        let logs_of = |(key, word): (&str, &str)| match key {
+            "category" => windows::logs_of_category(word).filter(|_| windows),
+            "service" => windows::logs_of_service(word).filter(|_| windows),
+            _ => None,
+        };
         for (key, word) in self.words() {
+            if let Some(logs) = logs_of((key, word)) {
+                tests.push(Test::WindowsLog(logs));
+                continue;
+            }
             let Some((_, _, test)) = TABLE.iter().find(|(known, name, _)| *known == key && *name == word) else {
                 let names: Vec<&str> = TABLE.iter().filter(|(known, ..)| *known == key).map(|(_, name, _)| *name).collect();
                 let line = entry.node.get(key).map_or(entry.line, |part| part.line);

@@ -26,8 +26,7 @@ pub(crate) struct Context<'a> {
 }
 
 /// Where vendors' own fields live (`ingest::decode` writes them below these); their names are not checked further.
-const VENDOR_PREFIXES: [&str; 21] = [
-    "auditd.",
+const VENDOR_PREFIXES: [&str; 26] = [
     "fortinet.",
     "iptables.",
     "sshd.",
@@ -48,6 +47,12 @@ const VENDOR_PREFIXES: [&str; 21] = [
     "microsoft.",
     "windows.",
     "w3c.",
+    "panos.",
+    "auditd.",
+    "systemd.",
+    "kernel.",
+    "unifi.",
+    "strongswan.",
 ];
 
 impl FieldNames {

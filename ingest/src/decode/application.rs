@@ -75,6 +75,7 @@ const SENTENCES: &[Sentence] = &[
     s("freeswitch", " Rejected by ", "IP $ip Rejected by $why", Blocked),
     s("gitea", "Failed authentication attempt for ", "authentication attempt for $user from $ip: $why", LoginFailed),
     s("grafana", "Invalid username or password", "remote_addr=$ip", LoginFailed),
+    s("grafana", "[password-auth.failed]", "remote_addr=$ip", LoginFailed),
     s("harbor", ": failed to authenticate user:", "client IP=\"$ip$any: failed to authenticate user:$user, error:$why", LoginFailed),
     s("home-assistant", "with invalid authentication from ", "authentication from $any ($ip). ($agent)", LoginFailed),
     s("home-assistant", "with invalid authentication from ", "authentication from $any ($ip). Requested URL$any. ($agent)", LoginFailed),
@@ -128,6 +129,7 @@ const SENTENCES: &[Sentence] = &[
     s("vaultwarden", "Username or password is incorrect. ", " IP: $ip. Username: $user.", LoginFailed),
     s("vaultwarden", "Invalid admin token. IP: ", "Invalid admin token. IP: $ip", LoginFailed),
     s("vaultwarden", "Invalid TOTP code! ", " IP: $ip", LoginFailed),
+    s("vaultwarden", "] Token is invalid! IP: ", "] Token is invalid! IP: $ip", LoginFailed),
     s("vsftpd", "] FAIL LOGIN: ", "] [$user] FAIL LOGIN: Client \"$ip\"", LoginFailed),
     s("vsftpd", "] OK LOGIN: ", "] [$user] OK LOGIN: Client \"$ip\"", LoggedIn),
     s("vsftpd", "] FTP response: Client ", "] [$user] FTP response: Client \"$ip\", $why", Seen("ftp_response")),
@@ -147,7 +149,7 @@ const fn s(module: &'static str, mark: &'static str, pattern: &'static str, mean
 }
 
 /// Each mark holds one of these (a test sees to it), so that a line without them costs a few searches and no more.
-const GATES: [&str; 29] = [
+const GATES: [&str; 30] = [
     "ogin",
     " log in via ",
     "NT_STATUS_",
@@ -175,6 +177,7 @@ const GATES: [&str; 29] = [
     "FTP response",
     "TOTP code",
     "admin token",
+    "Token is invalid",
     "miniserv.pl",
     "crowdsec-events.",
 ];

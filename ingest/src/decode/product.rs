@@ -186,6 +186,12 @@ const PRODUCTS: &[Product] = &[
         event: gitlab,
     },
     Product {
+        module: "grafana",
+        names: &["logger", "orgId", "remote_addr"],
+        fields: &[("remote_addr", fields::SOURCE_IP), ("uname", fields::USER_NAME), ("error", fields::EVENT_REASON)],
+        event: grafana,
+    },
+    Product {
         module: "envoy",
         names: &["downstream_remote_address", "response_code"],
         fields: &[
@@ -453,6 +459,14 @@ fn authentik(draft: &mut Draft<'_>) {
         Some("login_failed" | "invalid_identifier" | "invalid_login") => draft.event("authentication", "login", "failure"),
         Some("logout") => draft.event("authentication", "logout", "success"),
         _ => draft.name(fields::EVENT_CATEGORY, "web"),
+    }
+}
+
+/// Grafana's sentences are those of `application`; only the form is other.
+fn grafana(draft: &mut Draft<'_>) {
+    let failed = |text: String| text.contains("Invalid username or password") || text.contains("[password-auth.failed]");
+    if ["msg", "error"].iter().any(|name| draft.named_text(name).is_some_and(failed)) {
+        draft.event("authentication", "login", "failure");
     }
 }
 

@@ -61,7 +61,7 @@ fn what_is_not_supported_is_refused_by_line_and_name() {
     for whole in [
         "logsource: {product: linux}\n",
         "title: T\n",
-        "title: T\nlogsource: {product: macos}\ndetection: {s: {user.name: x}, condition: s}\n",
+        "title: T\nlogsource: {product: okta}\ndetection: {s: {user.name: x}, condition: s}\n",
         "title: T\nlogsource: {service: sshhd}\ndetection: {s: {user.name: x}, condition: s}\n",
         "title: T\ndetection: {s: {user.name: x}, condition: s}\n",
         "action: global\n",
@@ -119,7 +119,7 @@ fn what_is_not_supported_is_refused_by_line_and_name() {
         rules/x/y/rule.yml:5: duplicate mapping key: s
         rules/x/y/rule.yml:1: the rule has no title
         rules/x/y/rule.yml:1: the rule has neither a detection nor a correlation
-        rules/x/y/rule.yml:2: no records of logsource product 'macos' are decoded
+        rules/x/y/rule.yml:2: no records of logsource product 'okta' are decoded
         rules/x/y/rule.yml:2: no records of logsource service 'sshhd' are decoded, did you mean 'sshd'?
         rules/x/y/rule.yml:2: the rule has no logsource
         rules/x/y/rule.yml:1: the file holds no rule

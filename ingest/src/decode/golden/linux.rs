@@ -905,6 +905,25 @@ fn applications_golden() {
             event.module=zimbra event.category=authentication event.action=login event.outcome=failure user.name=anna@example.net source.ip=203.0.113.9 event.reason='invalid password'"#]],
     );
     check(
+        r#"logger=context userId=0 orgId=0 uname= t=2026-03-14T07:59:58Z level=info msg=Unauthorized error="[password-auth.failed] failed to authenticate identity: invalid password" remote_addr=203.0.113.9 traceID="#,
+        expect![[r#"
+            2026-03-14T07:59:58.000Z no_header
+            kv.logger=context kv.userId=0 kv.orgId=0 kv.t=2026-03-14T07:59:58Z log.level=info kv.msg=Unauthorized kv.error='[password-auth.failed] failed to authenticate identity: invalid password' source.ip=203.0.113.9 event.module=grafana event.category=authentication event.action=login event.outcome=failure"#]],
+    );
+    check(
+        r#"{"error":"user not found","level":"error","logger":"context","msg":"Invalid username or password","orgId":0,"remote_addr":"203.0.113.9","t":"2026-03-14T07:59:58Z","traceID":"","uname":"","userId":0}"#,
+        expect![[r#"
+            2026-03-14T07:00:00.000Z bad_timestamp
+            error='user not found' log.level=error logger=context orgId=0 remote_addr=203.0.113.9 t=2026-03-14T07:59:58Z userId=0 event.module=grafana source.ip=203.0.113.9 event.reason='user not found'
+            | Invalid username or password"#]],
+    );
+    check(
+        r#"[2026-03-14 07:59:58.892][vaultwarden::api::core::two_factor::email][ERROR] Token is invalid! IP: 203.0.113.9"#,
+        expect![[r#"
+            2026-03-14T06:59:58.892Z no_header
+            event.module=vaultwarden event.category=authentication event.action=login event.outcome=failure source.ip=203.0.113.9"#]],
+    );
+    check(
         r#"Sat Mar 14 07:59:58 2026 [pid 27244] [anna] FAIL LOGIN: Client "::ffff:203.0.113.9""#,
         expect![[r#"
             2026-03-14T06:59:58.000Z no_header
