@@ -2,6 +2,8 @@
 //! found. It reads no clock, no file and no database; its whole state is a snapshot that can be put back, so that the
 //! same records give the same findings whether or not the program was restarted in between.
 
+mod reload;
+
 use std::sync::Arc;
 
 use ingest::body::{BodyId, SiteId};
@@ -14,6 +16,7 @@ use crate::correlate::{self, Correlation, Firing, GroupKey, Input, Measure, Obse
 use crate::finding::{Entity, Finding};
 use crate::intel::{Enriched, IndicatorSet, SharedIndicators};
 use crate::rule::Rule;
+use crate::rulebook::SharedRulebook;
 use crate::sigma::{CompiledRule, EntityField, Logic};
 
 pub use crate::sigma::{RuleError, RuleSet};
@@ -52,6 +55,8 @@ pub struct Engine {
     states: Vec<State>,
     settled_at: Option<Timestamp>,
     scratch: Scratch,
+    /// Where the next rule set comes from while the program runs, and which one this is.
+    rulebook: Option<(SharedRulebook, u64)>,
 }
 
 /// What one record led to so far, per rule; kept to spare the allocations.
@@ -83,7 +88,7 @@ impl Engine {
         let scratch = Scratch { matched: vec![false; rules.len()], firings: vec![Vec::new(); rules.len()] };
         let shared = SharedIndicators::new(indicators.clone());
         let generation = shared.generation();
-        Self { set, rules, indicators, shared, generation, states, settled_at: None, scratch }
+        Self { set, rules, indicators, shared, generation, states, settled_at: None, scratch, rulebook: None }
     }
 
     pub fn rules(&self) -> &[Arc<Rule>] {
@@ -107,9 +112,9 @@ impl Engine {
 
     /// Judges one record. Records come in journal order; `received_at` is when this one did.
     pub fn apply(&mut self, record: &dyn Record, site: SiteId, body: Option<BodyId>, received_at: Timestamp) -> Vec<Finding> {
-        let mut findings = Vec::new();
+        let mut findings = self.take_over(received_at);
         if self.settled_at.is_none_or(|at| received_at.since(at) >= SETTLE_INTERVAL) {
-            findings = self.settle(received_at);
+            findings.extend(self.settle(received_at));
         }
         if self.generation != self.shared.generation() {
             self.generation = self.shared.generation();
@@ -125,7 +130,7 @@ impl Engine {
                 Logic::Detection(_) if compiled.alerts && self.scratch.matched.get(place) == Some(&true) => {
                     findings.push(finding_of_record(compiled, &record, site, body, received_at));
                 }
-                Logic::Detection(_) => {}
+                Logic::Detection(_) | Logic::Off => {}
                 Logic::Correlation(correlation) => {
                     let Some(state) = self.states.get_mut(place) else { continue };
                     let mut feed = Feed { set: &self.set, correlation, state, record: &record, site, body, received_at };
@@ -145,8 +150,9 @@ impl Engine {
     /// Reports what quiet correlations still hold back; `apply` does it by itself about once a minute, callers do it
     /// where nothing may come any more (a tick, the end of an import).
     pub fn settle(&mut self, now: Timestamp) -> Vec<Finding> {
+        let mut findings = self.take_over(now);
         self.settled_at = Some(now);
-        let mut findings = Vec::new();
+        self.tell_health(now);
         for (compiled, state) in self.set.rules.iter().zip(&mut self.states) {
             let Logic::Correlation(correlation) = &compiled.logic else { continue };
             // Firings of windows that close this late feed no further correlation, see `Feed`.

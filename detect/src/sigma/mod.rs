@@ -33,6 +33,7 @@ mod yaml;
 use std::fmt;
 
 pub(crate) use attributes::EntityField;
+pub(crate) use files::{Stamp, stamps_of, texts_of};
 pub use metadata::Metadata;
 pub use names::FieldNames;
 pub(crate) use set::Logic;
