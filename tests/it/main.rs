@@ -22,4 +22,5 @@ mod journal;
 mod program;
 mod pseudonyms;
 mod real_clients;
+mod rules;
 mod tidy;

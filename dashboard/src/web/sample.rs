@@ -5,7 +5,7 @@ use std::sync::{Arc, RwLock};
 
 use detect::flow::{Board, Sheet};
 use detect::playbook::Playbooks;
-use detect::sigma::RuleSet;
+use detect::rulebook::{Rulebook, SharedRulebook};
 use ingest::body::{self, Body, BodyId, BodyKind, SiteTable};
 use ingest::db::DbError;
 use ingest::disk::Watermark;
@@ -52,7 +52,9 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
         pulse: None,
         pseudonyms: Arc::new(pseudonyms),
         readings: ingest::source::SharedReadings::default(),
-        rules: Arc::new(RuleSet::shipped().unwrap()),
+        rules: SharedRulebook::new(Rulebook::shipped().unwrap()),
+        backtests: Arc::default(),
+        indicators: detect::intel::SharedIndicators::default(),
         board: Arc::new(Board::new(Arc::new(Sheet::shipped().unwrap()))),
         playbooks: Arc::new(Playbooks::embedded().unwrap()),
         publisher: Arc::new(publisher(&config::defaults())),
