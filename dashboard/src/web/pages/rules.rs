@@ -34,6 +34,8 @@ const QUALITY_DAYS: i64 = 90;
 const PAGE_ROWS: usize = 100;
 /// Refusals on the page; `wartburg rules check` shows all.
 const REFUSED_SHOWN: usize = 100;
+/// Characters of a description in the list; the rule's page has all of it.
+const DESCRIPTION_SHOWN: usize = 160;
 /// Sampling exporters named on the page.
 const EXPORTERS_SHOWN: usize = 20;
 
@@ -411,7 +413,7 @@ fn row(ask: &Ask, item: &Item) -> Row {
         name: item.name.clone(),
         level: words::level_badge(item.level),
         title: item.title.clone(),
-        description: item.description.clone(),
+        description: cut(&item.description),
         kind: item.kind,
         rsit: item.rsit.clone(),
         attack: item.attack.join(", "),
@@ -419,6 +421,14 @@ fn row(ask: &Ask, item: &Item) -> Row {
         alarm: item.alarm,
         quality: Quality::new(&item.name, &item.record, ask.now),
     }
+}
+
+/// The beginning of a description, up to a word's end.
+fn cut(text: &str) -> String {
+    let Some((at, _)) = text.char_indices().nth(DESCRIPTION_SHOWN) else { return text.to_owned() };
+    let start = text.get(..at).unwrap_or(text);
+    let end = start.rfind(' ').unwrap_or(at);
+    format!("{} …", start.get(..end).unwrap_or(start).trim_end_matches([',', ';', ':', '.']))
 }
 
 /// How the detectors stood about a minute ago, and whose records some of them leave out.

@@ -28,7 +28,7 @@ use crate::web::{Ask, PageError, Reply};
 use crate::words::{self, Names, t, tf};
 
 /// Alerts and hits listed on a rule's page.
-const SHOWN: usize = 20;
+const SHOWN: usize = 10;
 
 struct AlertLine {
     severity: Markup,
