@@ -269,7 +269,7 @@ pub const ROUTES: &[Route] = &[
     get("/regel/{name}", CERT, rules::rule::detail).of(Any(Rule)).note(Nothing),
     post("/regel/{name}/stand", LEAD, rules::rule::switch).of(Any(Rule)).note(Done("rule.switched", "rule", &["stand", "grund"])),
     get("/regel/{name}/stillhalten", CERT, rules::tuning::show).of(Any(Rule)).note(Nothing),
-    post("/regel/{name}/stillhalten", CERT, rules::tuning::add).of(Any(Rule)).note(Done("rule.tuned", "rule", &["wert", "grund", "tage"])),
+    post("/regel/{name}/stillhalten", CERT, rules::tuning::add).of(Any(Rule)).note(Done("rule.tuned", "rule", &["grund", "tage"])),
     post("/regel/{name}/stillhalten/{id}/beenden", CERT, rules::tuning::remove).of(Any(Rule)).note(Done("rule.untuned", "rule", &[])),
     get("/meldungen", CASES, advisories::list).of(Scoped).note(Nothing),
     get("/meldung/neu", CERT, advisories::new_show).of(Nobodys).note(Nothing),

@@ -216,7 +216,7 @@ pub(crate) fn details(row: &Audit) -> Vec<(String, String)> {
             "field" => t("Feld"),
             "stand" => t("Neuer Stand"),
             "grund" => t("Begründung"),
-            "wert" => t("Werte"),
+            "fields" => t("Felder"),
             "tage" => t("Tage"),
             "regel" => t("Regel"),
             "rules" => t("Regeln"),

@@ -247,7 +247,7 @@ mod tests {
             std::fs::create_dir_all(&rules).unwrap();
             files.iter().for_each(|(name, text)| std::fs::write(rules.join(name), text).unwrap());
             let clock = Clock::manual(START);
-            let shared = SharedRulebook::new(rulebook_open(&db, &[rules.clone()], START).unwrap());
+            let shared = SharedRulebook::new(rulebook_open(&db, std::slice::from_ref(&rules), START).unwrap());
             let keeping = Rulekeeping::new(db.clone(), vec![rules], clock.clone(), shared.clone()).unwrap();
             Self { db, clock, shared, keeping, dir }
         }

@@ -197,7 +197,8 @@ impl SharedRulebook {
         self.0.health.read().unwrap_or_else(PoisonError::into_inner).0
     }
 
-    pub(crate) fn health_set(&self, at: Timestamp, health: Vec<RuleHealth>) {
+    /// Leaves word of how they stand.
+    pub fn health_set(&self, at: Timestamp, health: Vec<RuleHealth>) {
         *self.0.health.write().unwrap_or_else(PoisonError::into_inner) = (Some(at), health);
     }
 

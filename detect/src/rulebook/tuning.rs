@@ -287,9 +287,11 @@ pub fn tuning_preview(alerts: &[Alert], terms: &[Term]) -> Preview {
 pub fn shared_with<'s>(set: &'s RuleSet, compiled: &CompiledRule) -> Vec<&'s CompiledRule> {
     let grounds: Vec<&str> = set.grounds(compiled).into_iter().map(|ground| ground.rule.id.as_str()).collect();
     let shares = |other: &&CompiledRule| {
-        other.alerts
-            && other.rule.id != compiled.rule.id
-            && set.grounds(other).iter().any(|ground| grounds.contains(&ground.rule.id.as_str()))
+        // What is no correlation lives on itself alone.
+        let ground = |id: &str| grounds.contains(&id);
+        let reached =
+            || if other.is_correlation() { set.grounds(other).iter().any(|one| ground(&one.rule.id)) } else { ground(&other.rule.id) };
+        other.alerts && other.rule.id != compiled.rule.id && reached()
     };
     set.rules().iter().filter(shares).collect()
 }

@@ -187,15 +187,18 @@ impl RuleSet {
                 self.reach(place, &mut wanted);
             }
         }
-        let mut set = self.clone();
-        for (compiled, wanted) in set.rules.iter_mut().zip(wanted) {
-            if !wanted {
-                compiled.logic = Logic::Off;
-            }
+        let kept = |(compiled, wanted): (&CompiledRule, bool)| CompiledRule {
+            rule: compiled.rule.clone(),
+            file: compiled.file.clone(),
+            line: compiled.line,
             // What is only counted here tells nothing itself.
-            compiled.alerts &= names.contains(&compiled.rule.name);
-        }
-        set
+            alerts: compiled.alerts && names.contains(&compiled.rule.name),
+            falsepositives: compiled.falsepositives.clone(),
+            metadata: if wanted { compiled.metadata.clone() } else { Metadata::default() },
+            entity: compiled.entity,
+            logic: if wanted { compiled.logic.clone() } else { Logic::Off },
+        };
+        Self { rules: self.rules.iter().zip(wanted).map(kept).collect(), remarks: Vec::new() }
     }
 
     /// Marks a place and what it refers to; references only point to places before.

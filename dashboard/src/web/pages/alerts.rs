@@ -9,6 +9,7 @@ use ingest::db::DbError;
 use ingest::time::Timestamp;
 
 use super::incidents::refused;
+use super::rules::rule_path;
 use crate::show::{self, Markup, filters, link};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
@@ -112,7 +113,7 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
             severity: words::level_badge(alert.level),
             state: words::alert_state(alert.state),
             title: alert.title.clone(),
-            rule: alert.rule_name.clone(),
+            rule: rule_path(&alert.rule_name),
             entity: value,
             entity_href: super::evidence::href(&query, alert.first, alert.last),
             body: alert.body_name.clone().or_else(|| alert.site_name.clone()).unwrap_or_default(),
@@ -153,7 +154,7 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
 
 /// Where an alert's rule is held back for what the alert shows.
 pub(super) fn tune_href(alert: &Alert) -> String {
-    link(&format!("/regel/{}/stillhalten", alert.rule_name), &[("alarm", &alert.id.to_string())])
+    link(&format!("{}/stillhalten", rule_path(&alert.rule_name)), &[("alarm", &alert.id.to_string())])
 }
 
 pub(in crate::web) fn acknowledge(ask: &mut Ask) -> Reply {

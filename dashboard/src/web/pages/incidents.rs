@@ -420,7 +420,7 @@ fn alerts(ask: &Ask, view: &IncidentView) -> Vec<AlertLine> {
         severity: words::level_badge(alert.level),
         time: show::time(alert.detected_at, ask.now),
         title: alert.title.clone(),
-        href: format!("/regel/{}", alert.rule_name),
+        href: super::rules::rule_path(&alert.rule_name),
         why: alert.grouped.clone(),
         reasons: alert.reasons.clone(),
         tune: if may_tune && book.set.find(&alert.rule_name).is_some() { super::alerts::tune_href(alert) } else { String::new() },

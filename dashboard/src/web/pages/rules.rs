@@ -109,7 +109,7 @@ impl Item {
 }
 
 struct Row {
-    name: String,
+    path: String,
     level: Markup,
     title: String,
     description: String,
@@ -123,7 +123,7 @@ struct Row {
 
 /// A detector's memory.
 struct Memory {
-    name: String,
+    path: String,
     title: String,
     runs: bool,
     bytes: String,
@@ -170,6 +170,11 @@ struct RulesPage<'a> {
     memories: Vec<Memory>,
     /// What is to be said of exporters that sample; empty where none does.
     sampled: String,
+}
+
+/// Where a rule's page is; an operator may call a rule whatever he likes.
+pub(super) fn rule_path(name: &str) -> String {
+    format!("/regel/{}", show::query_encode(name))
 }
 
 fn kind(rule: &CompiledRule) -> &'static str {
@@ -403,14 +408,14 @@ fn full(ask: &Ask) -> Vec<(String, String)> {
     let health = ask.app.rules.health();
     let one = |one: &detect::engine::RuleHealth| {
         let text = tf("{title}: {n} Gruppen aufgegeben", &[("title", &one.rule.title), ("n", &show::num(one.overflowed))]);
-        (text, format!("/regel/{}", one.rule.name))
+        (text, rule_path(&one.rule.name))
     };
     health.iter().filter(|one| one.overflowed > 0).map(one).collect()
 }
 
 fn row(ask: &Ask, item: &Item) -> Row {
     Row {
-        name: item.name.clone(),
+        path: rule_path(&item.name),
         level: words::level_badge(item.level),
         title: item.title.clone(),
         description: cut(&item.description),
@@ -438,7 +443,7 @@ fn memories(ask: &Ask) -> (Vec<Memory>, String) {
         let stands = health.detectors.iter().find(|one| one.name == name);
         let of = stands.map(|one| one.footprint).unwrap_or_default();
         Memory {
-            name: name.to_owned(),
+            path: rule_path(name),
             title: section.rule.title.clone(),
             runs: section.enabled && stands.is_some(),
             bytes: show::bytes(of.bytes as u64),

@@ -182,7 +182,7 @@ fn job(ask: &Ask) -> Result<BacktestJob, PageError> {
 pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
     let (job, names) = (job(ask)?, ask.app.db.read(Names::load)?);
     let (report, titles) = (&job.report, super::titles(ask));
-    let rule = |name: &String| (titles.get(name).cloned().unwrap_or_else(|| name.clone()), format!("/regel/{name}"));
+    let rule = |name: &String| (titles.get(name).cloned().unwrap_or_else(|| name.clone()), super::rule_path(name));
     let page = JobPage {
         frame: ask.frame(t("Rücktest"), Place::Rules),
         id: job.id.to_string(),

@@ -18,7 +18,7 @@ use ingest::db::DbError;
 use ingest::time::Timestamp;
 
 use super::quality::{Quality, alerts_href};
-use super::{QUALITY_DAYS, WEEKS, detector_kind, kind, rsit, state_badge, state_word};
+use super::{QUALITY_DAYS, WEEKS, detector_kind, kind, rsit, rule_path, state_badge, state_word};
 use crate::chart::{self, Caption, Column, Unit};
 use crate::show::{self, Markup, filters};
 use crate::web::ask::see_other;
@@ -91,6 +91,7 @@ struct Stand {
 struct RulePage<'a> {
     frame: Frame,
     name: &'a str,
+    path: String,
     level: Markup,
     kind: &'static str,
     rsit: String,
@@ -158,10 +159,11 @@ fn page(ask: &Ask, status: axum::http::StatusCode) -> Reply {
     let viewer = ask.viewer()?;
     let may = |action| allowed(action, viewer.role);
     let plan = ask.app.playbooks.choose(&rule.name, rule.playbook.as_deref(), &rule.rsit).filter(|_| alerts_itself);
-    let link_of = |one: &&CompiledRule| (one.rule.title.clone(), format!("/regel/{}", one.rule.name));
+    let link_of = |one: &&CompiledRule| (one.rule.title.clone(), rule_path(&one.rule.name));
     let page = RulePage {
         frame: ask.frame(&rule.title, Place::Rules),
         name: &rule.name,
+        path: rule_path(&rule.name),
         level: words::level_badge(rule.level),
         kind: compiled.map_or_else(|| section.map_or(t("Eigene Beobachtung"), detector_kind), kind),
         rsit: rsit(&rule),
@@ -403,5 +405,5 @@ pub(in crate::web) fn switch(ask: &mut Ask) -> Reply {
         error => crate::web::pages::incidents::refused(error),
     })?;
     ask.app.rules.wake();
-    ask.redirect(&format!("/regel/{name}"), "rule-switched")
+    ask.redirect(&rule_path(&name), "rule-switched")
 }

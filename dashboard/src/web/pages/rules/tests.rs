@@ -182,6 +182,9 @@ async fn a_rule_is_held_back_from_an_alert_and_the_preview_says_what_that_costs(
     assert_eq!((done.status, done.header("location")), (StatusCode::SEE_OTHER, "/regel/ssh_bruteforce?ok=rule-tuned"));
     assert!(look(&front));
     assert_eq!(front.app.rules.get().refused, []);
+    let (auditor, _) = front.enter(Role::Auditor);
+    let log = front.get("/protokoll?art=rule.", &auditor).await.text;
+    assert!(log.contains("Unser Prüfer") && log.contains("source.ip") && !log.contains("203.0.113.9"), "which fields, not whose: {log}");
     let page = front.get("/regel/ssh_bruteforce", &cookie).await.text;
     assert!(page.contains("Unser Prüfer") && page.contains("<bdi>source.ip</bdi>: <bdi>203.0.113.9</bdi>"), "{page}");
     let end = regex::Regex::new("/regel/ssh_bruteforce/stillhalten/[0-9A-Z]{26}/beenden").unwrap().find(&page).unwrap().as_str().to_owned();
@@ -271,4 +274,35 @@ async fn a_typed_rule_is_refused_by_line_before_anything_runs() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     panic!("{}", front.get(&path, &cookie).await.text);
+}
+
+#[tokio::test]
+async fn a_rule_may_be_called_anything() {
+    let front = Front::new();
+    let (cookie, csrf) = front.enter(Role::Lead);
+    let dir = tempfile::tempdir().unwrap();
+    let text = "title: T\nname: 'Prüfung 50% #1?'\nlogsource: {product: linux}\ndetection: {s: {user.name: x}, condition: s}\n";
+    std::fs::write(dir.path().join("x.yml"), text).unwrap();
+    front.app.rules.set(detect::rulebook::rulebook_compose(&[dir.path().to_owned()]));
+    let path = "/regel/Pr%C3%BCfung%2050%25%20%231%3F";
+    assert!(front.get("/regeln?art=eigen", &cookie).await.text.contains(&format!("href=\"{path}\"")));
+    assert!(front.get(path, &cookie).await.text.contains(&format!("{path}/stand")));
+    let set = front.post(&format!("{path}/stand"), &cookie, &[("csrf", &csrf), ("stand", "probe"), ("grund", "neu")]).await;
+    assert_eq!(set.header("location"), format!("{path}?ok=rule-switched"));
+}
+
+#[tokio::test]
+async fn a_full_memory_is_an_alarm_on_the_list_and_on_the_rules_page() {
+    let front = Front::new();
+    let (cookie, _) = front.enter(Role::Analyst);
+    let rule = front.app.rules.get().set.find("ssh_bruteforce").unwrap().rule.clone();
+    let health = |overflowed| vec![detect::engine::RuleHealth { rule: rule.clone(), groups: 50_000, entries: 90_000, overflowed }];
+    front.app.rules.health_set(now(), health(0));
+    let calm = front.get("/regel/ssh_bruteforce", &cookie).await.text;
+    assert!(calm.contains("50.000 Gruppen mit 90.000 Einträgen") && !front.get("/regeln", &cookie).await.text.contains("role=\"alert\""));
+    front.app.rules.health_set(now(), health(12_500));
+    for path in ["/regeln", "/regel/ssh_bruteforce"] {
+        let page = front.get(path, &cookie).await.text;
+        assert!(page.contains("role=\"alert\"") && page.contains("12.500 Gruppen"), "{path}: {page}");
+    }
 }

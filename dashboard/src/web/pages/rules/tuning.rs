@@ -12,7 +12,7 @@ use detect::rulebook::{
 use ingest::fields::FieldId;
 use ingest::time::Timestamp;
 
-use super::QUALITY_DAYS;
+use super::{QUALITY_DAYS, rule_path};
 use crate::show::{self, Markup, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
@@ -38,7 +38,7 @@ struct Field {
 #[template(path = "rule_tuning.html")]
 struct TuningPage {
     frame: Frame,
-    name: String,
+    path: String,
     title: String,
     problem: String,
     /// The alert that it is made from: what it is about and when.
@@ -119,7 +119,7 @@ fn page(ask: &Ask, status: StatusCode, problem: String) -> Reply {
         frame: ask.frame(t("Regel stillhalten"), Place::Rules),
         title: compiled.rule.title.clone(),
         problem,
-        about: alert.map(|alert| about(alert)).unwrap_or_default(),
+        about: alert.map(about).unwrap_or_default(),
         when: alert.map(|alert| show::time(alert.detected_at, ask.now)).unwrap_or_default(),
         alert: alert.map(|alert| alert.id.to_string()).unwrap_or_default(),
         fields: alert.map(|alert| fields(alert, &chosen)).unwrap_or_default(),
@@ -149,8 +149,8 @@ fn page(ask: &Ask, status: StatusCode, problem: String) -> Reply {
                 n as u64,
             ),
         },
-        shared: shared_with(&book.set, compiled).iter().map(|one| (one.rule.title.clone(), format!("/regel/{}", one.rule.name))).collect(),
-        name,
+        shared: shared_with(&book.set, compiled).iter().map(|one| (one.rule.title.clone(), rule_path(&one.rule.name))).collect(),
+        path: rule_path(&name),
     };
     ask.page_status(status, &page)
 }
@@ -179,11 +179,13 @@ pub(in crate::web) fn add(ask: &mut Ask) -> Reply {
     let viewer = ask.viewer()?;
     let (actor, role, now) = (viewer.user.to_string(), viewer.role, ask.now);
     ask.remark("until", show::date(new.expires_at));
+    // The fields alone: values may be persons, and the log of who did what shows nobody's.
+    ask.remark("fields", new.terms.iter().map(|term| term.field.clone()).collect::<Vec<_>>());
     let done = ask.write(move |tx| tuning_add(tx, &book.set, &new, &actor, role, now));
     match done {
         Ok(_) => {
             ask.app.rules.wake();
-            ask.redirect(&format!("/regel/{name}"), "rule-tuned")
+            ask.redirect(&rule_path(&name), "rule-tuned")
         }
         Err(CaseError::Invalid { what, .. }) => {
             let problem = match what {
@@ -206,5 +208,5 @@ pub(in crate::web) fn remove(ask: &mut Ask) -> Reply {
     let (actor, role, now, rule) = (viewer.user.to_string(), viewer.role, ask.now, name.clone());
     ask.write(move |tx| tuning_remove(tx, &rule, id, &actor, role, now)).map_err(crate::web::pages::incidents::refused)?;
     ask.app.rules.wake();
-    ask.redirect(&format!("/regel/{name}"), "rule-untuned")
+    ask.redirect(&rule_path(&name), "rule-untuned")
 }
