@@ -145,6 +145,16 @@ fn nobody_is_named_in_the_store_and_two_persons_reveal() {
     let plain = dir.path().join("plain.log");
     std::fs::write(&plain, format!("2026-11-20T11:00:00Z h sshd[1]: Failed password for {NAME} from {ADDRESS} port 1 ssh2\n")).unwrap();
     json_lines(&data, &["import", &plain.display().to_string(), "--json"]);
+    // A line of which its fields alone are kept is found by the words that stand in its place.
+    let dropped = dir.path().join("firewall.log");
+    let mac = "00:11:22:33:44:55:66:77:88:99:aa:bb:08:00";
+    let line =
+        format!("2026-11-20T11:00:01Z gw kernel: DROP IN=eth0 OUT= MAC={mac} SRC={ADDRESS} DST=198.51.100.7 PROTO=TCP SPT=1 DPT=22\n");
+    std::fs::write(&dropped, line).unwrap();
+    json_lines(&data, &["import", &dropped.display().to_string(), "--json"]);
+    let fields_alone = found("\"iptables blocked\"");
+    assert_eq!(fields_alone.len(), 1);
+    assert!(value(&fields_alone[0], "message").starts_with("iptables blocked "), "{fields_alone:#?}");
     assert_eq!(holding(&data.join("events"), &["annegret", "10.20.30.41"]), [""; 0]);
     let doctor = String::from_utf8(wartburg(&data, &["doctor"]).stdout).unwrap();
     assert!(doctor.contains("Pseudonymisiert wird seit") && doctor.contains("Das Prüfprotokoll ist lückenlos"), "{doctor}");

@@ -14,12 +14,17 @@ use crate::time::Timestamp;
 
 const TIME: &str = "@timestamp";
 const DEFECTS: &str = "_defects";
+/// What is shown in the line's place stands among the bytes too, so that a search for its words finds the event.
+const MESSAGE: &str = "message";
 
 /// The bytes that the store keeps.
 pub(crate) fn bare_payload<'a>(timestamp: Timestamp, defects: Defects, fields: impl Iterator<Item = (FieldId, ValueRef<'a>)>) -> Vec<u8> {
+    let fields: Vec<(FieldId, ValueRef<'a>)> = fields.collect();
+    let first = |wanted: FieldId| fields.iter().find(|(field, _)| *field == wanted).map(|(_, value)| value.text().into_owned());
     let mut object = Map::new();
     object.insert(TIME.into(), timestamp.0.into());
     object.insert(DEFECTS.into(), defects.iter().map(Defect::name).collect());
+    object.insert(MESSAGE.into(), headline(first).into());
     for (field, value) in fields {
         let value = json!([value.json()]);
         match object.get_mut(field.name()) {
@@ -51,8 +56,8 @@ pub(crate) fn bare_event(seq: Seq, received_at: Timestamp, site: SiteId, peer: I
         }
     }
     event.defects.add(Defect::PseudonymisedLine);
-    // Our own JSON is no message for a reader.
-    let headline = headline(&event);
+    // Our own JSON is no message for a reader. Events of before carry no headline: it is made of the fields each time.
+    let headline = headline(|field| event.get(field).map(|value| value.text().into_owned()));
     if !headline.is_empty() {
         event.set_message_text(headline);
     }
@@ -60,8 +65,8 @@ pub(crate) fn bare_event(seq: Seq, received_at: Timestamp, site: SiteId, peer: I
 }
 
 /// What happened, to whom and between whom, of the fields that are kept: "iptables blocked 198.51.100.7 → 10.1.2.3:22".
-fn headline(event: &Event) -> String {
-    let text = |field| event.get(field).map(|value| value.text().into_owned()).filter(|text| !text.is_empty());
+fn headline(first: impl Fn(FieldId) -> Option<String>) -> String {
+    let text = |field| first(field).filter(|text| !text.is_empty());
     let end = |address, port| text(address).map(|address| text(port).map_or_else(|| address.clone(), |port| with_port(&address, &port)));
     let from = text(fields::SOURCE_IP);
     let way = match (from, end(fields::DESTINATION_IP, fields::DESTINATION_PORT)) {

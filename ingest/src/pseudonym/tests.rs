@@ -116,7 +116,7 @@ fn lines_with_their_persons_hidden() {
     check(
         "<4>Nov 21 14:02:07 gw kernel: DROP IN=eth0 OUT= MAC=00:11:22:33:44:55:66:77:88:99:aa:bb:08:00 SRC=10.20.30.40 DST=198.51.100.7 LEN=60 PROTO=TCP SPT=1 DPT=22",
         expect![[
-            r#"bare: {"@timestamp":1763730127000,"_defects":["no_year"],"log.syslog.facility.name":["kern"],"log.level":["warning"],"host.name":["gw"],"process.name":["kernel"],"event.module":["iptables"],"event.category":["network"],"event.type":["connection","denied"],"event.action":["blocked"],"event.outcome":["failure"],"rule.name":["DROP"],"destination.mac":["‹00:11:22:33:44:55›"],"source.mac":["‹66:77:88:99:aa:bb›"],"source.ip":["‹10.20.30.40›"],"destination.ip":["198.51.100.7"],"network.bytes":[60],"network.transport":["tcp"],"source.port":[1],"destination.port":[22],"observer.ingress.interface.name":["eth0"],"network.direction":["inbound"]}"#
+            r#"bare: {"@timestamp":1763730127000,"_defects":["no_year"],"message":"iptables blocked ‹10.20.30.40› → 198.51.100.7:22","log.syslog.facility.name":["kern"],"log.level":["warning"],"host.name":["gw"],"process.name":["kernel"],"event.module":["iptables"],"event.category":["network"],"event.type":["connection","denied"],"event.action":["blocked"],"event.outcome":["failure"],"rule.name":["DROP"],"destination.mac":["‹00:11:22:33:44:55›"],"source.mac":["‹66:77:88:99:aa:bb›"],"source.ip":["‹10.20.30.40›"],"destination.ip":["198.51.100.7"],"network.bytes":[60],"network.transport":["tcp"],"source.port":[1],"destination.port":[22],"observer.ingress.interface.name":["eth0"],"network.direction":["inbound"]}"#
         ]],
     );
     check("<13>Nov 21 14:02:07 h app: nobody is named here", expect!["plain: <13>Nov 21 14:02:07 h app: nobody is named here"]);
