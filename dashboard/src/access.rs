@@ -279,10 +279,17 @@ mod tests {
     }
 
     #[test]
-    fn the_doors_of_revealing_let_in_whom_the_table_of_actions_names() {
+    fn the_doors_let_in_whom_the_table_of_actions_names() {
         use detect::role::{Action, allowed};
         for role in Role::ALL {
-            for (who, action) in [(CERT, Action::RevealAsk), (LEAD, Action::RevealDecide), (CERT, Action::SearchRealValues)] {
+            for (who, action) in [
+                (CERT, Action::RevealAsk),
+                (LEAD, Action::RevealDecide),
+                (CERT, Action::SearchRealValues),
+                (LEAD, Action::RuleSwitch),
+                (CERT, Action::RuleTune),
+                (CERT, Action::RuleBacktest),
+            ] {
                 assert_eq!(judge(who, Some(role)) == Verdict::Enter, allowed(action, role), "{role:?} {action:?}");
             }
         }

@@ -349,6 +349,46 @@ pub enum RulesCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Sagt zu Zeilen, welche Regeln auf sie anschlagen und an welchen Feldern
+    #[command(long_about = "Liest Zeilen aus einer Datei (- für die Eingabe) oder eine Zeile, die gleich dasteht: JSON-Objekte mit \
+                            ECS-Namen oder rohe Protokollzeilen, wie Geräte sie senden. Sagt zu jeder, welche Regeln anschlagen und \
+                            welche Felder den Ausschlag geben; bei Bausteinen, wer sie zählt. Es gelten die mitgelieferten Regeln und \
+                            die aus rules.dirs oder --rules.")]
+    Explain {
+        /// Datei, - für die Eingabe, oder die Zeile selbst
+        #[arg(value_name = "DATEI|ZEILE")]
+        what: String,
+        /// Ordner mit weiteren Regeln, auch mehrmals
+        #[arg(long, value_name = "ORDNER", value_hint = ValueHint::DirPath)]
+        rules: Vec<PathBuf>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Zeigt, welche ATT&CK-Techniken die Regeln beobachten
+    Coverage {
+        /// Ordner mit weiteren Regeln; ohne Angabe die aus rules.dirs
+        #[arg(value_name = "ORDNER", value_hint = ValueHint::DirPath)]
+        dirs: Vec<PathBuf>,
+        #[arg(long)]
+        json: bool,
+        /// Eine Ebene für den ATT&CK Navigator statt der Tabelle
+        #[arg(long, conflicts_with = "json")]
+        layer: bool,
+    },
+    /// Führt eine Regel über die gespeicherten Ereignisse aus: was sie gemeldet hätte
+    #[command(long_about = "Führt die Regeln einer Datei über die gespeicherten Ereignisse aus, auch neben einem laufenden Server, und \
+                            sagt, wann sie angeschlagen hätten. Es entsteht kein Alarm. Regeln in Kraft dürfen genannt werden; eine \
+                            mit gleichem Namen wird für diesen Test ersetzt. Datenflüsse werden nicht gelesen.")]
+    Backtest {
+        /// Datei mit einer oder mehreren Sigma-Regeln
+        #[arg(value_name = "DATEI", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// Wie weit zurück
+        #[arg(long, value_name = "TAGE", default_value_t = 30, value_parser = clap::value_parser!(i64).range(1..=400))]
+        days: i64,
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

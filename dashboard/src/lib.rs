@@ -6,6 +6,7 @@ pub mod account;
 pub mod api_token;
 pub mod audit_check;
 pub mod audit_queue;
+pub mod backtests;
 pub mod chart;
 pub mod cli;
 pub mod command;

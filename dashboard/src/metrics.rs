@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use detect::rulebook::RuleState;
 use ingest::body::SITE_UNKNOWN;
 use ingest::disk::Level;
 use ingest::flow::{Account, SFLOW};
@@ -54,7 +55,29 @@ pub fn page(app: &App, now: Timestamp) -> String {
     disk(&mut page, app);
     flows(&mut page, app);
     sources(&mut page, app, now);
+    rules(&mut page, app);
     page.0
+}
+
+fn rules(page: &mut Page, app: &App) {
+    let book = app.rules.get();
+    page.gauge("wartburg_rulebook_number", "The rule set in force; it counts up with each change.", book.number as f64);
+    page.family("wartburg_rules", "gauge", "Rules by how they stand.");
+    for state in RuleState::ALL {
+        let count = book.set.rules().iter().filter(|compiled| book.state(&compiled.rule.name) == state).count();
+        page.sample("wartburg_rules", &[("state", state.as_str())], count as f64);
+    }
+    let refused = app.rules.failed().map_or(book.refused.len(), |failed| failed.refused.len());
+    page.gauge("wartburg_rules_refused", "Rules that do not compile and have no effect.", refused as f64);
+    let name = "wartburg_correlation_given_up_total";
+    page.family(
+        name,
+        "counter",
+        "Groups and stretches of time that a correlation gave up for want of room; above 0 it may have missed something.",
+    );
+    for one in app.rules.health() {
+        page.sample(name, &[("rule", &one.rule.name)], one.overflowed as f64);
+    }
 }
 
 /// Name, help, and which part of a tally it shows.

@@ -17,7 +17,7 @@ use detect::flow::retro::{Retro, RetroHunter};
 use detect::flow::{Board, Detectors, Sheet};
 use detect::intel::SharedIndicators;
 use detect::playbook::Playbooks;
-use detect::sigma::RuleSet;
+use detect::rulebook::{RuleKeeper, Rulekeeping, SharedRulebook, rulebook_open};
 use ingest::audit::{NewAudit, audit_add};
 use ingest::body::{SharedSites, Site, SiteId, SiteTable, body_list, site_add, site_put};
 use ingest::db::{Db, DbError, Migrations};
@@ -55,6 +55,7 @@ const MIGRATIONS: &[Migrations] = &[
     detect::recommendation::MIGRATIONS,
     detect::consumer::MIGRATIONS,
     detect::watch::MIGRATIONS,
+    detect::rulebook::MIGRATIONS,
     advisory::store::MIGRATIONS,
     advisory::subscription::MIGRATIONS,
     advisory::outbox::MIGRATIONS,
@@ -85,7 +86,9 @@ pub struct Node {
     pub flows: Arc<FlowStore>,
     /// What came from the exporters and what did not.
     pub flow_accounts: FlowAccounts,
-    pub rules: Arc<RuleSet>,
+    /// The rules in force; they change while the program runs.
+    pub rules: SharedRulebook,
+    pub indicators: SharedIndicators,
     /// The flow detectors' sheet, and how they stand.
     pub board: Arc<Board>,
     pub playbooks: Arc<Playbooks>,
@@ -100,6 +103,8 @@ pub struct Node {
     _geo: GeoWatch,
     /// Searches what is stored for what lists bring.
     retro: Option<Retro>,
+    /// Looks whether the rules have changed.
+    keeper: Option<RuleKeeper>,
     _lock: File,
 }
 
@@ -107,7 +112,8 @@ impl Node {
     /// Opens or creates `dir` and starts the pipeline behind the stores' cursors.
     ///
     /// # Errors
-    /// Where another process holds the directory, a store cannot be opened, or a rule of the operator's does not compile.
+    /// Where another process holds the directory, or a store cannot be opened. A rule of the operator's that does not compile
+    /// is left out and said: nobody must stop receiving for it.
     pub fn open(dir: &Path, config: &Config, clock: &Clock) -> Result<Self> {
         std::fs::create_dir_all(dir).with_context(|| format!("Datenverzeichnis {} anlegen", dir.display()))?;
         let lock = lock(dir)?;
@@ -121,10 +127,10 @@ impl Node {
         let enrichment = Enrichment::new(config.enrich.clone(), db.read(lease_load)?);
         let pseudonyms = pseudonyms(dir)?;
         let (events, flows) = stores(dir, options.clone(), &enrichment, &sites, &pseudonyms, false)?;
-        let rules = Arc::new(rules(config)?);
+        let rules = SharedRulebook::new(rulebook_open(&db, &config.rule_dirs, clock.now())?);
         let indicators = Arc::new(db.read(detect::intel::IndicatorSet::load)?);
         let listed = SharedIndicators::new(indicators.clone());
-        let engine = Engine::new(RuleSet::clone(&rules), indicators).with_indicators(&listed);
+        let engine = Engine::new(rules.get().running().clone(), indicators).with_indicators(&listed).with_rulebook(&rules);
         let playbooks = playbooks()?;
         let detectors = detectors(dir, config)?.with_indicators(&listed);
         let board = Arc::new(Board::new(detectors.sheet().clone()));
@@ -161,12 +167,15 @@ impl Node {
         let flow_upkeep = flow_upkeep(dir, &flows, &db, clock, config)?;
         let geo = GeoWatch::start(enrichment.clone()).context("Thread starten")?;
         let sheet = board.sheet.clone();
-        let hunter = RetroHunter::new(db.clone(), flows.clone(), sites.clone(), playbooks.clone(), listed, &sheet, &config.flow_inside)?;
+        let hunter =
+            RetroHunter::new(db.clone(), flows.clone(), sites.clone(), playbooks.clone(), listed.clone(), &sheet, &config.flow_inside)?;
         let (watch, received) = (pipeline.watch(), journal.keeper());
         let stored = move || {
             let received = received.last();
             watch.states().iter().all(|state| state.name != "flows" || state.applied >= received)
         };
+        let rulekeeping = Rulekeeping::new(db.clone(), config.rule_dirs.clone(), clock.clone(), rules.clone())?;
+        let keeper = RuleKeeper::start(rulekeeping).context("Thread starten")?;
         let retro = hunter.map(|hunter| Retro::start(hunter, clock.clone(), stored)).transpose().context("Thread starten")?;
         Ok(Self {
             dir: dir.to_owned(),
@@ -180,6 +189,7 @@ impl Node {
             flows,
             flow_accounts,
             rules,
+            indicators: listed,
             board,
             playbooks,
             journal,
@@ -191,6 +201,7 @@ impl Node {
             flow_upkeep: Some(flow_upkeep),
             _geo: geo,
             retro,
+            keeper: Some(keeper),
             _lock: lock,
         })
     }
@@ -243,6 +254,7 @@ impl Node {
     pub fn close(mut self) {
         // First what writes of its own accord.
         self.retro.take();
+        self.keeper.take();
         // Then what asks the event store's consumer for something.
         self.upkeep.take();
         self.flow_upkeep.take();
@@ -529,16 +541,6 @@ pub(crate) fn detectors(dir: &Path, config: &Config) -> Result<Detectors> {
         sheet = sheet.overridden(&file.display().to_string(), &text)?;
     }
     Ok(Detectors::new(Arc::new(sheet), &config.flow_inside)?)
-}
-
-/// The shipped rules and the operator's own.
-fn rules(config: &Config) -> Result<RuleSet> {
-    let (rules, errors) = RuleSet::shipped_with(&config.rule_dirs);
-    rules.remarks().iter().for_each(|remark| tracing::warn!(%remark, "a rule may be meant otherwise"));
-    match errors.first() {
-        None => Ok(rules),
-        Some(error) => bail!("Regeln: {error} ({} Fehler; `wartburg rules check` zeigt alle)", errors.len()),
-    }
 }
 
 /// The shipped playbooks.

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit_check::AuditCheck;
 use crate::audit_queue::AuditQueue;
+use crate::backtests::Backtests;
 use crate::config::Config;
 use crate::invitation;
 use crate::live::{self, Hub};
@@ -137,6 +138,8 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         pseudonyms: node.pseudonyms.clone(),
         readings: node.readings.clone(),
         rules: node.rules.clone(),
+        backtests: Arc::new(Backtests::until(shutdown.clone())),
+        indicators: node.indicators.clone(),
         board: node.board.clone(),
         playbooks: node.playbooks.clone(),
         publisher: Arc::new(publisher(config)),
@@ -295,7 +298,11 @@ pub fn serve(dir: &Path, config: &Config, clock: &ingest::time::Clock) -> Result
             tracing::error!(error = format!("{error:#}"), "no link for the first account");
         }
         tracing::info!(pages = %server.web, intake = ?server.intake, "serving");
-        end.wait().await;
+        end.wait(|| {
+            tracing::info!("asked to read the rules again");
+            node.rules.wake();
+        })
+        .await;
         tracing::info!("stopping");
         server.stop().await;
         Ok(())
@@ -363,11 +370,13 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("Laufzeit starten")
 }
 
-/// The wish that the program ends: SIGINT (Strg+C) or SIGTERM. One that comes before `wait` is kept.
+/// The wish that the program ends: SIGINT (Strg+C) or SIGTERM. One that comes before `wait` is kept. SIGHUP ends nothing: it
+/// asks for the rules to be read again.
 #[derive(Debug)]
 pub struct End {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
 }
 
 impl End {
@@ -376,13 +385,21 @@ impl End {
     /// # Errors
     /// Where the system refuses the handlers.
     pub fn listen() -> Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
     }
 
-    pub async fn wait(mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+    /// Waits for the end; `again` is called at each SIGHUP until then.
+    pub async fn wait(mut self, again: impl Fn()) {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                _ = self.hang_up.recv() => again(),
+            }
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Alerts: findings deduplicated by (rule, entity, site) within a day, so that an attack of a thousand lines is one
 //! line in the queue. Applying a finding twice changes nothing: evidence is keyed by the journal's sequence.
 
+mod quality;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ingest::body::{BodyId, SiteId};
@@ -17,6 +19,8 @@ use crate::finding::{EVIDENCE_MAX, Finding, Reason};
 use crate::incident::{CaseError, IncidentId, ROWS_MAX, Where, demand, line_clean, word_known};
 use crate::role::{Action, Role};
 use crate::rule::Level;
+
+pub use quality::{RuleQuality, RuleRecord, rule_records};
 
 ingest::id_type!(
     /// One rule about one entity at one site within one day.
@@ -474,6 +478,10 @@ pub struct AlertFilter {
     /// A rule's short name.
     pub rule_name: Option<String>,
     pub incident: Option<IncidentId>,
+    /// Judged so.
+    pub disposition: Option<Disposition>,
+    /// Detected since.
+    pub since: Option<Timestamp>,
     pub limit: usize,
     pub before: Option<AlertId>,
 }
@@ -481,7 +489,7 @@ pub struct AlertFilter {
 impl AlertFilter {
     /// The newest 100 of what `scope` may see.
     pub fn new(scope: Scope) -> Self {
-        Self { scope, states: Vec::new(), rule_name: None, incident: None, limit: 100, before: None }
+        Self { scope, states: Vec::new(), rule_name: None, incident: None, disposition: None, since: None, limit: 100, before: None }
     }
 }
 
@@ -499,6 +507,12 @@ pub fn alert_list(connection: &Connection, filter: &AlertFilter) -> Result<Vec<A
     }
     if let Some(incident) = filter.incident {
         condition.and("a.incident = ?", &[&incident])?;
+    }
+    if let Some(disposition) = filter.disposition {
+        condition.and("a.disposition = ?", &[&disposition.as_str()])?;
+    }
+    if let Some(since) = filter.since {
+        condition.and("a.detected_at >= ?", &[&since.0])?;
     }
     if let Some(before) = filter.before {
         condition.and("a.id < ?", &[&before])?;
@@ -577,48 +591,6 @@ pub fn alert_labels(connection: &Connection, scope: &Scope, ids: &[AlertId]) -> 
         }
     }
     Ok(labels)
-}
-
-/// How well a rule judges: its alerts of a stretch of time, and what people found them to be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct RuleQuality {
-    pub alerts: u64,
-    pub true_positive: u64,
-    pub benign: u64,
-    pub false_positive: u64,
-}
-
-impl RuleQuality {
-    /// Alerts with a verdict.
-    pub fn judged(&self) -> u64 {
-        self.true_positive + self.benign + self.false_positive
-    }
-}
-
-/// The quality of each rule by its short name, over the alerts detected since `since`.
-///
-/// # Errors
-/// The database's own.
-pub fn rule_quality(connection: &Connection, scope: &Scope, since: Timestamp) -> Result<BTreeMap<String, RuleQuality>, DbError> {
-    let mut condition = Where::default();
-    condition.and("detected_at >= ?", &[&since.0])?;
-    condition.scope("body", scope)?;
-    let sql = format!("SELECT rule_name, disposition, COUNT(*) FROM alert WHERE {} GROUP BY rule_name, disposition", condition.sql());
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(condition.into_values())?;
-    let mut all: BTreeMap<String, RuleQuality> = BTreeMap::new();
-    while let Some(row) = rows.next()? {
-        let count = u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0);
-        let quality = all.entry(row.get(0)?).or_default();
-        quality.alerts += count;
-        match row.get::<_, Option<String>>(1)?.as_deref().and_then(Disposition::parse) {
-            Some(Disposition::TruePositive) => quality.true_positive += count,
-            Some(Disposition::Benign) => quality.benign += count,
-            Some(Disposition::FalsePositive) => quality.false_positive += count,
-            None => {}
-        }
-    }
-    Ok(all)
 }
 
 /// The evidence of one alert, in journal order; empty where the caller may not see it.

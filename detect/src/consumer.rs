@@ -17,6 +17,8 @@ use serde_json::Value;
 use crate::finding::Finding;
 use crate::incident::finding_file;
 use crate::playbook::Playbooks;
+use crate::rule::Rule;
+use crate::rulebook::probe_add;
 
 /// Findings of one transaction: some tens of milliseconds of the one writer, which pages and mails wait for. One
 /// frame's findings are never split, as its sequence is the cursor.
@@ -45,6 +47,10 @@ pub trait Judge: Send {
     fn snapshot(&self) -> Value;
     /// Goes on from a snapshot; what no longer fits the rules is left out.
     fn restore(&mut self, snapshot: &Value);
+    /// Whether a rule is on probation: what it finds is noted and alerts nobody.
+    fn probes(&self, _rule: &Rule) -> bool {
+        false
+    }
 }
 
 impl Judge for crate::engine::Engine {
@@ -60,6 +66,9 @@ impl Judge for crate::engine::Engine {
     fn restore(&mut self, snapshot: &Value) {
         Self::restore(self, snapshot);
     }
+    fn probes(&self, rule: &Rule) -> bool {
+        Self::probes(self, rule)
+    }
 }
 
 /// The consumer of the pipeline that runs the rules.
@@ -73,8 +82,16 @@ pub struct DetectConsumer<J> {
     /// The last sequence that the judge has seen.
     applied: Seq,
     /// Findings up to `applied` that are not durable yet; kept when a write fails, so that a retry has them.
-    pending: Vec<Arc<Finding>>,
+    pending: Vec<Pending>,
     moved_at: Timestamp,
+}
+
+/// A finding on its way into the database.
+#[derive(Clone)]
+struct Pending {
+    finding: Arc<Finding>,
+    /// As its rule stood when it spoke.
+    probe: bool,
 }
 
 impl<J: Judge> DetectConsumer<J> {
@@ -112,11 +129,11 @@ impl<J: Judge> DetectConsumer<J> {
             };
             while let Some(event) = events.next_if(|event| event.seq == next) {
                 let found = self.judge.apply(&EventRecord { event, sites }, event.site, sites.body(event.site), event.received_at);
-                self.pending.extend(found.into_iter().map(Arc::new));
+                self.hold(found);
             }
             while let Some(flow) = flows.next_if(|flow| flow.seq == next) {
                 let found = self.judge.apply(&FlowView { flow, sites }, flow.site, sites.body(flow.site), flow.received_at);
-                self.pending.extend(found.into_iter().map(Arc::new));
+                self.hold(found);
             }
             self.applied = next;
             if self.pending.len() >= FINDINGS_PER_WRITE {
@@ -128,7 +145,15 @@ impl<J: Judge> DetectConsumer<J> {
     }
 
     fn settle(&mut self, now: Timestamp) {
-        self.pending.extend(self.judge.settle(now).into_iter().map(Arc::new));
+        let found = self.judge.settle(now);
+        self.hold(found);
+    }
+
+    fn hold(&mut self, found: Vec<Finding>) {
+        for finding in found {
+            let probe = self.judge.probes(&finding.rule);
+            self.pending.push(Pending { finding: Arc::new(finding), probe });
+        }
     }
 
     /// Files the pending findings and moves the cursor to `applied`, in one transaction.
@@ -137,9 +162,10 @@ impl<J: Judge> DetectConsumer<J> {
         let (seq, snapshot) = (self.applied, self.judge.snapshot().to_string());
         let (findings, playbooks) = (self.pending.clone(), self.playbooks.clone());
         self.db.write(move |tx| {
-            for finding in &findings {
-                finding_file(tx, &playbooks, finding, now)?;
+            for one in findings.iter().filter(|one| !one.probe) {
+                finding_file(tx, &playbooks, &one.finding, now)?;
             }
+            probe_add(tx, findings.iter().filter(|one| one.probe).map(|one| &*one.finding), now)?;
             tx.prepare_cached(
                 "INSERT INTO detect_cursor (name, seq, snapshot, moved_at) VALUES ('detect', ?1, ?2, ?3)
                  ON CONFLICT (name) DO UPDATE SET seq = excluded.seq, snapshot = excluded.snapshot, moved_at = excluded.moved_at",

@@ -2,6 +2,8 @@
 //! found. It reads no clock, no file and no database; its whole state is a snapshot that can be put back, so that the
 //! same records give the same findings whether or not the program was restarted in between.
 
+mod reload;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ use crate::correlate::{self, Correlation, Firing, GroupKey, Input, Measure, Obse
 use crate::finding::{Entity, Finding};
 use crate::intel::{Enriched, IndicatorSet, SharedIndicators};
 use crate::rule::Rule;
+use crate::rulebook::SharedRulebook;
 use crate::sigma::{Asking, CompiledRule, EntityField, Logic, RuleIndex};
 
 pub use crate::sigma::{RuleError, RuleSet};
@@ -57,6 +60,8 @@ pub struct Engine {
     states: Vec<State>,
     settled_at: Option<Timestamp>,
     scratch: Scratch,
+    /// Where the next rule set comes from while the program runs, and which one this is.
+    rulebook: Option<(SharedRulebook, u64)>,
 }
 
 /// What one record led to so far, per rule; kept to spare the allocations.
@@ -99,7 +104,7 @@ impl Engine {
         }
         let shared = SharedIndicators::new(indicators.clone());
         let generation = shared.generation();
-        Self { set, index, parents, rules, indicators, shared, generation, states, settled_at: None, scratch }
+        Self { set, index, parents, rules, indicators, shared, generation, states, settled_at: None, scratch, rulebook: None }
     }
 
     pub fn rules(&self) -> &[Arc<Rule>] {
@@ -123,9 +128,9 @@ impl Engine {
 
     /// Judges one record. Records come in journal order; `received_at` is when this one did.
     pub fn apply(&mut self, record: &dyn Record, site: SiteId, body: Option<BodyId>, received_at: Timestamp) -> Vec<Finding> {
-        let mut findings = Vec::new();
+        let mut findings = self.take_over(received_at);
         if self.settled_at.is_none_or(|at| received_at.since(at) >= SETTLE_INTERVAL) {
-            findings = self.settle(received_at);
+            findings.extend(self.settle(received_at));
         }
         if self.generation != self.shared.generation() {
             self.generation = self.shared.generation();
@@ -150,6 +155,7 @@ impl Engine {
                     }
                     true
                 }
+                Logic::Off => false,
                 Logic::Correlation(correlation) => {
                     let Some(state) = self.states.get_mut(place) else { continue };
                     let mut feed = Feed { set: &self.set, correlation, state, record: &record, site, body, received_at };
@@ -182,8 +188,9 @@ impl Engine {
     /// Reports what quiet correlations still hold back; `apply` does it by itself about once a minute, callers do it
     /// where nothing may come any more (a tick, the end of an import).
     pub fn settle(&mut self, now: Timestamp) -> Vec<Finding> {
+        let mut findings = self.take_over(now);
         self.settled_at = Some(now);
-        let mut findings = Vec::new();
+        self.tell_health(now);
         for (compiled, state) in self.set.rules.iter().zip(&mut self.states) {
             let Logic::Correlation(correlation) = &compiled.logic else { continue };
             // Firings of windows that close this late feed no further correlation, see `Feed`.
@@ -202,7 +209,7 @@ impl Engine {
         self.index.ask(&record, None, &mut asking, &mut places);
         let matching = places.into_iter().filter_map(|place| match &self.set.rules.get(place)?.logic {
             Logic::Detection(detection) => Some((self.rules.get(place)?.clone(), detection.matched_fields(&record))),
-            Logic::Correlation(_) => None,
+            Logic::Correlation(_) | Logic::Off => None,
         });
         matching.collect()
     }

@@ -2,6 +2,7 @@
 //! Incident, Playbook and Recommendation. Knows nothing of advisories or pages.
 
 pub mod alert;
+pub mod attack;
 pub mod consumer;
 pub mod correlate;
 pub mod engine;
@@ -16,6 +17,7 @@ pub mod recommendation;
 pub mod role;
 pub mod rsit;
 pub mod rule;
+pub mod rulebook;
 mod say;
 pub mod sigma;
 pub mod watch;

@@ -72,10 +72,10 @@ pub fn rules_test(dirs: &[PathBuf]) -> (Vec<RuleTest>, Vec<RuleError>) {
     for compiled in set.rules() {
         folders.entry(Path::new(&compiled.file).parent().unwrap_or(Path::new(""))).or_default().push(compiled);
     }
-    (folders.into_iter().map(|(folder, rules)| test_folder(&set, folder, &rules)).collect(), errors)
+    (folders.into_iter().map(|(folder, rules)| folder_test(&set, folder, &rules)).collect(), errors)
 }
 
-fn test_folder(set: &RuleSet, folder: &Path, rules: &[&CompiledRule]) -> RuleTest {
+pub(crate) fn folder_test(set: &RuleSet, folder: &Path, rules: &[&CompiledRule]) -> RuleTest {
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let file = rules.first().map(|compiled| compiled.file.clone()).unwrap_or_default();
     let mut failures = Vec::new();

@@ -68,6 +68,12 @@ pub enum Action {
     /// Ask what a pseudonym stands for, and look once another person has approved.
     RevealAsk,
     RevealDecide,
+    /// Put a rule on, on probation or off: what is off sees nothing.
+    RuleSwitch,
+    /// Hold a rule back where somebody knows better, for a time.
+    RuleTune,
+    /// Try a rule on what is stored.
+    RuleBacktest,
 }
 
 /// Who may do what. A role that stands in no row does nothing in cases.
@@ -88,6 +94,9 @@ pub const ALLOWED: &[(Action, &[Role])] = &[
     (Action::SearchRealValues, &[Analyst, Lead]),
     (Action::RevealAsk, &[Analyst, Lead]),
     (Action::RevealDecide, &[Lead]),
+    (Action::RuleSwitch, &[Lead]),
+    (Action::RuleTune, &[Analyst, Lead]),
+    (Action::RuleBacktest, &[Analyst, Lead]),
 ];
 
 /// Whether `role` may do `action`: for buttons as well as for the check behind them.
@@ -125,6 +134,9 @@ mod tests {
             SearchRealValues: analyst lead - - - - -
             RevealAsk: analyst lead - - - - -
             RevealDecide: - lead - - - - -
+            RuleSwitch: - lead - - - - -
+            RuleTune: analyst lead - - - - -
+            RuleBacktest: analyst lead - - - - -
         "#]]
         .assert_eq(&matrix);
     }

@@ -22,5 +22,6 @@ mod journal;
 mod program;
 mod pseudonyms;
 mod real_clients;
+mod rules;
 mod rules_peer;
 mod tidy;

@@ -24,11 +24,7 @@ use crate::config::Config;
 use crate::{show, words};
 
 pub(super) fn decode_files(args: &DecodeArgs, config: &Config, clock: &Clock, out: &mut dyn Write) -> Result<ExitCode> {
-    let mut reader = LineReader {
-        options: Options::in_zone(config.zone),
-        enrichment: Enrichment::new(config.enrich.clone(), LeaseBook::default()),
-        pairs: Pairs::default(),
-    };
+    let mut reader = LineReader::new(config);
     let mut flows = FlowReader::new(args, config);
     let mut failed = Vec::new();
     let form = match args {
@@ -62,14 +58,22 @@ pub(super) fn decode_files(args: &DecodeArgs, config: &Config, clock: &Clock, ou
 }
 
 /// Makes events as the pipeline does, of a site that nobody knows.
-struct LineReader {
+pub(super) struct LineReader {
     options: Options,
     enrichment: Enrichment,
     pairs: Pairs,
 }
 
 impl LineReader {
-    fn read(&mut self, frame: &Frame) -> Option<Event> {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            options: Options::in_zone(config.zone),
+            enrichment: Enrichment::new(config.enrich.clone(), LeaseBook::default()),
+            pairs: Pairs::default(),
+        }
+    }
+
+    pub(super) fn read(&mut self, frame: &Frame) -> Option<Event> {
         let mut event = decode(frame, &self.options)?;
         self.pairs.join(&mut event);
         self.enrichment.learn(&event);

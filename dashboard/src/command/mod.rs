@@ -12,6 +12,7 @@ mod journal;
 mod list;
 mod pseudonyms;
 mod rules;
+mod rules_try;
 mod search;
 mod sources;
 mod store;
@@ -73,7 +74,7 @@ pub fn run(cli: &Cli, config: &Config, clock: &Clock) -> Result<ExitCode> {
         Command::Alerts(args) => alerts(args.json, &View::open(&data_dir(cli, config), config, clock)?, &mut out)?,
         Command::Sources { list, command } => sources(list, command.as_ref(), cli, config, clock, &mut out)?,
         Command::Doctor(args) => doctor(args.json, &data_dir(cli, config), config, clock.now(), &mut out)?,
-        Command::Rules { command } => rules(command, &mut out)?,
+        Command::Rules { command } => rules(command, cli, config, clock, &mut out)?,
         Command::Advisory { command: AdvisoryCommand::Validate { files, json } } => validate(files, *json, &mut out)?,
         Command::Pseudonyms { command } => pseudonyms(command, &data_dir(cli, config), config, clock, &mut out)?,
         Command::User { command } => user(command, &data_dir(cli, config), config, clock, &mut out)?,

@@ -10,14 +10,19 @@ use detect::intel::IndicatorSet;
 use detect::pack::{rules_check, rules_run, rules_test};
 use detect::sigma::{FieldNames, RuleSet};
 use ingest::import::unpacked;
-use ingest::time::Stopwatch;
+use ingest::time::{Clock, Stopwatch};
 use serde_json::json;
 
-use super::{SOME_FAILED, eprint_line};
-use crate::cli::RulesCommand;
+use super::rules_try::{backtest, coverage, explain};
+use super::{SOME_FAILED, data_dir, eprint_line};
+use crate::cli::{Cli, RulesCommand};
+use crate::config::Config;
 
-pub(super) fn rules(command: &RulesCommand, out: &mut dyn Write) -> Result<ExitCode> {
+pub(super) fn rules(command: &RulesCommand, cli: &Cli, config: &Config, clock: &Clock, out: &mut dyn Write) -> Result<ExitCode> {
     match command {
+        RulesCommand::Explain { what, rules, json } => explain(what, rules, *json, config, clock, out),
+        RulesCommand::Coverage { dirs, json, layer } => coverage(dirs, *json, *layer, &data_dir(cli, config), config, out),
+        RulesCommand::Backtest { file, days, json } => backtest(file, *days, *json, &data_dir(cli, config), config, clock, out),
         RulesCommand::Check { dirs, raw } => {
             let names = if *raw { FieldNames::Raw } else { FieldNames::Decoded };
             let report = rules_check(&or_default(dirs), names);

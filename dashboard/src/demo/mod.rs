@@ -111,7 +111,7 @@ pub fn run(args: &DemoArgs, data: Option<&Path>, clock: &Clock) -> Result<ExitCo
         let code = match end {
             None => once(&node, &attacks).await,
             Some(end) => {
-                end.wait().await;
+                end.wait(|| node.rules.wake()).await;
                 Ok(ExitCode::SUCCESS)
             }
         };

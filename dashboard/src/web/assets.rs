@@ -31,6 +31,7 @@ const STYLES: &[&str] = &[
     include_str!("../../assets/css/door.css"),
     include_str!("../../assets/css/gallery.css"),
     include_str!("../../assets/css/account.css"),
+    include_str!("../../assets/css/rules.css"),
     include_str!("../../assets/css/room.css"),
     include_str!("../../assets/css/modes.css"),
 ];

@@ -127,6 +127,10 @@ pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
     ("reveal-declined", "good", de("Abgelehnt. Die Begründung steht beim Antrag.")),
     ("indicators-added", "good", de("Eingetragen. Die Einträge gelten binnen Sekunden; die Rückschau beginnt von selbst.")),
     ("retro-cancelled", "good", de("Die Rückschau ist abgebrochen. Was sie gefunden hat, bleibt.")),
+    ("rule-switched", "good", de("Der Stand der Regel ist gesetzt. Er gilt in wenigen Sekunden.")),
+    ("rule-tuned", "good", de("Die Regel wird dort stillgehalten. Der Filter gilt in wenigen Sekunden und endet von selbst.")),
+    ("rule-untuned", "good", de("Der Filter ist beendet. Die Regel schlägt dort in wenigen Sekunden wieder an.")),
+    ("backtest-cancelled", "good", de("Der Rücktest wird abgebrochen. Was er gefunden hat, steht hier.")),
     ("subscribed", "good", de("Das Abo ist eingetragen.")),
     ("unsubscribed", "good", de("Das Abo ist beendet.")),
     (

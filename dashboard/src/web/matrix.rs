@@ -416,7 +416,17 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         POST /indikatoren: 303 422 422 403 403 403 403 403
         POST /indikatoren/rueckschau/{id}/abbrechen: 303 404 404 403 403 403 403 403
         GET /regeln: 303 200 200 403 403 403 403 403
+        GET /regeln/abdeckung: 303 200 200 403 403 403 403 403
+        GET /regeln/abdeckung.json: 303 200 200 403 403 403 403 403
+        GET /regeln/ruecktest: 303 200 200 403 403 403 403 403
+        POST /regeln/ruecktest: 303 422 422 403 403 403 403 403
+        GET /regeln/ruecktest/{id}: 303 404 404 403 403 403 403 403
+        POST /regeln/ruecktest/{id}/abbrechen: 303 404 404 403 403 403 403 403
         GET /regel/{name}: 303 404 404 403 403 403 403 403
+        POST /regel/{name}/stand: 303 403 404 403 403 403 403 403
+        GET /regel/{name}/stillhalten: 303 404 404 403 403 403 403 403
+        POST /regel/{name}/stillhalten: 303 404 404 403 403 403 403 403
+        POST /regel/{name}/stillhalten/{id}/beenden: 303 404 404 403 403 403 403 403
         GET /meldungen: 303 200 200 200 200 403 403 403
         GET /meldung/neu: 303 200 200 403 403 403 403 403
         POST /meldung/neu: 303 422 422 403 403 403 403 403

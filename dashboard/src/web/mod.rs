@@ -48,8 +48,9 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use detect::flow::Board;
+use detect::intel::SharedIndicators;
 use detect::playbook::Playbooks;
-use detect::sigma::RuleSet;
+use detect::rulebook::SharedRulebook;
 use ingest::body::{Prefix, SiteTable};
 use ingest::db::Db;
 use ingest::disk::Watermark;
@@ -71,6 +72,7 @@ pub use theme::{Theme, ThemeError};
 
 use crate::access::{self, Verdict, Who};
 use crate::audit_queue::AuditQueue;
+use crate::backtests::Backtests;
 use crate::demo::sink::Sink;
 use crate::hasher::Hasher;
 use crate::live::Hub;
@@ -106,7 +108,11 @@ pub struct App {
     pub pseudonyms: Arc<Pseudonyms>,
     /// By which rules stamps are read that name no zone.
     pub readings: SharedReadings,
-    pub rules: Arc<RuleSet>,
+    /// The rules in force.
+    pub rules: SharedRulebook,
+    /// Rules that are being tried on what is stored.
+    pub backtests: Arc<Backtests>,
+    pub indicators: SharedIndicators,
     /// The flow detectors' sheet, and how they stand.
     pub board: Arc<Board>,
     pub playbooks: Arc<Playbooks>,

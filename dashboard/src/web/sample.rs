@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, RwLock};
 
 use detect::flow::{Board, Sheet};
 use detect::playbook::Playbooks;
-use detect::sigma::RuleSet;
+use detect::rulebook::{Rulebook, SharedRulebook};
 use ingest::body::{self, Body, BodyId, BodyKind, SiteTable};
 use ingest::db::DbError;
 use ingest::disk::Watermark;
@@ -20,7 +20,7 @@ use crate::node::database;
 use crate::serve::publisher;
 
 /// Compiled once for all tests.
-static RULES: LazyLock<Arc<RuleSet>> = LazyLock::new(|| Arc::new(RuleSet::shipped().unwrap()));
+static RULES: LazyLock<Rulebook> = LazyLock::new(|| Rulebook::shipped().unwrap());
 
 pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyId, BodyId) {
     let db = database(dir).unwrap();
@@ -55,7 +55,9 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
         pulse: None,
         pseudonyms: Arc::new(pseudonyms),
         readings: ingest::source::SharedReadings::default(),
-        rules: RULES.clone(),
+        rules: SharedRulebook::new(RULES.clone()),
+        backtests: Arc::default(),
+        indicators: detect::intel::SharedIndicators::default(),
         board: Arc::new(Board::new(Arc::new(Sheet::shipped().unwrap()))),
         playbooks: Arc::new(Playbooks::embedded().unwrap()),
         publisher: Arc::new(publisher(&config::defaults())),

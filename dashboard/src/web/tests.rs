@@ -366,7 +366,17 @@ fn the_matrix_of_routes_and_roles() {
         Post /indikatoren: - analyst lead - - - - -
         Post /indikatoren/rueckschau/{id}/abbrechen: - analyst lead - - - - -
         Get /regeln: - analyst lead - - - - -
+        Get /regeln/abdeckung: - analyst lead - - - - -
+        Get /regeln/abdeckung.json: - analyst lead - - - - -
+        Get /regeln/ruecktest: - analyst lead - - - - -
+        Post /regeln/ruecktest: - analyst lead - - - - -
+        Get /regeln/ruecktest/{id}: - analyst lead - - - - -
+        Post /regeln/ruecktest/{id}/abbrechen: - analyst lead - - - - -
         Get /regel/{name}: - analyst lead - - - - -
+        Post /regel/{name}/stand: - - lead - - - - -
+        Get /regel/{name}/stillhalten: - analyst lead - - - - -
+        Post /regel/{name}/stillhalten: - analyst lead - - - - -
+        Post /regel/{name}/stillhalten/{id}/beenden: - analyst lead - - - - -
         Get /meldungen: - analyst lead municipality provider - - -
         Get /meldung/neu: - analyst lead - - - - -
         Post /meldung/neu: - analyst lead - - - - -

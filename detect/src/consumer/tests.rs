@@ -7,11 +7,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use ingest::body::SiteTable;
 use ingest::event::Event;
 use ingest::frame::Transport;
+use ingest::scope::Scope;
 use proptest::prelude::*;
 
 use super::*;
+use crate::alert::{Alert, AlertFilter, alert_list};
 use crate::finding::Entity;
 use crate::incident::fixture::{START, Spec, World, spec};
+use crate::role::Role;
+use crate::rulebook::{RuleState, StateChange, probe_hits, rule_state_set, rule_states};
 
 /// Fires at every third record of an address, with all three as evidence: it has a state that must survive.
 #[derive(Default)]
@@ -20,6 +24,8 @@ struct Threes {
     fixture: Option<Arc<World>>,
     /// Dies when it meets this sequence.
     dies_at: Option<u64>,
+    /// Its rule is on probation.
+    probe: bool,
 }
 
 impl Judge for Threes {
@@ -44,6 +50,9 @@ impl Judge for Threes {
     }
     fn restore(&mut self, snapshot: &Value) {
         self.open = serde_json::from_value(snapshot.clone()).unwrap();
+    }
+    fn probes(&self, _rule: &Rule) -> bool {
+        self.probe
     }
 }
 
@@ -123,6 +132,35 @@ fn findings_are_durable_when_apply_returns_and_an_idle_cursor_follows_by_the_sec
     let before = world.dump();
     consumer.apply(&batch(1, LAST)).unwrap();
     assert_eq!(world.dump(), before, "a batch at or below the cursor is skipped");
+}
+
+/// On probation a rule alerts nobody; its hits are counted once each, whatever is read again.
+#[test]
+fn hits_on_probation_are_counted_and_alert_nobody() {
+    let world = Arc::new(World::new());
+    let consumer = || {
+        let judge = Threes { fixture: Some(world.clone()), probe: true, ..Threes::default() };
+        DetectConsumer::new(world.db.clone(), judge, Clock::manual(START), world.playbooks.clone()).unwrap()
+    };
+    let change = StateChange { rule: "ssh_bruteforce".into(), state: RuleState::Probe, reason: "neu".into() };
+    world.db.write(move |tx| rule_state_set(tx, &change, "u", Role::Lead, START)).unwrap();
+    consumer().apply(&batch(1, 60)).unwrap();
+    let mut second = consumer();
+    second.apply(&batch(1, LAST)).unwrap();
+    second.flush().unwrap();
+    let (hits, shown) =
+        world.db.read(|c| Ok::<_, DbError>((rule_states(c)?["ssh_bruteforce"].hits, probe_hits(c, "ssh_bruteforce", 500)?))).unwrap();
+    let alerts: Vec<Alert> = world.db.read(|c| alert_list(c, &AlertFilter::new(Scope::All))).unwrap();
+    assert_eq!(alerts, []);
+    // As many as alerts' evidence would have held: three records each.
+    let uninterrupted: Vec<u64> = {
+        let mut judge = Threes { fixture: Some(world.clone()), ..Threes::default() };
+        let batch = batch(1, LAST);
+        let seen = |event: &Event| judge.apply(&EventRecord { event, sites: &batch.sites }, event.site, None, START).len() as u64;
+        batch.events.iter().map(seen).collect()
+    };
+    assert_eq!(hits, uninterrupted.iter().sum::<u64>());
+    assert_eq!(shown.len() as u64, hits, "fewer than are kept");
 }
 
 #[test]

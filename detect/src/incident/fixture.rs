@@ -59,6 +59,7 @@ impl World {
             crate::alert::MIGRATIONS,
             crate::recommendation::MIGRATIONS,
             crate::consumer::MIGRATIONS,
+            crate::rulebook::MIGRATIONS,
         ];
         let db = Db::open(&folder.path().join("w.db"), &owners).unwrap();
         let id = |n: u128| ingest::id::Ulid(n);

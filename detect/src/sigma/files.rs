@@ -24,6 +24,21 @@ pub(crate) fn texts_of(dirs: &[PathBuf]) -> (Vec<(String, String)>, Vec<RuleErro
     (texts, errors)
 }
 
+/// What tells that a file has changed: its path, length and modification time in nanoseconds.
+pub(crate) type Stamp = (PathBuf, u64, u128);
+
+/// The stamps of all rule files below the folders; what cannot be read has none.
+pub(crate) fn stamps_of(dirs: &[PathBuf]) -> Vec<Stamp> {
+    let (mut files, mut unread) = (Vec::new(), Vec::new());
+    dirs.iter().for_each(|dir| collect(dir, 0, &mut files, &mut unread));
+    let stamp = |path: PathBuf| {
+        let about = std::fs::metadata(&path).ok()?;
+        let modified = about.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+        Some((path, about.len(), modified.as_nanos()))
+    };
+    files.into_iter().filter_map(stamp).collect()
+}
+
 /// A folder of this name holds playbooks, not rules.
 const PLAYBOOKS: &str = "playbooks";
 

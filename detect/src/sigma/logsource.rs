@@ -166,7 +166,7 @@ impl Logsource {
         self.words.iter().zip(&rule.words).all(|(own, its)| own.is_none() || own == its)
     }
 
-    fn words(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub(crate) fn words(&self) -> impl Iterator<Item = (&'static str, &str)> {
         KEYS.into_iter().zip(&self.words).filter_map(|(key, word)| Some((key, word.as_deref()?)))
     }
 

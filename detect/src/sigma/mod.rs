@@ -36,6 +36,7 @@ mod yaml;
 use std::fmt;
 
 pub(crate) use attributes::EntityField;
+pub(crate) use files::{Stamp, stamps_of, texts_of};
 pub use index::{Asking, RuleIndex, Told};
 pub use metadata::Metadata;
 pub use names::FieldNames;

@@ -54,11 +54,29 @@ pub struct CompiledRule {
 pub(crate) enum Logic {
     Detection(Detection),
     Correlation(Correlation),
+    /// Switched off: it keeps its place, because correlations refer to places, and never matches.
+    Off,
 }
 
 impl CompiledRule {
     pub fn is_correlation(&self) -> bool {
         matches!(self.logic, Logic::Correlation(_))
+    }
+
+    /// Where its records come from, as the rule's own words (`product`, `linux`); nothing for a correlation.
+    pub fn logsource(&self) -> Vec<(&'static str, &str)> {
+        match &self.logic {
+            Logic::Detection(detection) => detection.logsource.words().collect(),
+            Logic::Correlation(_) | Logic::Off => Vec::new(),
+        }
+    }
+
+    /// The places of the rules that a correlation refers to.
+    fn references(&self) -> &[usize] {
+        match &self.logic {
+            Logic::Correlation(correlation) => &correlation.rules,
+            Logic::Detection(_) | Logic::Off => &[],
+        }
     }
 }
 
@@ -111,10 +129,15 @@ impl RuleSet {
     /// The shipped rules together with an operator's own, which may refer to them; a name or id that is taken is refused.
     pub fn shipped_with(dirs: &[PathBuf]) -> (Self, Vec<RuleError>) {
         let (texts, mut errors) = texts_of(dirs);
-        let shipped = SHIPPED.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned()));
-        let (set, refused) = Self::compile(shipped.chain(texts), FieldNames::Decoded);
+        let (set, refused) = Self::shipped_beside(texts);
         errors.extend(refused);
         (set, errors)
+    }
+
+    /// As `shipped_with`, of texts that were read before.
+    pub fn shipped_beside(texts: impl IntoIterator<Item = (String, String)>) -> (Self, Vec<RuleError>) {
+        let shipped = SHIPPED.iter().map(|(file, text)| ((*file).to_owned(), (*text).to_owned()));
+        Self::compile(shipped.chain(texts), FieldNames::Decoded)
     }
 
     /// As `load`, beside the shipped rules, which an operator's filters and correlations may refer to; not beside those that
@@ -133,6 +156,72 @@ impl RuleSet {
     /// Children before the correlations that refer to them.
     pub fn rules(&self) -> &[CompiledRule] {
         &self.rules
+    }
+
+    pub fn find(&self, name: &str) -> Option<&CompiledRule> {
+        self.rules.iter().find(|compiled| compiled.rule.name == name)
+    }
+
+    /// The rules that one counts, directly; none for what is no correlation.
+    pub fn counted_by(&self, compiled: &CompiledRule) -> Vec<&CompiledRule> {
+        compiled.references().iter().filter_map(|place| self.rules.get(*place)).collect()
+    }
+
+    /// The correlations that count a rule, directly.
+    pub fn counting(&self, name: &str) -> Vec<&CompiledRule> {
+        let counts = |compiled: &&CompiledRule| self.counted_by(compiled).iter().any(|child| child.rule.name == name);
+        self.rules.iter().filter(counts).collect()
+    }
+
+    /// The detections whose records a rule lives on: itself, or what it counts, down to the ground.
+    pub fn grounds(&self, compiled: &CompiledRule) -> Vec<&CompiledRule> {
+        let Some(start) = self.rules.iter().position(|known| known.rule.id == compiled.rule.id) else { return Vec::new() };
+        let mut wanted = vec![false; self.rules.len()];
+        self.reach(start, &mut wanted);
+        let ground = |(compiled, wanted): (_, bool)| Some(compiled).filter(|rule: &&CompiledRule| wanted && !rule.is_correlation());
+        self.rules.iter().zip(wanted).filter_map(ground).collect()
+    }
+
+    /// The same rules in the same places, of which those that `off` names never match.
+    #[must_use]
+    pub fn without(&self, off: impl Fn(&Rule) -> bool) -> Self {
+        let mut set = self.clone();
+        for compiled in set.rules.iter_mut().filter(|compiled| off(&compiled.rule)) {
+            compiled.logic = Logic::Off;
+        }
+        set
+    }
+
+    /// The same rules in the same places, of which only those called `names` match, and what they refer to.
+    #[must_use]
+    pub fn only(&self, names: &[String]) -> Self {
+        let mut wanted = vec![false; self.rules.len()];
+        for (place, compiled) in self.rules.iter().enumerate() {
+            if names.contains(&compiled.rule.name) {
+                self.reach(place, &mut wanted);
+            }
+        }
+        let kept = |(compiled, wanted): (&CompiledRule, bool)| CompiledRule {
+            rule: compiled.rule.clone(),
+            file: compiled.file.clone(),
+            line: compiled.line,
+            // What is only counted here tells nothing itself.
+            alerts: compiled.alerts && names.contains(&compiled.rule.name),
+            falsepositives: compiled.falsepositives.clone(),
+            metadata: if wanted { compiled.metadata.clone() } else { Metadata::default() },
+            entity: compiled.entity,
+            logic: if wanted { compiled.logic.clone() } else { Logic::Off },
+        };
+        Self { rules: self.rules.iter().zip(wanted).map(kept).collect(), remarks: Vec::new() }
+    }
+
+    /// Marks a place and what it refers to; references only point to places before.
+    fn reach(&self, place: usize, wanted: &mut [bool]) {
+        let Some(slot) = wanted.get_mut(place).filter(|slot| !**slot) else { return };
+        *slot = true;
+        for child in self.rules.get(place).map(CompiledRule::references).unwrap_or_default() {
+            self.reach(*child, wanted);
+        }
     }
 
     /// What is accepted but may be meant otherwise, by file and line.

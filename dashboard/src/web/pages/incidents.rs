@@ -189,6 +189,8 @@ struct AlertLine {
     href: String,
     why: String,
     reasons: Vec<Reason>,
+    /// Where the rule can be held back; empty where it cannot.
+    tune: String,
 }
 
 #[derive(Template)]
@@ -412,13 +414,16 @@ fn facts(view: &IncidentView, names: &Names, internal: bool) -> Vec<(&'static st
 }
 
 fn alerts(ask: &Ask, view: &IncidentView) -> Vec<AlertLine> {
+    let book = ask.app.rules.get();
+    let may_tune = ask.viewer.as_ref().is_some_and(|viewer| allowed(Action::RuleTune, viewer.role));
     let line = |alert: &detect::alert::Alert| AlertLine {
         severity: words::level_badge(alert.level),
         time: show::time(alert.detected_at, ask.now),
         title: alert.title.clone(),
-        href: format!("/regel/{}", alert.rule_name),
+        href: super::rules::rule_path(&alert.rule_name),
         why: alert.grouped.clone(),
         reasons: alert.reasons.clone(),
+        tune: if may_tune && book.set.find(&alert.rule_name).is_some() { super::alerts::tune_href(alert) } else { String::new() },
     };
     view.alerts.iter().take(20).map(line).collect()
 }

@@ -1,78 +1,129 @@
-//! Regeln: what is loaded, how well each judged in the last months, and each with its wording, its playbook and its
-//! latest alerts.
+//! Regeln: the book in force, and all rules in a list that can be narrowed, sorted and turned over, each with how well it
+//! judged in the last months. `rule` shows one; `tuning`, `backtest` and `coverage` are what is done with them.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeMap;
 
-use advisory::kpi::CASES_MIN;
 use askama::Template;
-use detect::alert::{Alert, AlertFilter, RuleQuality, alert_list, rule_quality};
-use detect::flow::{SHIPPED_FILE, Section, Sheet};
-use detect::incident::{IncidentId, incident_labels};
+use detect::alert::{RuleRecord, rule_records};
+use detect::flow::Section;
+use detect::role::{Action, allowed};
 use detect::rsit::Rsit;
 use detect::rule::{Level, Rule};
-use detect::sigma::{CompiledRule, shipped_text};
+use detect::rulebook::{RuleState, rule_states};
+use detect::sigma::{CompiledRule, RuleError};
 use ingest::db::DbError;
-use ingest::time::Timestamp;
 
-use crate::show::{self, Markup, filters};
-use crate::web::ask::see_other;
+use crate::show::{self, Markup, Tone, filters, link};
 use crate::web::frame::{Frame, Place};
-use crate::web::{Ask, PageError, Reply};
-use crate::words::{self, t, tf};
+use crate::web::{Ask, Reply};
+use crate::words::{self, t, tf, tn};
 
-/// How far back a rule's quality looks.
+pub(in crate::web) mod backtest;
+pub(in crate::web) mod coverage;
+mod quality;
+pub(in crate::web) mod rule;
+pub(in crate::web) mod tuning;
+
+use quality::Quality;
+
+/// How far back a rule's quality looks: 13 weeks, which people call 90 days.
+const WEEKS: usize = 13;
 const QUALITY_DAYS: i64 = 90;
+/// Rules on one page.
+const PAGE_ROWS: usize = 100;
+/// Refusals on the page; `wartburg rules check` shows all.
+const REFUSED_SHOWN: usize = 100;
+/// Characters of a description in the list; the rule's page has all of it.
+const DESCRIPTION_SHOWN: usize = 160;
 /// Sampling exporters named on the page.
 const EXPORTERS_SHOWN: usize = 20;
-/// Alerts listed on a rule's page.
-const ALERTS_SHOWN: usize = 20;
 
-/// A rule's verdicts, in words and as a bar.
-struct Quality {
-    alerts: String,
-    text: String,
-    /// Widths in per cent of those judged: true, harmless, false. Empty below the least number of cases.
-    bars: Vec<(&'static str, String, String)>,
+/// Where a rule comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Shipped,
+    Own,
+    Detector,
+    House,
+    /// It alerts nobody by itself; other rules count it.
+    Part,
 }
 
-impl Quality {
-    fn new(of: RuleQuality) -> Self {
-        let judged = of.judged();
-        let percent = |count: u64| count as f64 / judged.max(1) as f64;
-        let text = match judged {
-            0 => t("noch keiner bewertet").to_owned(),
-            n if n < CASES_MIN as u64 => tf(
-                "{right} von {n} zutreffend, {wrong} Fehlalarm; zu wenige Fälle für Anteile",
-                &[("right", &of.true_positive), ("n", &n), ("wrong", &of.false_positive)],
-            ),
-            n => tf(
-                "{right} zutreffend, {benign} erlaubt, {wrong} Fehlalarm (n\u{a0}=\u{a0}{n})",
-                &[
-                    ("right", &show::percent(percent(of.true_positive))),
-                    ("benign", &show::percent(percent(of.benign))),
-                    ("wrong", &show::percent(percent(of.false_positive))),
-                    ("n", &show::num(n)),
-                ],
-            ),
-        };
-        let mut bars = vec![];
-        let mut x = 0.0;
-        for (class, count) in [("f-act", of.true_positive), ("rest", of.benign), ("f-high", of.false_positive)] {
-            let width = percent(count) * 100.0;
-            bars.push((class, format!("{x:.1}"), format!("{width:.1}")));
-            x += width;
+impl Origin {
+    const ALL: [Self; 5] = [Self::Shipped, Self::Own, Self::Detector, Self::House, Self::Part];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Shipped => "mitgeliefert",
+            Self::Own => "eigen",
+            Self::Detector => "detektor",
+            Self::House => "haus",
+            Self::Part => "baustein",
         }
-        if judged < CASES_MIN as u64 {
-            bars.clear();
-        }
-        Self { alerts: show::num(of.alerts), text, bars }
     }
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Shipped => t("mitgeliefert"),
+            Self::Own => t("eigene"),
+            Self::Detector => t("Detektoren"),
+            Self::House => t("Beobachtungen des Hauses"),
+            Self::Part => t("Bausteine"),
+        }
+    }
+}
+
+/// A rule of whatever kind, as the list narrows and sorts it.
+struct Item {
+    name: String,
+    title: String,
+    description: String,
+    level: Level,
+    origin: Origin,
+    kind: &'static str,
+    rsit: String,
+    attack: Vec<String>,
+    state: RuleState,
+    record: RuleRecord,
+    /// Something about it needs a look: its evidence fails, its memory is full.
+    alarm: &'static str,
+}
+
+impl Item {
+    fn new(rule: &Rule, origin: Origin, kind: &'static str) -> Self {
+        Self {
+            name: rule.name.clone(),
+            title: rule.title.clone(),
+            description: rule.description.clone(),
+            level: rule.level,
+            origin,
+            kind,
+            rsit: rsit(rule),
+            attack: rule.attack.clone(),
+            state: RuleState::On,
+            record: RuleRecord::default(),
+            alarm: "",
+        }
+    }
+}
+
+struct Row {
+    path: String,
+    level: Markup,
+    title: String,
+    description: String,
+    kind: &'static str,
+    rsit: String,
+    attack: String,
+    state: Markup,
+    alarm: &'static str,
+    quality: Quality,
 }
 
 /// A detector's memory.
 struct Memory {
-    name: String,
+    path: String,
     title: String,
     runs: bool,
     bytes: String,
@@ -82,27 +133,48 @@ struct Memory {
     left_out: String,
 }
 
-struct Row {
-    name: String,
-    level: Markup,
-    title: String,
-    description: String,
-    kind: &'static str,
-    rsit: String,
-    attack: String,
-    quality: Quality,
+/// A heading that sorts.
+struct Head {
+    label: &'static str,
+    href: String,
+    direction: &'static str,
 }
+
+type Choice = (&'static str, &'static str, bool);
 
 #[derive(Template)]
 #[template(path = "rules.html")]
-struct RulesPage {
+struct RulesPage<'a> {
     frame: Frame,
+    /// Which book, since when, how many.
+    book: String,
+    /// Why the last change did not come into force.
+    failed: String,
+    refused: Vec<RuleError>,
+    refused_title: String,
+    /// Correlations whose memory is full: (title, path).
+    full: Vec<(String, String)>,
     summary: String,
+    word: &'a str,
+    technique: &'a str,
+    levels: Vec<Choice>,
+    states: Vec<Choice>,
+    origins: Vec<Choice>,
+    filtered: bool,
+    may_try: bool,
+    heads: Vec<Head>,
     rows: Vec<Row>,
-    parts: Vec<Row>,
+    before: String,
+    after: String,
+    place: String,
     memories: Vec<Memory>,
     /// What is to be said of exporters that sample; empty where none does.
     sampled: String,
+}
+
+/// Where a rule's page is; an operator may call a rule whatever he likes.
+pub(super) fn rule_path(name: &str) -> String {
+    format!("/regel/{}", show::query_encode(name))
 }
 
 fn kind(rule: &CompiledRule) -> &'static str {
@@ -113,61 +185,255 @@ fn kind(rule: &CompiledRule) -> &'static str {
     }
 }
 
+fn detector_kind(section: &Section) -> &'static str {
+    if section.enabled { t("Detektor über Datenflüssen") } else { t("Detektor, abgeschaltet") }
+}
+
 fn rsit(rule: &Rule) -> String {
     words::rsit(rule.rsit.parse().unwrap_or(Rsit::UNDETERMINED))
 }
 
-pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
-    let (scope, since) = (ask.scope(), ask.now.plus(-QUALITY_DAYS * Timestamp::DAY));
-    let quality = ask.app.db.read(|c| rule_quality(c, &scope, since))?;
-    let mut rules: Vec<&CompiledRule> = ask.app.rules.rules().iter().collect();
-    rules.sort_by(|a, b| Reverse(a.rule.level).cmp(&Reverse(b.rule.level)).then_with(|| a.rule.title.cmp(&b.rule.title)));
-    let row = |rule: &&CompiledRule| Row {
-        name: rule.rule.name.clone(),
-        level: words::level_badge(rule.rule.level),
-        title: rule.rule.title.clone(),
-        description: rule.rule.description.clone(),
-        kind: kind(rule),
-        rsit: rsit(&rule.rule),
-        attack: rule.rule.attack.join(", "),
-        quality: Quality::new(quality.get(&rule.rule.name).copied().unwrap_or_default()),
+fn state_word(state: RuleState) -> &'static str {
+    match state {
+        RuleState::On => t("an"),
+        RuleState::Probe => t("Probe"),
+        RuleState::Off => t("aus"),
+    }
+}
+
+fn state_badge(state: RuleState) -> Markup {
+    match state {
+        RuleState::On => Markup::default(),
+        RuleState::Probe => show::badge(Tone::Mid, state_word(state)),
+        RuleState::Off => show::badge(Tone::Quiet, state_word(state)),
+    }
+}
+
+/// All that there is, with how it stands.
+fn items(ask: &Ask) -> Result<Vec<Item>, DbError> {
+    let (scope, now, book) = (ask.scope(), ask.now, ask.app.rules.get());
+    let (mut records, states) = ask.app.db.read(|c| Ok::<_, DbError>((rule_records(c, &scope, WEEKS, now)?, rule_states(c)?)))?;
+    let of = |compiled: &CompiledRule| {
+        let shipped = if book.is_shipped(compiled) { Origin::Shipped } else { Origin::Own };
+        let mut item = Item::new(&compiled.rule, if compiled.alerts { shipped } else { Origin::Part }, kind(compiled));
+        let failing = book.evidence.get(&compiled.rule.name).is_some_and(|evidence| !evidence.failures.is_empty());
+        item.alarm = if failing { t("Belege halten nicht") } else { "" };
+        item
     };
-    let (alerting, parts): (Vec<&CompiledRule>, Vec<&CompiledRule>) = rules.into_iter().partition(|rule| rule.alerts);
-    let sections = ask.app.board.sheet.iter();
-    let detector = |(_, section): (&str, &Section)| (section.rule.level, of_detector(section, &quality));
-    let mut all: Vec<(Level, Row)> = alerting.iter().map(|rule| (rule.rule.level, row(rule))).chain(sections.map(detector)).collect();
-    all.sort_by(|(a, x), (b, y)| Reverse(a).cmp(&Reverse(b)).then_with(|| x.title.cmp(&y.title)));
+    let mut items: Vec<Item> = book.set.rules().iter().map(of).collect();
+    items.extend(ask.app.board.sheet.iter().map(|(_, section)| Item::new(&section.rule, Origin::Detector, detector_kind(section))));
+    items.extend(detect::watch::house_rules().iter().map(|rule| Item::new(rule, Origin::House, t("Eigene Beobachtung"))));
+    let health = ask.app.rules.health();
+    for item in &mut items {
+        item.state = states.get(&item.name).map_or(RuleState::On, |stand| stand.state);
+        item.record = records.remove(&item.name).unwrap_or_default();
+        if health.iter().any(|one| one.overflowed > 0 && one.rule.name == item.name) {
+            item.alarm = t("Speicher voll");
+        }
+    }
+    Ok(items)
+}
+
+/// By which column the list is sorted: its name in the address, its heading, and whether the largest comes first.
+const COLUMNS: [(&str, bool); 6] =
+    [("stufe", true), ("regel", false), ("einordnung", false), ("alarme", true), ("bewertet", true), ("zuletzt", true)];
+
+fn column_label(name: &str) -> &'static str {
+    match name {
+        "stufe" => t("Stufe"),
+        "regel" => t("Regel"),
+        "einordnung" => t("Einordnung"),
+        "alarme" => t("Alarme"),
+        "bewertet" => t("Bewertet"),
+        _ => t("Zuletzt"),
+    }
+}
+
+fn compare(a: &Item, b: &Item, by: &str) -> Ordering {
+    let precision = |item: &Item| (item.record.quality.precision().unwrap_or(-1.0) * 1e6) as i64;
+    match by {
+        "regel" => a.title.to_lowercase().cmp(&b.title.to_lowercase()),
+        "einordnung" => a.rsit.cmp(&b.rsit),
+        "alarme" => a.record.quality.alerts.cmp(&b.record.quality.alerts),
+        "bewertet" => (precision(a), a.record.quality.judged()).cmp(&(precision(b), b.record.quality.judged())),
+        "zuletzt" => a.record.last.cmp(&b.record.last),
+        _ => a.level.cmp(&b.level),
+    }
+}
+
+/// What the address asks for.
+struct Wish<'a> {
+    word: &'a str,
+    technique: &'a str,
+    level: &'a str,
+    state: &'a str,
+    origin: &'a str,
+    by: &'a str,
+    down: bool,
+}
+
+impl<'a> Wish<'a> {
+    fn of(ask: &'a Ask) -> Self {
+        let (by, first_down) = COLUMNS.into_iter().find(|(name, _)| *name == ask.query("nach")).unwrap_or(COLUMNS[0]);
+        let down = match ask.query("richtung") {
+            "auf" => false,
+            "ab" => true,
+            _ => first_down,
+        };
+        Self {
+            word: ask.query("wort").trim(),
+            technique: ask.query("technik").trim(),
+            level: ask.query("stufe"),
+            state: ask.query("stand"),
+            origin: ask.query("art"),
+            by,
+            down,
+        }
+    }
+
+    fn fits(&self, item: &Item) -> bool {
+        let origin = match Origin::ALL.into_iter().find(|origin| origin.as_str() == self.origin) {
+            Some(origin) => item.origin == origin,
+            // Parts alert nobody; who looks for one by a word finds it.
+            None => item.origin != Origin::Part || !self.word.is_empty(),
+        };
+        let word = self.word.to_lowercase();
+        let text = |text: &str| text.to_lowercase().contains(&word);
+        origin
+            && Level::parse(self.level).is_none_or(|level| item.level >= level)
+            && RuleState::parse(self.state).is_none_or(|state| item.state == state)
+            && (self.technique.is_empty() || item.attack.iter().any(|id| id.to_lowercase().starts_with(&self.technique.to_lowercase())))
+            && (word.is_empty() || text(&item.title) || text(&item.description) || text(&item.name) || text(&item.rsit))
+    }
+
+    /// The same list elsewhere.
+    fn href(&self, by: &str, down: bool, page: usize) -> String {
+        let page = page.to_string();
+        let mut pairs =
+            vec![("wort", self.word), ("technik", self.technique), ("stufe", self.level), ("stand", self.state), ("art", self.origin)];
+        pairs.push(("nach", by));
+        pairs.push(("richtung", if down { "ab" } else { "auf" }));
+        if page != "1" {
+            pairs.push(("seite", &page));
+        }
+        pairs.retain(|(_, value)| !value.is_empty());
+        link("/regeln", &pairs)
+    }
+
+    fn heads(&self) -> Vec<Head> {
+        let head = |(name, first_down): (&'static str, bool)| {
+            let own = name == self.by;
+            Head {
+                label: column_label(name),
+                href: self.href(name, if own { !self.down } else { first_down }, 1),
+                direction: match (own, self.down) {
+                    (false, _) => "",
+                    (true, true) => "descending",
+                    (true, false) => "ascending",
+                },
+            }
+        };
+        COLUMNS.into_iter().map(head).collect()
+    }
+}
+
+pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
+    let wish = Wish::of(ask);
+    let all = items(ask)?;
+    let count = |origin: fn(Origin) -> bool| all.iter().filter(|item| origin(item.origin)).count() as u64;
+    let totals = (count(|origin| origin != Origin::Part), count(|origin| origin == Origin::Part));
+    let mut found: Vec<Item> = all.into_iter().filter(|item| wish.fits(item)).collect();
+    found.sort_by(|a, b| {
+        let order = compare(a, b, wish.by);
+        (if wish.down { order.reverse() } else { order }).then_with(|| (Reverse(a.level), &a.title).cmp(&(Reverse(b.level), &b.title)))
+    });
+    let pages = found.len().div_ceil(PAGE_ROWS).max(1);
+    let page = ask.query("seite").parse::<usize>().unwrap_or(1).clamp(1, pages);
+    let rows: Vec<Row> = found.iter().skip((page - 1) * PAGE_ROWS).take(PAGE_ROWS).map(|item| row(ask, item)).collect();
     let (memories, sampled) = memories(ask);
+    let choices = |none: &'static str, chosen: &str, all: Vec<(&'static str, &'static str)>| {
+        let mut choices: Vec<Choice> = vec![("", none, chosen.is_empty())];
+        choices.extend(all.into_iter().map(|(value, label)| (value, label, value == chosen)));
+        choices
+    };
+    let book = ask.app.rules.get();
+    let failed = ask.app.rules.failed();
+    let refused: Vec<RuleError> = failed.as_ref().map_or(&book.refused, |failed| &failed.refused).clone();
+    let viewer = ask.viewer()?;
     let page = RulesPage {
-        frame: ask.frame(t("Regeln"), Place::Rules),
+        book: book_words(ask),
+        failed: failed.map_or_else(String::new, |failed| {
+            tf("Die Änderung von {time} gilt nicht: Von Ihren eigenen Regeln ließ sich keine mehr übersetzen. Der bisherige Regelsatz bleibt in Kraft, bis sich das ändert.", &[("time", &show::clock(failed.at))])
+        }),
+        refused_title: tn("{n} Regel ist abgelehnt und wirkt nicht", "{n} Regeln sind abgelehnt und wirken nicht", refused.len() as u64),
+        refused: refused.into_iter().take(REFUSED_SHOWN).collect(),
+        full: full(ask),
         summary: tf(
-            "{n} Regeln, die schwersten zuerst, und {parts} Bausteine; Alarme der letzten {days} Tage",
-            &[("n", &show::num(all.len() as i128)), ("parts", &show::num(parts.len() as i128)), ("days", &QUALITY_DAYS)],
+            "{found} von {n} Regeln, dazu {parts} Bausteine; Alarme der letzten {days} Tage",
+            &[("found", &show::num(found.len() as i128)), ("n", &show::num(totals.0)), ("parts", &show::num(totals.1)), ("days", &QUALITY_DAYS)],
         ),
-        parts: parts.iter().map(row).collect(),
-        rows: all.into_iter().map(|(_, row)| row).collect(),
+        word: wish.word,
+        technique: wish.technique,
+        levels: choices(t("alle"), wish.level, [Level::Low, Level::Medium, Level::High, Level::Critical].map(|level| (level.as_str(), words::level(level))).into()),
+        states: choices(t("alle"), wish.state, RuleState::ALL.map(|state| (state.as_str(), state_word(state))).into()),
+        origins: choices(t("alle"), wish.origin, Origin::ALL.map(|origin| (origin.as_str(), origin.label())).into()),
+        filtered: !(wish.word.is_empty() && wish.technique.is_empty() && wish.level.is_empty() && wish.state.is_empty() && wish.origin.is_empty()),
+        may_try: allowed(Action::RuleBacktest, viewer.role),
+        heads: wish.heads(),
+        before: if page > 1 { wish.href(wish.by, wish.down, page - 1) } else { String::new() },
+        after: if page < pages { wish.href(wish.by, wish.down, page + 1) } else { String::new() },
+        place: tf("Seite {page} von {pages}", &[("page", &page), ("pages", &pages)]),
+        rows,
         memories,
         sampled,
+        frame: ask.frame(t("Regeln"), Place::Rules),
     };
     ask.page(&page)
 }
 
-fn of_detector(section: &Section, quality: &BTreeMap<String, RuleQuality>) -> Row {
-    let rule = &section.rule;
+/// `Regelsatz 7 seit 14:03, 131 Regeln, 2 abgelehnt`
+fn book_words(ask: &Ask) -> String {
+    let book = ask.app.rules.get();
+    let since = if show::day_start(book.since) == show::day_start(ask.now) { show::clock(book.since) } else { show::stamp(book.since) };
+    let rules = tn("{n} Regel", "{n} Regeln", book.set.rules().len() as u64);
+    let mut words = tf("Regelsatz {number} seit {since}, {rules}", &[("number", &book.number), ("since", &since), ("rules", &rules)]);
+    if !book.refused.is_empty() {
+        words = format!("{words}, {}", tn("{n} abgelehnt", "{n} abgelehnt|Mehrzahl", book.refused.len() as u64));
+    }
+    words
+}
+
+/// Correlations that had to give something up.
+fn full(ask: &Ask) -> Vec<(String, String)> {
+    let health = ask.app.rules.health();
+    let one = |one: &detect::engine::RuleHealth| {
+        let text = tf("{title}: {n} Gruppen aufgegeben", &[("title", &one.rule.title), ("n", &show::num(one.overflowed))]);
+        (text, rule_path(&one.rule.name))
+    };
+    health.iter().filter(|one| one.overflowed > 0).map(one).collect()
+}
+
+fn row(ask: &Ask, item: &Item) -> Row {
     Row {
-        name: rule.name.clone(),
-        level: words::level_badge(rule.level),
-        title: rule.title.clone(),
-        description: rule.description.clone(),
-        kind: detector_kind(section),
-        rsit: rsit(rule),
-        attack: rule.attack.join(", "),
-        quality: Quality::new(quality.get(&rule.name).copied().unwrap_or_default()),
+        path: rule_path(&item.name),
+        level: words::level_badge(item.level),
+        title: item.title.clone(),
+        description: cut(&item.description),
+        kind: item.kind,
+        rsit: item.rsit.clone(),
+        attack: item.attack.join(", "),
+        state: state_badge(item.state),
+        alarm: item.alarm,
+        quality: Quality::new(&item.name, &item.record, ask.now),
     }
 }
 
-fn detector_kind(section: &Section) -> &'static str {
-    if section.enabled { t("Detektor über Datenflüssen") } else { t("Detektor, abgeschaltet") }
+/// The beginning of a description, up to a word's end.
+fn cut(text: &str) -> String {
+    let Some((at, _)) = text.char_indices().nth(DESCRIPTION_SHOWN) else { return text.to_owned() };
+    let start = text.get(..at).unwrap_or(text);
+    let end = start.rfind(' ').unwrap_or(at);
+    format!("{} …", start.get(..end).unwrap_or(start).trim_end_matches([',', ';', ':', '.']))
 }
 
 /// How the detectors stood about a minute ago, and whose records some of them leave out.
@@ -177,7 +443,7 @@ fn memories(ask: &Ask) -> (Vec<Memory>, String) {
         let stands = health.detectors.iter().find(|one| one.name == name);
         let of = stands.map(|one| one.footprint).unwrap_or_default();
         Memory {
-            name: name.to_owned(),
+            path: rule_path(name),
             title: section.rule.title.clone(),
             runs: section.enabled && stands.is_some(),
             bytes: show::bytes(of.bytes as u64),
@@ -197,246 +463,13 @@ fn memories(ask: &Ask) -> (Vec<Memory>, String) {
     (memories, sampled)
 }
 
-/// The rule's wording: from the binary, else from the operator's folder as it is now.
-fn source(file: &str) -> String {
-    let own = || std::fs::read_to_string(file).unwrap_or_else(|_| t("Die Datei ist nicht mehr lesbar.").into());
-    shipped_text(file).map_or_else(own, str::to_owned)
-}
-
-struct AlertLine {
-    severity: Markup,
-    state: &'static str,
-    time: Markup,
-    href: String,
-    entity: String,
-    place: String,
-    incident: String,
-}
-
-struct Step {
-    text: String,
-    within: String,
-    confirm: String,
-}
-
-/// What people do when the rule fires.
-struct Plan {
-    title: String,
-    meaning: String,
-    check: Vec<String>,
-    steps: Vec<Step>,
-}
-
-#[derive(Template)]
-#[template(path = "rule.html")]
-struct RulePage<'a> {
-    frame: Frame,
-    name: &'a str,
-    level: Markup,
-    kind: &'static str,
-    rsit: String,
-    attack: &'a [String],
-    description: &'a str,
-    falsepositives: &'a [String],
-    quality: Quality,
-    days: i64,
-    plan: Option<Plan>,
-    file: &'a str,
-    line: u64,
-    id: &'a str,
-    source: String,
-    /// A detector's parameters: name, value, and the shipped value where it is another.
-    parameters: Vec<(String, String, String)>,
-    alerts: Vec<AlertLine>,
-    parts: bool,
-}
-
-pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
-    let name = ask.param("name");
-    // An alert of a saved search names it as its rule.
-    if let Some(id) = name.strip_prefix(crate::saved_run::RULE_PREFIX) {
-        return Ok(see_other(&format!("/suche/gespeichert/{id}")));
-    }
-    let rules = ask.app.rules.clone();
-    let compiled = rules.rules().iter().find(|compiled| compiled.rule.name == name);
-    // What the house notices by itself stands in no file.
-    let own = || detect::watch::house_rules().into_iter().find(|rule| rule.name == name);
-    let board = ask.app.board.clone();
-    let section = board.sheet.get(name);
-    let own = || section.map(|section| section.rule.clone()).or_else(own);
-    let rule = compiled.map(|compiled| compiled.rule.clone()).or_else(own).ok_or(PageError::NotFound)?;
-    let (alerts_itself, scope) = (compiled.is_none_or(|compiled| compiled.alerts), ask.scope());
-    let filter = AlertFilter { rule_name: Some(rule.name.clone()), limit: ALERTS_SHOWN, ..AlertFilter::new(scope.clone()) };
-    let since = ask.now.plus(-QUALITY_DAYS * Timestamp::DAY);
-    let (alerts, numbers, quality) = ask.app.db.read(|c| {
-        let alerts = alert_list(c, &filter)?;
-        let cases: Vec<IncidentId> = alerts.iter().filter_map(|alert| alert.incident).collect();
-        let numbers: HashMap<_, _> = incident_labels(c, &scope, &cases)?.into_iter().map(|(id, label)| (id, label.number)).collect();
-        Ok::<_, DbError>((alerts, numbers, rule_quality(c, &scope, since)?))
-    })?;
-    let plan = ask.app.playbooks.choose(&rule.name, rule.playbook.as_deref(), &rule.rsit).filter(|_| alerts_itself);
-    let page = RulePage {
-        frame: ask.frame(&rule.title, Place::Rules),
-        name: &rule.name,
-        level: words::level_badge(rule.level),
-        kind: compiled.map_or_else(|| section.map_or(t("Eigene Beobachtung"), detector_kind), kind),
-        rsit: rsit(&rule),
-        attack: &rule.attack,
-        description: &rule.description,
-        falsepositives: compiled
-            .map_or_else(|| section.map_or(&[][..], |section| &section.falsepositives), |compiled| &compiled.falsepositives),
-        quality: Quality::new(quality.get(&rule.name).copied().unwrap_or_default()),
-        days: QUALITY_DAYS,
-        plan: plan.map(|playbook| Plan {
-            title: playbook.title.clone(),
-            meaning: playbook.meaning.clone(),
-            check: playbook.check.clone(),
-            steps: playbook
-                .steps
-                .iter()
-                .map(|step| Step { text: step.text.clone(), within: within(step.within_minutes), confirm: step.confirm.clone() })
-                .collect(),
-        }),
-        file: compiled.map_or(if section.is_some() { SHIPPED_FILE } else { "" }, |compiled| &compiled.file),
-        line: compiled.map_or(section.map_or(0, |section| section.line as u64), |compiled| compiled.line),
-        id: &rule.id,
-        source: compiled.map(|compiled| source(&compiled.file)).or_else(|| Sheet::shipped_text(name)).unwrap_or_default(),
-        parameters: section.map(parameters).unwrap_or_default(),
-        alerts: alerts.iter().map(|alert| line(ask, alert, &numbers)).collect(),
-        parts: !alerts_itself,
-    };
-    ask.page(&page)
-}
-
-fn parameters(section: &Section) -> Vec<(String, String, String)> {
-    let own =
-        |(key, value, shipped): (String, String, String)| (key, value.clone(), if shipped == value { String::new() } else { shipped });
-    section.parameters.shown().into_iter().map(own).collect()
-}
-
-fn within(minutes: i64) -> String {
-    const DAY_MINUTES: i64 = Timestamp::DAY / Timestamp::MINUTE;
-    match (minutes / DAY_MINUTES, minutes % DAY_MINUTES) {
-        (1, 0) => t("binnen eines Tages").into(),
-        (days, 0) => tf("binnen {n}\u{a0}Tagen", &[("n", &days)]),
-        _ => tf("binnen {time}", &[("time", &show::duration(minutes.saturating_mul(Timestamp::MINUTE)))]),
-    }
-}
-
-/// An alert leads to its case, or where it stands in none to its lines.
-fn line(ask: &Ask, alert: &Alert, numbers: &HashMap<IncidentId, String>) -> AlertLine {
-    let (field, value) = words::entity(&alert.entity);
-    let site = alert.site_name.clone().unwrap_or_default();
-    let (entity, query) = match field {
-        "" => (site.clone(), super::evidence::term("site", &site)),
-        field => (value.to_owned(), super::evidence::term(field, value)),
-    };
-    let number = alert.incident.and_then(|id| numbers.get(&id)).cloned();
-    AlertLine {
-        severity: words::level_badge(alert.level),
-        state: alert.disposition.map_or_else(|| words::alert_state(alert.state), words::disposition),
-        time: show::time(alert.detected_at, ask.now),
-        href: number.as_ref().map_or_else(|| super::evidence::href(&query, alert.first, alert.last), |number| format!("/vorfall/{number}")),
-        entity,
-        place: alert.body_name.clone().unwrap_or(site),
-        incident: number.unwrap_or_else(|| t("Ereignisse in der Suche").into()),
-    }
+/// Rules by their short names, whatever their kind, with their titles.
+fn titles(ask: &Ask) -> BTreeMap<String, String> {
+    let book = ask.app.rules.get();
+    let compiled = book.set.rules().iter().map(|compiled| (compiled.rule.name.clone(), compiled.rule.title.clone()));
+    let detectors = ask.app.board.sheet.iter().map(|(name, section)| (name.to_owned(), section.rule.title.clone()));
+    compiled.chain(detectors).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use axum::http::StatusCode;
-    use detect::alert::{Disposition, alert_close};
-    use detect::finding::{Entity, Finding};
-    use detect::incident::{Filed, finding_file};
-    use detect::role::Role;
-    use expect_test::expect;
-    use ingest::body::{Site, SiteId, site_add};
-
-    use super::*;
-    use crate::web::tests::{Front, now};
-
-    #[test]
-    fn verdicts_in_words() {
-        let quality = |true_positive, benign, false_positive| {
-            let quality = Quality::new(RuleQuality { alerts: 50, true_positive, benign, false_positive });
-            format!("{} {:?}\n", quality.text.replace('\u{a0}', " "), quality.bars)
-        };
-        expect![[r#"
-            noch keiner bewertet []
-            4 von 9 zutreffend, 3 Fehlalarm; zu wenige Fälle für Anteile []
-            75 % zutreffend, 5 % erlaubt, 20 % Fehlalarm (n = 20) [("f-act", "0.0", "75.0"), ("rest", "75.0", "5.0"), ("f-high", "80.0", "20.0")]
-        "#]]
-        .assert_eq(&[quality(0, 0, 0), quality(4, 2, 3), quality(15, 1, 4)].concat());
-    }
-
-    #[tokio::test]
-    async fn a_rule_shows_wording_playbook_and_its_alerts() {
-        let front = Front::new();
-        let (cookie, _) = front.enter(Role::Analyst);
-        let compiled = front.app.rules.rules().iter().find(|rule| rule.rule.name == "ssh_bruteforce").unwrap();
-        let site = Site {
-            id: SiteId::new(now()),
-            name: "rathaus".into(),
-            body: Some(front.body),
-            prefixes: vec![],
-            certificates: vec![],
-            tokens: vec![],
-        };
-        let finding = Finding {
-            rule: compiled.rule.clone(),
-            site: site.id,
-            body: Some(front.body),
-            entity: Entity::Ip("203.0.113.9".parse().unwrap()),
-            observables: Default::default(),
-            first: now(),
-            last: now(),
-            detected_at: now(),
-            evidence: vec![],
-            records: 12,
-            reasons: vec![],
-        };
-        let playbooks = front.app.playbooks.clone();
-        let filed = front.app.db.write(move |tx| {
-            site_add(tx, &site)?;
-            finding_file(tx, &playbooks, &finding, now())
-        });
-        let Filed::Opened { alert, .. } = filed.unwrap() else { panic!("not opened") };
-        front.app.db.write(move |tx| alert_close(tx, alert, Disposition::FalsePositive, "x", Role::Analyst, now())).unwrap();
-
-        let page = front.get("/regel/ssh_bruteforce", &cookie).await;
-        for part in [
-            "timespan: 5m",
-            "T1110",
-            "203.0.113.9",
-            "href=\"/vorfall/TC-2026-000001\"",
-            "Fehlalarm",
-            "0 von 1 zutreffend, 1 Fehlalarm",
-            "Sperren Sie die angreifende Adresse",
-            "binnen 4\u{a0}h",
-            "alten Passwort oder Schlüssel",
-        ] {
-            assert!(page.text.contains(part), "{part} is missing in {}", page.text);
-        }
-        let list = front.get("/regeln", &cookie).await;
-        for rule in front.app.rules.rules() {
-            assert!(list.text.contains(&format!("/regel/{}\"", rule.rule.name)), "{}", rule.rule.name);
-            assert_eq!(front.get(&format!("/regel/{}", rule.rule.name), &cookie).await.status, StatusCode::OK);
-        }
-        for rule in detect::watch::house_rules() {
-            let page = front.get(&format!("/regel/{}", rule.name), &cookie).await;
-            assert_eq!(page.status, StatusCode::OK);
-            assert!(page.text.contains("Was dann zu tun ist") && !page.text.contains("Wortlaut"), "{}", page.text);
-        }
-        for (name, section) in front.app.board.sheet.iter() {
-            assert!(list.text.contains(&format!("/regel/{name}\"")), "{name}");
-            let page = front.get(&format!("/regel/{name}"), &cookie).await;
-            assert_eq!(page.status, StatusCode::OK);
-            assert!(page.text.contains("Was dann zu tun ist") && page.text.contains(&section.rule.id), "{}", page.text);
-        }
-        assert!(front.get("/regel/portscan", &cookie).await.text.contains("ports_min_outside"));
-        for name in ["fehlt", "..%2F..%2Fetc%2Fpasswd"] {
-            assert_eq!(front.get(&format!("/regel/{name}"), &cookie).await.status, StatusCode::NOT_FOUND);
-        }
-    }
-}
+mod tests;

@@ -55,7 +55,7 @@ impl RuleIndex {
     pub fn new(set: &RuleSet) -> Self {
         let detections = (0u32..).zip(set.rules()).filter_map(|(place, compiled)| match &compiled.logic {
             Logic::Detection(detection) => Some((place, detection)),
-            Logic::Correlation(_) => None,
+            Logic::Correlation(_) | Logic::Off => None,
         });
         let program = Program::new(detections);
         let lookup = Lookup::new(&program);

@@ -126,7 +126,7 @@ fn all_rules_at_once_say_what_each_says_alone() {
     for record in cases.iter().flat_map(|case| &case.events).map(record) {
         let alone = |(_, compiled): &(usize, &CompiledRule)| match &compiled.logic {
             Logic::Detection(detection) => detection.matches(&record),
-            Logic::Correlation(_) => false,
+            Logic::Correlation(_) | Logic::Off => false,
         };
         let expected: Vec<usize> = (0..).zip(set.rules()).filter(alone).map(|(place, _)| place).collect();
         index.ask(&record, None, &mut asking, &mut matched);

@@ -362,7 +362,7 @@ proptest! {
             let record = record(&Value::Object(event));
             let alone = |(_, compiled): &(usize, &CompiledRule)| match &compiled.logic {
                 Logic::Detection(detection) => detection.matches(&record),
-                Logic::Correlation(_) => false,
+                Logic::Correlation(_) | Logic::Off => false,
             };
             let by_itself: Vec<usize> = (0..).zip(set.rules()).filter(alone).map(|(place, _)| place).collect();
             prop_assert_eq!(&by_itself, &expected, "each alone: {:?} on {:?}", texts, record);

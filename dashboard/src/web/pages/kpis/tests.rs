@@ -37,8 +37,8 @@ fn bodies(front: &Front) -> Vec<BodyId> {
 
 /// The n-th case, of a body, opened some days ago and contained some hours later.
 fn case(front: &Front, n: u32, body: BodyId, (days, hours): (i64, i64), title: &str) {
-    let rules = front.app.rules.clone();
-    let base = rules.rules().iter().find(|rule| rule.rule.name == "ssh_bruteforce").unwrap();
+    let rules = front.app.rules.get();
+    let base = rules.set.find("ssh_bruteforce").unwrap();
     let rule = Arc::new(Rule { title: title.into(), ..(*base.rule).clone() });
     let at = now().plus(-days * Timestamp::DAY);
     let site = Site {
