@@ -3,9 +3,10 @@
 //! what becomes of a match `crate::engine`'s.
 //!
 //! The way of a rule: `files` finds it, `yaml` reads it, `collection` puts documents together, `document` understands one,
-//! `detection` with `modifier` and `condition` compiles it to what `value` and `pattern` ask of a record, and `builder`
-//! puts rules, filters and correlations together.
+//! `detection` with `modifier` and `condition` compiles it to what `value` and `pattern` ask of a record, `correlation` with
+//! `threshold` and `aliases` to what `crate::correlate` counts, and `builder` puts rules, filters and correlations together.
 
+mod aliases;
 mod attributes;
 mod builder;
 mod collection;
@@ -26,6 +27,7 @@ mod pattern;
 mod placeholder;
 mod read;
 mod set;
+mod threshold;
 mod value;
 mod windows;
 mod yaml;
@@ -33,6 +35,7 @@ mod yaml;
 use std::fmt;
 
 pub(crate) use attributes::EntityField;
+pub(crate) use condition::Expr;
 pub use metadata::Metadata;
 pub use names::FieldNames;
 pub(crate) use set::Logic;
