@@ -22,6 +22,7 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("lateral_movement.yml", include_str!("../../rules/playbooks/lateral_movement.yml")),
     ("new_admin_account.yml", include_str!("../../rules/playbooks/new_admin_account.yml")),
     ("portscan.yml", include_str!("../../rules/playbooks/portscan.yml")),
+    ("rule_memory.yml", include_str!("../../rules/playbooks/rule_memory.yml")),
     ("sender_unknown.yml", include_str!("../../rules/playbooks/sender_unknown.yml")),
     ("source_silent.yml", include_str!("../../rules/playbooks/source_silent.yml")),
     ("ssh_bruteforce.yml", include_str!("../../rules/playbooks/ssh_bruteforce.yml")),
