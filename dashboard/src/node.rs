@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -134,11 +134,13 @@ impl Node {
         let playbooks = playbooks()?;
         let detectors = detectors(dir, config)?.with_indicators(&listed);
         let board = Arc::new(Board::new(detectors.sheet().clone()));
+        let end = Arc::new(OnceLock::new());
+        let detect = DetectConsumer::new(db.clone(), engine, clock.clone(), playbooks.clone())?.until(end.clone());
         let mut consumers: Vec<Box<dyn Consumer>> = vec![
             Box::new(EventConsumer::new(events.clone())?),
             Box::new(FlowConsumer::new(flows.clone())),
             Box::new(SourceConsumer::new(db.clone())?),
-            Box::new(DetectConsumer::new(db.clone(), engine, clock.clone(), playbooks.clone())?),
+            Box::new(detect),
         ];
         // Where leases were never kept it begins where the others are: the journal is not read anew for them.
         let start = consumers.iter().map(|consumer| consumer.cursor()).min().unwrap_or_default();
@@ -160,6 +162,7 @@ impl Node {
         let seen = consumers.iter().map(|consumer| consumer.cursor()).max().unwrap_or_default();
         let journal_options = JournalOptions { floor: seen, watermark: disk.watermark() };
         let journal = open_journal(dir, clock.now(), &journal_options)?;
+        end.set(journal.watch()).ok();
         pseudonyms_apply(&pseudonyms, &db, config, &sites, journal.last().next(), clock.now())?;
         let pipeline = Pipeline::start(&journal, Box::new(decoder), consumers, sites.clone(), clock)?;
         let keeping = Keeping::start(journal.keeper(), pipeline.watch(), config.journal_keep_days, clock.clone())?;

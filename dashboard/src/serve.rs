@@ -9,7 +9,7 @@ use std::time::Duration;
 use advisory::csaf::Publisher;
 use advisory::delivery::{Delivery, Login, SmtpConfig, Tls};
 use anyhow::{Context as _, Result, bail};
-use detect::watch::{LossLimit, LossWatch, Watch};
+use detect::watch::{LossLimit, LossWatch, MemoryWatch, Watch};
 use ingest::audit::{RootKey, root_sign};
 use ingest::listen::{self, Addresses, Counters, ListenConfig, PageLimits, Pages};
 use tokio::net::TcpListener;
@@ -167,7 +167,7 @@ impl Server {
     }
 }
 
-/// Once a minute: looks after the sources, and leaves word of how the server is for `doctor`.
+/// Once a minute: looks after the sources and the rules' memory, and leaves word of how the server is for `doctor`.
 fn care(
     node: &Node,
     limit: LossLimit,
@@ -178,6 +178,7 @@ fn care(
     let (db, clock, sites) = (node.db.clone(), node.clock.clone(), node.sites.clone());
     let mut watch = Watch::new(db.clone(), pulse.started);
     let (mut losses, accounts) = (LossWatch::new(db.clone(), limit), node.flow_accounts.clone());
+    let mut memory = MemoryWatch::new(db.clone());
     let mut once = move || {
         let now = clock.now();
         let sites = sites.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -186,6 +187,9 @@ fn care(
         }
         if let Err(error) = losses.look(&accounts.list(), &sites, now) {
             tracing::error!(%error, "the exporters of flows could not be looked after");
+        }
+        if let Err(error) = memory.look(now) {
+            tracing::error!(%error, "the rules' memory could not be looked after");
         }
         if let Err(error) = Vitals::gather(&pulse, &counters, now).save(&db) {
             tracing::error!(%error, "how the server is could not be noted");

@@ -1,16 +1,19 @@
 //! The rules' place on the way of the data: reads batches in journal order, lets the engine judge, and files what it
 //! finds. Alerts, incidents, the cursor and the engine's snapshot go into ONE transaction: a kill at any moment
-//! either has all of it or none, and after a restart the engine goes on from the state it had at the cursor.
+//! either has all of it or none, and after a restart the engine goes on from the state it had at the cursor. What a rule
+//! gave up for want of room is noted there as well.
 
+use std::collections::BTreeMap;
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use ingest::body::{BodyId, SiteId};
 use ingest::db::{Db, DbError, Migrations};
 use ingest::frame::Seq;
+use ingest::journal::JournalWatch;
 use ingest::pipeline::{Batch, Consumer};
 use ingest::record::{EventRecord, FlowView, Record};
-use ingest::rusqlite::{OptionalExtension, params};
+use ingest::rusqlite::{OptionalExtension, Transaction, params};
 use ingest::time::{Clock, Timestamp};
 use serde_json::Value;
 
@@ -25,17 +28,35 @@ use crate::rulebook::probe_add;
 const FINDINGS_PER_WRITE: usize = 200;
 /// How often the cursor moves where nothing is found: each move writes the engine's snapshot.
 const CURSOR_INTERVAL: i64 = Timestamp::SECOND;
+/// A write that took longer than this, because the rules have much to remember …
+const SNAPSHOT_QUICK: i64 = 100;
+/// … is followed by a pause so many times as long: a twentieth of the time is enough …
+const SNAPSHOT_PAUSE: i64 = 20;
+/// … but no finding waits longer than this.
+const SNAPSHOT_PAUSE_MAX: i64 = 10 * Timestamp::SECOND;
 
 pub const MIGRATIONS: Migrations = Migrations {
     owner: "detect_cursor",
-    steps: &["
+    steps: &[
+        "
         CREATE TABLE detect_cursor (
             name TEXT PRIMARY KEY,
             seq BIGINT NOT NULL,
             snapshot TEXT NOT NULL,
             moved_at BIGINT NOT NULL
         );
-    "],
+    ",
+        "
+        CREATE TABLE detect_overflow (
+            rule TEXT PRIMARY KEY,
+            name TEXT NOT NULL,
+            title TEXT NOT NULL,
+            given_up BIGINT NOT NULL,
+            since BIGINT NOT NULL,
+            at BIGINT NOT NULL
+        );
+    ",
+    ],
 };
 
 /// What judges records: the rule engine. Its findings depend on the records it saw in order and on nothing else.
@@ -43,6 +64,10 @@ pub trait Judge: Send {
     fn apply(&mut self, record: &dyn Record, site: SiteId, body: Option<BodyId>, received_at: Timestamp) -> Vec<Finding>;
     /// What it still holds back and would only tell with later records, as of `now`.
     fn settle(&mut self, now: Timestamp) -> Vec<Finding>;
+    /// What it found and has not told yet, whatever may still come; nothing ends by it.
+    fn tell(&mut self, now: Timestamp) -> Vec<Finding>;
+    /// The rules whose memory ran over, with how much they have given up so far.
+    fn overflows(&self) -> Vec<(Arc<Rule>, u64)>;
     /// Its whole state between two records.
     fn snapshot(&self) -> Value;
     /// Goes on from a snapshot; what no longer fits the rules is left out.
@@ -59,6 +84,13 @@ impl Judge for crate::engine::Engine {
     }
     fn settle(&mut self, now: Timestamp) -> Vec<Finding> {
         Self::settle(self, now)
+    }
+    fn tell(&mut self, now: Timestamp) -> Vec<Finding> {
+        Self::tell(self, now)
+    }
+    fn overflows(&self) -> Vec<(Arc<Rule>, u64)> {
+        let over = self.health().into_iter().filter(|health| health.overflowed > 0);
+        over.map(|health| (health.rule, health.overflowed)).collect()
     }
     fn snapshot(&self) -> Value {
         Self::snapshot(self)
@@ -84,6 +116,12 @@ pub struct DetectConsumer<J> {
     /// Findings up to `applied` that are not durable yet; kept when a write fails, so that a retry has them.
     pending: Vec<Pending>,
     moved_at: Timestamp,
+    /// How long to wait before the next write.
+    pause: i64,
+    /// What is known to be written down of each rule's overflow.
+    overflows: BTreeMap<String, u64>,
+    /// The journal's end; time goes by for the rules only where they have read to it.
+    end: Option<Arc<OnceLock<JournalWatch>>>,
 }
 
 /// A finding on its way into the database.
@@ -113,7 +151,25 @@ impl<J: Judge> DetectConsumer<J> {
             }
         }
         let moved_at = clock.now();
-        Ok(Self { db, judge, clock, playbooks, durable, applied: durable, pending: Vec::new(), moved_at })
+        let overflows = judge.overflows().into_iter().map(|(rule, count)| (rule.id.clone(), count)).collect();
+        Ok(Self { db, judge, clock, playbooks, durable, applied: durable, pending: Vec::new(), moved_at, pause: 0, overflows, end: None })
+    }
+
+    /// Windows that wait for quiet close only while the rules have read to the journal's end: what lies there unread came in
+    /// time. The journal may be opened later than this.
+    #[must_use]
+    pub fn until(mut self, end: Arc<OnceLock<JournalWatch>>) -> Self {
+        self.end = Some(end);
+        self
+    }
+
+    /// Whether the last write is long enough ago. A clock that was set back must not stop the cursor.
+    fn is_rested(&self, now: Timestamp) -> bool {
+        !(0..self.pause).contains(&now.since(self.moved_at))
+    }
+
+    fn has_caught_up(&self) -> bool {
+        self.end.as_ref().is_none_or(|end| end.get().is_some_and(|journal| self.applied >= journal.last()))
     }
 
     /// Runs the records behind `applied` in journal order; one frame's records stay together.
@@ -141,7 +197,7 @@ impl<J: Judge> DetectConsumer<J> {
             }
         }
         self.applied = self.applied.max(batch.last);
-        if self.pending.is_empty() { Ok(()) } else { self.commit() }
+        if self.pending.is_empty() || !self.is_rested(self.clock.now()) { Ok(()) } else { self.commit() }
     }
 
     fn settle(&mut self, now: Timestamp) {
@@ -161,6 +217,9 @@ impl<J: Judge> DetectConsumer<J> {
         let now = self.clock.now();
         let (seq, snapshot) = (self.applied, self.judge.snapshot().to_string());
         let (findings, playbooks) = (self.pending.clone(), self.playbooks.clone());
+        let overflows: Vec<(Arc<Rule>, u64)> = self.judge.overflows();
+        let mut more = overflows.clone();
+        more.retain(|(rule, count)| self.overflows.get(&rule.id).is_none_or(|known| known < count));
         self.db.write(move |tx| {
             for one in findings.iter().filter(|one| !one.probe) {
                 finding_file(tx, &playbooks, &one.finding, now)?;
@@ -171,11 +230,17 @@ impl<J: Judge> DetectConsumer<J> {
                  ON CONFLICT (name) DO UPDATE SET seq = excluded.seq, snapshot = excluded.snapshot, moved_at = excluded.moved_at",
             )?
             .execute(params![i64::try_from(seq.0).unwrap_or(i64::MAX), snapshot, now.0])?;
+            for (rule, count) in &more {
+                overflow_put(tx, rule, *count, now)?;
+            }
             Ok::<_, DbError>(())
         })?;
+        self.overflows = overflows.into_iter().map(|(rule, count)| (rule.id.clone(), count)).collect();
         self.pending.clear();
         self.durable = seq;
-        self.moved_at = now;
+        self.moved_at = self.clock.now();
+        let slow = self.moved_at.since(now) - SNAPSHOT_QUICK;
+        self.pause = slow.saturating_mul(SNAPSHOT_PAUSE).clamp(0, SNAPSHOT_PAUSE_MAX);
         Ok(())
     }
 }
@@ -194,10 +259,10 @@ impl<J: Judge> Consumer for DetectConsumer<J> {
     }
 
     fn tick(&mut self, now: Timestamp) -> Result<(), Box<dyn Error + Send + Sync>> {
-        self.settle(now);
-        // A clock that was set back must not stop the cursor.
-        let age = now.since(self.moved_at);
-        let due = !(0..CURSOR_INTERVAL).contains(&age);
+        if self.has_caught_up() {
+            self.settle(now);
+        }
+        let due = self.is_rested(now) && !(0..CURSOR_INTERVAL).contains(&now.since(self.moved_at));
         if due && (self.applied > self.durable || !self.pending.is_empty()) {
             self.commit()?;
         }
@@ -205,13 +270,25 @@ impl<J: Judge> Consumer for DetectConsumer<J> {
     }
 
     fn flush(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
-        // Nothing comes any more: what waits for quiet is told now, so that an import's counts are whole.
-        self.settle(self.clock.now().plus(Timestamp::HOUR));
+        // Nothing comes for now: what was found is told, so that an import's counts are whole. Windows stay open, for a
+        // server that ends is often one that starts again.
+        let found = self.judge.tell(self.clock.now());
+        self.hold(found);
         if self.applied > self.durable || !self.pending.is_empty() {
             self.commit()?;
         }
         Ok(())
     }
+}
+
+/// Notes that a rule's memory ran over; `crate::watch` makes an alert of it.
+fn overflow_put(tx: &Transaction<'_>, rule: &Rule, count: u64, now: Timestamp) -> Result<(), DbError> {
+    tx.prepare_cached(
+        "INSERT INTO detect_overflow (rule, name, title, given_up, since, at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)
+         ON CONFLICT (rule) DO UPDATE SET name = excluded.name, title = excluded.title, given_up = excluded.given_up, at = excluded.at",
+    )?
+    .execute(params![rule.id, rule.name, rule.title, i64::try_from(count).unwrap_or(i64::MAX), now.0])?;
+    Ok(())
 }
 
 #[cfg(test)]

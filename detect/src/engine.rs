@@ -13,7 +13,8 @@ use ingest::record::Record;
 use ingest::time::Timestamp;
 use serde_json::{Value, json};
 
-use crate::correlate::{self, Correlation, Firing, GroupKey, Input, Measure, Observables, Outcome, Report, State};
+use crate::correlate::{Correlation, Observables, Outcome, Report, State};
+use crate::feed::{Arrival, Feed, Matches};
 use crate::finding::{Entity, Finding};
 use crate::intel::{Enriched, IndicatorSet, SharedIndicators};
 use crate::rule::Rule;
@@ -43,7 +44,7 @@ const OBSERVED: [FieldId; 15] = [
 /// How often, by receipt, quiet groups are looked after.
 const SETTLE_INTERVAL: i64 = Timestamp::MINUTE;
 /// The snapshot's format; another one is not read.
-const SNAPSHOT_VERSION: u64 = 1;
+const SNAPSHOT_VERSION: u64 = 2;
 
 /// Compiled rules with the state of their windows.
 pub struct Engine {
@@ -64,14 +65,13 @@ pub struct Engine {
     rulebook: Option<(SharedRulebook, u64)>,
 }
 
-/// What one record led to so far, per rule; kept to spare the allocations.
+/// What one record led to so far; kept to spare the allocations.
 #[derive(Default)]
 struct Scratch {
     asking: Asking,
     /// The places of the detections that matched.
     places: Vec<usize>,
-    matched: Vec<bool>,
-    firings: Vec<Vec<(GroupKey, Firing)>>,
+    matches: Matches,
 }
 
 /// How a correlation's memory stands: `overflowed` above zero means that something may have been missed.
@@ -93,13 +93,14 @@ impl Engine {
     pub fn new(set: RuleSet, indicators: Arc<IndicatorSet>) -> Self {
         let rules: Vec<Arc<Rule>> = set.rules().iter().map(|compiled| compiled.rule.clone()).collect();
         let states = rules.iter().map(|_| State::default()).collect();
-        let scratch = Scratch { matched: vec![false; rules.len()], firings: vec![Vec::new(); rules.len()], ..Scratch::default() };
+        let matches = Matches { detections: vec![false; rules.len()], firings: vec![Vec::new(); rules.len()] };
+        let scratch = Scratch { matches, ..Scratch::default() };
         let index = RuleIndex::new(&set);
         let mut parents = vec![Vec::new(); rules.len()];
         for (place, compiled) in set.rules().iter().enumerate() {
             let Logic::Correlation(correlation) = &compiled.logic else { continue };
-            for child in &correlation.rules {
-                parents.get_mut(*child).into_iter().for_each(|parents: &mut Vec<usize>| parents.push(place));
+            for child in &correlation.references {
+                parents.get_mut(child.place).into_iter().for_each(|parents: &mut Vec<usize>| parents.push(place));
             }
         }
         let shared = SharedIndicators::new(indicators.clone());
@@ -138,10 +139,10 @@ impl Engine {
         }
         let indicators = self.indicators.clone();
         let record = Enriched::new(record, &indicators);
-        let Scratch { asking, places, matched, .. } = &mut self.scratch;
+        let Scratch { asking, places, matches } = &mut self.scratch;
         self.index.ask(&record, None, asking, places);
         for place in places.iter() {
-            matched.get_mut(*place).into_iter().for_each(|slot| *slot = true);
+            matches.detections.get_mut(*place).into_iter().for_each(|slot| *slot = true);
         }
         // Children stand before the correlations that refer to them.
         let mut due: BTreeSet<usize> = places.iter().copied().collect();
@@ -158,13 +159,14 @@ impl Engine {
                 Logic::Off => false,
                 Logic::Correlation(correlation) => {
                     let Some(state) = self.states.get_mut(place) else { continue };
-                    let mut feed = Feed { set: &self.set, correlation, state, record: &record, site, body, received_at };
-                    let (reports, firings) = feed.run(&self.scratch);
+                    let arrival = Some(Arrival { record: &record, site, body });
+                    let mut feed = Feed { correlation, state, arrival, observed: &OBSERVED, received_at };
+                    let Outcome { reports, firings } = feed.run(matches);
                     if compiled.alerts {
                         findings.extend(reports.into_iter().map(|report| finding_of_report(compiled, correlation, report, received_at)));
                     }
                     let counts = !firings.is_empty();
-                    if let Some(slot) = self.scratch.firings.get_mut(place) {
+                    if let Some(slot) = matches.firings.get_mut(place) {
                         *slot = firings;
                         fired.push(place);
                     }
@@ -175,12 +177,11 @@ impl Engine {
                 due.extend(self.parents.get(place).into_iter().flatten().copied());
             }
         }
-        let Scratch { places, matched, firings, .. } = &mut self.scratch;
         for place in places.drain(..) {
-            matched.get_mut(place).into_iter().for_each(|slot| *slot = false);
+            matches.detections.get_mut(place).into_iter().for_each(|slot| *slot = false);
         }
         for place in fired {
-            firings.get_mut(place).into_iter().for_each(Vec::clear);
+            matches.firings.get_mut(place).into_iter().for_each(Vec::clear);
         }
         findings
     }
@@ -191,10 +192,33 @@ impl Engine {
         let mut findings = self.take_over(now);
         self.settled_at = Some(now);
         self.tell_health(now);
+        // Nothing matched since: only what the windows let go of goes on to other correlations.
+        let matches = &mut self.scratch.matches;
+        for (place, (compiled, state)) in self.set.rules.iter().zip(&mut self.states).enumerate() {
+            let Logic::Correlation(correlation) = &compiled.logic else { continue };
+            // What the correlations below found so late goes on to this one first.
+            let mut feed = Feed { correlation, state, arrival: None, observed: &OBSERVED, received_at: now };
+            let Outcome { mut reports, mut firings } = feed.run(matches);
+            let settled = state.settle(correlation, now);
+            reports.extend(settled.reports);
+            firings.extend(settled.firings);
+            if compiled.alerts {
+                findings.extend(reports.into_iter().map(|report| finding_of_report(compiled, correlation, report, now)));
+            }
+            if let Some(slot) = matches.firings.get_mut(place) {
+                *slot = firings;
+            }
+        }
+        matches.firings.iter_mut().for_each(Vec::clear);
+        findings
+    }
+
+    /// Reports what the correlations found and hold back for a later report; windows stay as they are.
+    pub fn tell(&mut self, now: Timestamp) -> Vec<Finding> {
+        let mut findings = Vec::new();
         for (compiled, state) in self.set.rules.iter().zip(&mut self.states) {
             let Logic::Correlation(correlation) = &compiled.logic else { continue };
-            // Firings of windows that close this late feed no further correlation, see `Feed`.
-            let Outcome { reports, .. } = state.settle(correlation, now);
+            let reports = state.tell();
             if compiled.alerts {
                 findings.extend(reports.into_iter().map(|report| finding_of_report(compiled, correlation, report, now)));
             }
@@ -220,7 +244,7 @@ impl Engine {
             .map(|(compiled, state)| RuleHealth {
                 rule: compiled.rule.clone(),
                 groups: state.groups(),
-                entries: state.entries(),
+                entries: state.cells(),
                 overflowed: state.overflowed,
             })
             .collect()
@@ -259,85 +283,6 @@ impl Engine {
     }
 }
 
-/// One record on its way into one correlation.
-///
-/// Windows with an upper end close when later records come. Their firings reach a further correlation then, but not
-/// where they close only because nothing came any more: nothing could follow them within a window either.
-struct Feed<'a> {
-    set: &'a RuleSet,
-    correlation: &'a Correlation,
-    state: &'a mut State,
-    record: &'a dyn Record,
-    site: SiteId,
-    body: Option<BodyId>,
-    received_at: Timestamp,
-}
-
-impl Feed<'_> {
-    fn run(&mut self, scratch: &Scratch) -> (Vec<Report>, Vec<(GroupKey, Firing)>) {
-        let (mut reports, mut firings) = (Vec::new(), Vec::new());
-        let apart = matches!(self.correlation.measure, Measure::Rules | Measure::Order);
-        let mut counted = false;
-        for (rule, place) in (0u8..).zip(&self.correlation.rules) {
-            // A record counts once, however many of the rules it matches, unless the rules are what is counted.
-            if scratch.matched.get(*place) == Some(&true) && (apart || !counted) {
-                counted = true;
-                if let Some((key, value)) = self.of_record() {
-                    let input = Input { time: self.record.timestamp(), seq: self.record.seq(), rule, value };
-                    self.insert(&key, input, &mut reports, &mut firings);
-                }
-            }
-            for (child_key, firing) in scratch.firings.get(*place).into_iter().flatten() {
-                if let Some((key, value)) = self.of_child(*place, child_key) {
-                    let input = Input { time: firing.time, seq: firing.seq, rule, value };
-                    self.insert(&key, input, &mut reports, &mut firings);
-                }
-            }
-        }
-        (reports, firings)
-    }
-
-    fn insert(&mut self, key: &GroupKey, input: Input, reports: &mut Vec<Report>, firings: &mut Vec<(GroupKey, Firing)>) {
-        let record = self.record;
-        let extra = match self.correlation.measure {
-            Measure::Values(field) => Some(field),
-            _ => None,
-        };
-        let group_by = &self.correlation.group_by;
-        let mut observe = |observables: &mut Observables| {
-            observables.add(record, OBSERVED.into_iter().chain(group_by.iter().copied()).chain(extra));
-        };
-        let outcome = self.state.insert(self.correlation, key, input, self.body, self.received_at, &mut observe);
-        reports.extend(outcome.reports);
-        firings.extend(outcome.firings.into_iter().map(|firing| (key.clone(), firing)));
-    }
-
-    /// The group and the counted value of the record itself.
-    fn of_record(&self) -> Option<(GroupKey, u64)> {
-        let key = GroupKey::of(self.record, self.site, &self.correlation.group_by)?;
-        let value = match self.correlation.measure {
-            Measure::Values(field) => correlate::value_hash(&self.record.first_text(field)?),
-            _ => 0,
-        };
-        Some((key, value))
-    }
-
-    /// The same of a correlation that fired: its group has the fields, the rule set has seen to it.
-    fn of_child(&self, place: usize, child_key: &GroupKey) -> Option<(GroupKey, u64)> {
-        let Logic::Correlation(child) = &self.set.rules.get(place)?.logic else { return None };
-        let value_of = |field: FieldId| {
-            let index = child.group_by.iter().position(|known| *known == field)?;
-            child_key.values.get(index)
-        };
-        let values: Option<Vec<String>> = self.correlation.group_by.iter().map(|field| value_of(*field).cloned()).collect();
-        let value = match self.correlation.measure {
-            Measure::Values(field) => correlate::value_hash(value_of(field)?),
-            _ => 0,
-        };
-        Some((GroupKey { site: child_key.site, values: values? }, value))
-    }
-}
-
 fn finding_of_record(compiled: &CompiledRule, record: &dyn Record, site: SiteId, body: Option<BodyId>, received_at: Timestamp) -> Finding {
     let own = match compiled.entity {
         EntityField::Field(field) => Some(field),
@@ -363,10 +308,12 @@ fn finding_of_record(compiled: &CompiledRule, record: &dyn Record, site: SiteId,
 fn finding_of_report(compiled: &CompiledRule, correlation: &Correlation, report: Report, detected_at: Timestamp) -> Finding {
     let mut observables = report.observables;
     // The group's own values lead: they are what the records have in common.
-    for (field, value) in correlation.group_by.iter().zip(&report.key.values) {
-        let values = observables.0.entry(field.name()).or_default();
-        values.retain(|known| known != value);
-        values.insert(0, value.clone());
+    for (column, value) in correlation.group_by.iter().zip(&report.key.values) {
+        for field in &column.fields {
+            let values = observables.0.entry(field.name()).or_default();
+            values.retain(|known| known != value);
+            values.insert(0, value.clone());
+        }
     }
     Finding {
         rule: compiled.rule.clone(),

@@ -4,8 +4,9 @@
 pub mod alert;
 pub mod attack;
 pub mod consumer;
-pub mod correlate;
+mod correlate;
 pub mod engine;
+mod feed;
 pub mod finding;
 pub mod flow;
 pub mod incident;

@@ -1,8 +1,9 @@
-//! What the house itself notices about its sources, which no record tells: one that has fallen silent, and an address
-//! that belongs to no site. Silence is judged on the clock and only while somebody listens; so this runs beside a
+//! What the house itself notices about its sources and rules, which no record tells: a source that has fallen silent, an
+//! address that belongs to no site, flows that are lost, a rule that has too much to remember. Silence is judged on the clock and only while somebody listens; so this runs beside a
 //! running server, about once a minute, and not in the pipeline.
 
 mod flow_loss;
+mod memory;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, LazyLock};
@@ -20,6 +21,7 @@ use crate::finding::{Entity, Finding};
 use crate::rule::{Level, Rule};
 
 pub use flow_loss::{LossLimit, LossWatch};
+pub use memory::MemoryWatch;
 
 /// Alerts of one address at once: a relay that stops takes hundreds of hosts with it, and ten say the same.
 const SILENT_PER_PEER_MAX: usize = 10;
@@ -83,6 +85,17 @@ static FLOW_LOSS: LazyLock<Arc<Rule>> = LazyLock::new(|| {
     )
 });
 
+static MEMORY: LazyLock<Arc<Rule>> = LazyLock::new(|| {
+    rule(
+        "2f5f7d0c-6f0e-4a0f-9d8c-7d1a4c1f5e04",
+        "rule_memory",
+        "Eine Regel hat zu viel zu merken",
+        "Schlägt an, wenn eine Regel, die über mehrere Ereignisse zählt, für weitere keinen Platz hatte und ältere aufgeben \
+         musste: Ihre Zahlen können zu klein sein. Der Alarm schließt sich, wenn das einen Tag lang nicht mehr vorkam.",
+        "availability/outage",
+    )
+});
+
 fn rule(id: &str, name: &str, title: &str, description: &str, rsit: &str) -> Arc<Rule> {
     Arc::new(Rule {
         id: id.into(),
@@ -97,8 +110,8 @@ fn rule(id: &str, name: &str, title: &str, description: &str, rsit: &str) -> Arc
 }
 
 /// The rules of this module, which no folder holds.
-pub fn house_rules() -> [Arc<Rule>; 3] {
-    [SILENT.clone(), UNKNOWN.clone(), FLOW_LOSS.clone()]
+pub fn house_rules() -> [Arc<Rule>; 4] {
+    [SILENT.clone(), UNKNOWN.clone(), FLOW_LOSS.clone(), MEMORY.clone()]
 }
 
 /// What a look did.

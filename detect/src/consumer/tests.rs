@@ -45,6 +45,12 @@ impl Judge for Threes {
     fn settle(&mut self, _now: Timestamp) -> Vec<Finding> {
         Vec::new()
     }
+    fn tell(&mut self, _now: Timestamp) -> Vec<Finding> {
+        Vec::new()
+    }
+    fn overflows(&self) -> Vec<(Arc<Rule>, u64)> {
+        Vec::new()
+    }
     fn snapshot(&self) -> Value {
         serde_json::json!(self.open)
     }

@@ -86,8 +86,7 @@ impl Engine {
 fn same_of(set: &RuleSet, place: usize) -> Option<String> {
     let compiled = set.rules.get(place)?;
     let Logic::Correlation(correlation) = &compiled.logic else { return None };
-    let counted = correlation.rules.iter().filter_map(|child| Some(set.rules.get(*child)?.rule.id.as_str()));
-    Some(format!("{} {} of {}", compiled.rule.id, correlation.fingerprint(), counted.collect::<Vec<_>>().join(" ")))
+    Some(format!("{} {}", compiled.rule.id, correlation.fingerprint()))
 }
 
 #[cfg(test)]

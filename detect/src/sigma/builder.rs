@@ -5,13 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::collection::Collection;
-use super::correlation::CorrelationBody;
 use super::document::{Body, Document, RuleDocument};
 use super::filter::{Filter, Targets};
 use super::names::Context;
 use super::set::{CompiledRule, Logic, RuleSet};
 use super::{RuleError, nearest, yaml};
-use crate::correlate::{Correlation, Measure};
 
 #[derive(Default)]
 pub(crate) struct Builder {
@@ -179,21 +177,18 @@ impl Builder {
                 Body::Detection(detection) => Logic::Detection(detection),
                 Body::Correlation(body) => {
                     let rules: Vec<usize> = places.iter().filter_map(|old| new_places.get(old).copied()).collect();
-                    if let Some(message) = ungrouped(&body, &rules, &set) {
+                    if rules.len() != places.len() {
+                        let message = "a rule that the correlation refers to was refused".into();
                         self.refuse(&file, body.line, Some(&document.rule.name), message);
                         continue;
                     }
-                    if rules.len() != places.len() {
-                        self.refuse(
-                            &file,
-                            body.line,
-                            Some(&document.rule.name),
-                            "a rule that the correlation refers to was refused".into(),
-                        );
-                        continue;
+                    match body.resolve(&rules, &set) {
+                        Ok(correlation) => Logic::Correlation(correlation),
+                        Err(error) => {
+                            self.refuse(&file, error.line, Some(&document.rule.name), error.message);
+                            continue;
+                        }
                     }
-                    let CorrelationBody { measure, threshold, group_by, timespan, .. } = body;
-                    Logic::Correlation(Correlation { measure, threshold, rules, group_by, timespan })
                 }
             };
             new_places.insert(place, set.rules.len());
@@ -274,20 +269,4 @@ impl Builder {
         }
         order
     }
-}
-
-/// What a correlation asks of the correlations it refers to beyond what those group by.
-fn ungrouped(body: &CorrelationBody, rules: &[usize], set: &RuleSet) -> Option<String> {
-    let value = match body.measure {
-        Measure::Values(field) => Some(field),
-        _ => None,
-    };
-    for child in rules.iter().filter_map(|place| set.rules.get(*place)) {
-        let Logic::Correlation(correlation) = &child.logic else { continue };
-        let missing = body.group_by.iter().copied().chain(value).find(|field| !correlation.group_by.contains(field));
-        if let Some(field) = missing {
-            return Some(format!("'{}' is needed here, but '{}' does not group by it", field.name(), child.rule.name));
-        }
-    }
-    None
 }

@@ -19,7 +19,6 @@ pub(crate) enum Expr {
 }
 
 impl Expr {
-    #[cfg(test)]
     pub(crate) fn eval(&self, selection: &mut dyn FnMut(usize) -> bool) -> bool {
         match self {
             Self::Selection(number) => selection(*number),
@@ -48,11 +47,31 @@ impl Expr {
 }
 
 pub(crate) fn parse(text: &str, names: &[&str]) -> Result<Expr, String> {
+    parse_of(text, names, "selection")
+}
+
+/// The names that a condition uses, each once and in order; without patterns, for which the names must be known before.
+pub(crate) fn names_in(text: &str) -> Result<Vec<&str>, String> {
+    let mut names = Vec::new();
+    for token in words_of(text)? {
+        if token.eq_ignore_ascii_case("of") {
+            return Err("a pattern needs the rules' names: list them under 'rules'".into());
+        }
+        let is_word = ["and", "or", "not", "(", ")"].iter().any(|word| token.eq_ignore_ascii_case(word));
+        if !is_word && !names.contains(&token) {
+            names.push(token);
+        }
+    }
+    Ok(names)
+}
+
+/// As `parse`; `what` the names are, for refusals.
+pub(crate) fn parse_of(text: &str, names: &[&str], what: &'static str) -> Result<Expr, String> {
     let tokens = words_of(text)?;
     if tokens.len() > TOKENS_MAX {
         return Err(format!("the condition has {} words, at most {TOKENS_MAX} are read", tokens.len()));
     }
-    let mut parser = Parser { tokens: &tokens, names, depth: 0 };
+    let mut parser = Parser { tokens: &tokens, names, what, depth: 0 };
     let expr = parser.any()?;
     match parser.tokens.first() {
         None => Ok(expr),
@@ -79,6 +98,7 @@ fn words_of(text: &str) -> Result<Vec<&str>, String> {
 struct Parser<'a> {
     tokens: &'a [&'a str],
     names: &'a [&'a str],
+    what: &'static str,
     depth: usize,
 }
 
@@ -110,7 +130,7 @@ impl<'a> Parser<'a> {
     }
 
     fn atom(&mut self) -> Result<Expr, String> {
-        let Some(token) = self.next() else { return Err("the condition ends where a selection is expected".into()) };
+        let Some(token) = self.next() else { return Err(format!("the condition ends where a {} is expected", self.what)) };
         if token == "(" {
             let expr = self.any()?;
             return if self.take(")") { Ok(expr) } else { Err("a ')' is missing in the condition".into()) };
@@ -122,7 +142,7 @@ impl<'a> Parser<'a> {
             return Err(format!("unexpected '{token}' in the condition"));
         }
         let found = self.names.iter().position(|name| *name == token);
-        found.map(Expr::Selection).ok_or_else(|| format!("unknown selection '{token}' in the condition{}", nearest(token, self.names)))
+        found.map(Expr::Selection).ok_or_else(|| format!("unknown {} '{token}' in the condition{}", self.what, nearest(token, self.names)))
     }
 
     /// `1 of x*`, `any of x*`, `all of x*`, `… of them`.
@@ -135,7 +155,7 @@ impl<'a> Parser<'a> {
         let meant = |name: &str| (them || glob.matches(name)) && (!name.starts_with('_') || pattern.starts_with('_'));
         let found: Vec<Expr> = (0..).zip(self.names).filter(|(_, name)| meant(name)).map(|(number, _)| Expr::Selection(number)).collect();
         if found.is_empty() {
-            return Err(format!("no selection is called '{pattern}'{}", nearest(pattern, self.names)));
+            return Err(format!("no {} is called '{pattern}'{}", self.what, nearest(pattern, self.names)));
         }
         match quantity.to_ascii_lowercase().as_str() {
             "1" | "any" => Ok(one_or(found, Expr::Any)),

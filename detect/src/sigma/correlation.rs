@@ -1,152 +1,227 @@
-//! A correlation document: what is measured, in which window, by which fields. References to other rules stay names
-//! here; `set` resolves them, `crate::correlate` does the counting.
+//! A correlation document: what is measured, in which window, by which fields. References to other rules stay names here
+//! until the rules that they mean are known (`resolve`); `crate::correlate` does the counting. The meaning is pySigma's, with
+//! the specification's ranges beside it.
 
 use ingest::fields::FieldId;
 use ingest::time::Timestamp;
 
+use super::aliases::{Aliases, Name};
+use super::condition;
 use super::names::FieldNames;
 use super::read::{text, texts};
+use super::set::{Logic, RuleSet};
+use super::threshold::{self, Threshold};
 use super::yaml::{Entry, Node, Value};
 use super::{CompileError, nearest};
-use crate::correlate::{Measure, REFERENCES_MAX, THRESHOLD_MAX, TIMESPAN_MAX, Threshold};
+use crate::correlate::{COUNT_MAX, Column, Correlation, DIFFERENT_MAX, Limits, Measure, REFERENCES_MAX, Reference, Source, TIMESPAN_MAX};
 
 /// A correlation whose references are still names.
 #[derive(Debug)]
 pub(crate) struct CorrelationBody {
-    pub(crate) measure: Measure,
-    pub(crate) threshold: Threshold,
     pub(crate) references: Vec<(u64, String)>,
-    pub(crate) group_by: Vec<FieldId>,
-    pub(crate) timespan: i64,
     pub(crate) generate: bool,
     pub(crate) line: u64,
+    measure: Measure,
+    limits: Limits,
+    group_by: Vec<Name>,
+    values: Vec<Name>,
+    timespan: i64,
+    names: FieldNames,
 }
 
 const CORRELATION_KEYS: [&str; 7] = ["type", "rules", "group-by", "timespan", "condition", "generate", "aliases"];
-const TYPES: [&str; 4] = ["event_count", "value_count", "temporal", "temporal_ordered"];
-/// Sigma's other correlation types: known, and refused by their name until they are built.
-const TYPES_LATER: [&str; 6] =
-    ["value_sum", "value_avg", "value_percentile", "value_median", "extended_temporal", "extended_temporal_ordered"];
+const TYPES: [&str; 8] =
+    ["event_count", "value_count", "temporal", "temporal_ordered", "value_sum", "value_avg", "value_percentile", "value_median"];
 
 impl CorrelationBody {
     pub(crate) fn read(correlation: &Entry, names: FieldNames) -> Result<Self, CompileError> {
-        let node = &correlation.node;
-        for entry in node.entries() {
-            match entry.key.as_str() {
-                "aliases" => return Err(CompileError::at(entry.line, "'aliases' in correlations are not supported yet")),
-                key if CORRELATION_KEYS.contains(&key) => {}
-                key => {
-                    let near = nearest(key, &CORRELATION_KEYS);
-                    return Err(CompileError::at(entry.line, format!("unknown key '{key}' in the correlation{near}")));
-                }
-            }
+        let (node, line) = (&correlation.node, correlation.line);
+        if !matches!(node.value, Value::Map(_)) {
+            return Err(CompileError::at(line, format!("the correlation must be a map, not {}", node.kind())));
         }
-        let kind = need(node, correlation.line, "type")?;
-        let references = texts(node, "rules")?;
-        if references.is_empty() || references.len() > REFERENCES_MAX {
-            return Err(CompileError::at(
-                correlation.line,
-                format!("a correlation refers to 1 to {REFERENCES_MAX} rules, this one to {}", references.len()),
-            ));
+        if let Some(entry) = node.entries().iter().find(|entry| !CORRELATION_KEYS.contains(&entry.key.as_str())) {
+            let near = nearest(&entry.key, &CORRELATION_KEYS);
+            return Err(CompileError::at(entry.line, format!("unknown key '{}' in the correlation{near}", entry.key)));
         }
-        let duplicate = (0..).zip(&references).find(|(n, (_, name))| references.iter().take(*n).any(|(_, before)| before == name));
-        if let Some((_, (line, name))) = duplicate {
-            return Err(CompileError::at(*line, format!("the correlation refers to '{name}' twice")));
+        let kind = need(node, line, "type")?;
+        let kind_line = node.get("type").map_or(line, |entry| entry.line);
+        if !TYPES.contains(&kind.as_str()) {
+            return Err(CompileError::at(kind_line, format!("unknown correlation type '{kind}'{}", nearest(&kind, &TYPES))));
         }
-        let (measure, threshold) = match kind.as_str() {
-            "event_count" => (Measure::Count, condition(node, correlation.line, None)?.1),
-            "value_count" => match condition(node, correlation.line, Some(names))? {
-                (Some(field), threshold) => (Measure::Values(field), threshold),
-                (None, _) => return Err(CompileError::at(correlation.line, "the condition of a value_count needs a field")),
-            },
-            "temporal" | "temporal_ordered" => {
-                if let Some(entry) = node.get("condition") {
-                    return Err(CompileError::at(entry.line, format!("a condition on '{kind}' is not supported yet")));
-                }
-                let measure = if kind == "temporal" { Measure::Rules } else { Measure::Order };
-                (measure, Threshold::AtLeast(references.len() as u64))
-            }
-            other => {
-                let line = node.get("type").map_or(correlation.line, |entry| entry.line);
-                let reason = match TYPES_LATER.contains(&other) {
-                    true => format!("correlation type '{other}' is not supported yet"),
-                    false => format!("unknown correlation type '{other}'{}", nearest(other, &TYPES)),
-                };
-                return Err(CompileError::at(line, reason));
-            }
+        let references = references(node, line, kind.starts_with("temporal"))?;
+        let Conditions { measure, limits, values } = match kind.as_str() {
+            "temporal" | "temporal_ordered" => temporal(node, line, &references, kind == "temporal_ordered")?,
+            _ => counted(node, line, &kind)?,
         };
-        let group_by: Result<Vec<FieldId>, CompileError> =
-            texts(node, "group-by")?.iter().map(|(line, name)| names.field(name, *line)).collect();
-        let span = need(node, correlation.line, "timespan")?;
-        let line = node.get("timespan").map_or(correlation.line, |entry| entry.line);
-        let timespan = timespan(&span).map_err(|message| CompileError::at(line, message))?;
+        let mut aliases = Aliases::read(node)?;
+        let named = |(line, name): (u64, String)| aliases.name(line, name);
+        let group_by: Vec<(u64, String)> = texts(node, "group-by")?;
+        let (group_by, values): (Vec<Name>, Vec<Name>) = {
+            let mut named = named;
+            (group_by.into_iter().map(&mut named).collect(), values.into_iter().map(&mut named).collect())
+        };
+        aliases.all_used()?;
+        let span = need(node, line, "timespan")?;
+        let span_line = node.get("timespan").map_or(line, |entry| entry.line);
+        let timespan = timespan(&span).map_err(|message| CompileError::at(span_line, message))?;
         let generate = match node.get("generate").map(|entry| (&entry.node.value, entry.line)) {
-            None => false,
+            None | Some((Value::Null, _)) => false,
             Some((Value::Bool(generate), _)) => *generate,
             Some((_, line)) => return Err(CompileError::at(line, "'generate' must be true or false")),
         };
-        Ok(Self { measure, threshold, references, group_by: group_by?, timespan, generate, line: correlation.line })
+        Ok(Self { references, generate, line, measure, limits, group_by, values, timespan, names })
     }
+
+    /// With the places of the rules that it refers to, which are in the set already.
+    pub(crate) fn resolve(&self, places: &[usize], set: &RuleSet) -> Result<Correlation, CompileError> {
+        let rules: Vec<_> = places.iter().filter_map(|place| set.rules.get(*place)).collect();
+        let meant = |rule: &str| rules.iter().any(|known| known.rule.name == rule || known.rule.id.eq_ignore_ascii_case(rule));
+        for name in self.group_by.iter().chain(&self.values) {
+            if let Some((line, rule)) = name.rules().find(|(_, rule)| !meant(rule)) {
+                let known: Vec<&str> = rules.iter().map(|known| known.rule.name.as_str()).collect();
+                let message = format!(
+                    "the alias '{}' speaks of '{rule}', which the correlation does not refer to{}",
+                    name.text,
+                    nearest(rule, &known)
+                );
+                return Err(CompileError::at(line, message));
+            }
+        }
+        let mut columns: Vec<Column> = self.group_by.iter().map(|name| Column { name: name.text.clone(), fields: Vec::new() }).collect();
+        let mut references = Vec::new();
+        for (place, compiled) in places.iter().zip(&rules) {
+            let source = |name: &Name| -> Result<(Source, Vec<FieldId>), CompileError> {
+                let (line, field) = name.for_rule(&compiled.rule)?;
+                match &compiled.logic {
+                    Logic::Detection(_) | Logic::Off => {
+                        let field = self.names.field(field, line)?;
+                        Ok((Source::Field(field), vec![field]))
+                    }
+                    Logic::Correlation(child) => {
+                        let found = child.group_by.iter().position(|column| column.name == field);
+                        let place = found.ok_or_else(|| {
+                            CompileError::at(line, format!("'{field}' is needed here, but '{}' does not group by it", compiled.rule.name))
+                        })?;
+                        let fields = child.group_by.get(place).map(|column| column.fields.clone()).unwrap_or_default();
+                        Ok((Source::Group(place), fields))
+                    }
+                }
+            };
+            let (mut group, mut values) = (Vec::new(), Vec::new());
+            for (name, column) in self.group_by.iter().zip(&mut columns) {
+                let (from, fields) = source(name)?;
+                group.push(from);
+                let new: Vec<FieldId> = fields.into_iter().filter(|field| !column.fields.contains(field)).collect();
+                column.fields.extend(new);
+            }
+            for name in &self.values {
+                values.push(source(name)?.0);
+            }
+            references.push(Reference { place: *place, id: compiled.rule.id.clone(), group, values });
+        }
+        let (measure, limits, timespan) = (self.measure.clone(), self.limits, self.timespan);
+        Ok(Correlation { measure, limits, references, group_by: columns, timespan })
+    }
+}
+
+/// What a condition says.
+struct Conditions {
+    measure: Measure,
+    limits: Limits,
+    /// The names of the fields that are counted or added up.
+    values: Vec<(u64, String)>,
 }
 
 fn need(node: &Node, line: u64, key: &str) -> Result<String, CompileError> {
     text(node, key)?.ok_or_else(|| CompileError::at(line, format!("the correlation has no {key}")))
 }
 
-/// `names` where the condition may name a field.
-fn condition(node: &Node, line: u64, names: Option<FieldNames>) -> Result<(Option<FieldId>, Threshold), CompileError> {
+/// The rules that it refers to; where a formula names them it need not list them.
+fn references(node: &Node, line: u64, formula_may_name: bool) -> Result<Vec<(u64, String)>, CompileError> {
+    let mut references = texts(node, "rules")?;
+    if references.is_empty()
+        && formula_may_name
+        && let Some(condition) = node.get("condition")
+        && let Value::Str(formula) = &condition.node.value
+    {
+        let names = condition::names_in(formula).map_err(|message| CompileError::at(condition.line, message))?;
+        references = names.into_iter().map(|name| (condition.line, name.to_owned())).collect();
+    }
+    if references.is_empty() || references.len() > REFERENCES_MAX {
+        let message = format!("a correlation refers to 1 to {REFERENCES_MAX} rules, this one to {}", references.len());
+        return Err(CompileError::at(line, message));
+    }
+    let duplicate = (0..).zip(&references).find(|(n, (_, name))| references.iter().take(*n).any(|(_, before)| before == name));
+    match duplicate {
+        Some((_, (line, name))) => Err(CompileError::at(*line, format!("the correlation refers to '{name}' twice"))),
+        None => Ok(references),
+    }
+}
+
+/// How many, how many different, how much.
+fn counted(node: &Node, line: u64, kind: &str) -> Result<Conditions, CompileError> {
     let Some(entry) = node.get("condition") else { return Err(CompileError::at(line, "the correlation has no condition")) };
-    if !matches!(entry.node.value, Value::Map(_)) {
-        return Err(CompileError::at(entry.line, format!("the condition must be a map such as 'gte: 10', not {}", entry.node.kind())));
+    let Threshold { limits, fields, percentile } = Threshold::read(entry)?;
+    let error = |line: u64, message: String| Err(CompileError::at(line, message));
+    let several = kind == "value_count";
+    match (kind, fields.as_slice()) {
+        ("event_count", [(line, _), ..]) => return error(*line, "an event_count counts records: 'field' belongs to value_count".into()),
+        ("event_count", []) => {}
+        (_, []) => return error(line, format!("the condition of a {kind} needs a field")),
+        (_, [_, (line, _), ..]) if !several => return error(*line, format!("a {kind} reckons with one field")),
+        _ => {}
     }
-    let (mut field, mut threshold) = (None, None);
-    for part in entry.node.entries() {
-        let error = |message: String| Err(CompileError::at(part.line, message));
-        let new = match (part.key.as_str(), &part.node.value) {
-            ("field", Value::Str(name)) if names.is_some() => {
-                field = names.map(|names| names.field(name, part.line)).transpose()?;
-                continue;
-            }
-            ("field", Value::List(_)) if names.is_some() => return error("several fields in a value_count are not supported yet".into()),
-            ("field", _) => return error("a field belongs to value_count only, as a text".into()),
-            ("gt", Value::Int(n)) => Threshold::AtLeast(bounded(n.saturating_add(1), part.line)?),
-            ("gte", Value::Int(n)) => Threshold::AtLeast(bounded(*n, part.line)?),
-            ("lt", Value::Int(n)) => Threshold::AtMost(bounded(n.saturating_sub(1), part.line)?),
-            ("lte", Value::Int(n)) => Threshold::AtMost(bounded(*n, part.line)?),
-            ("eq", Value::Int(n)) => Threshold::Exactly(bounded(*n, part.line)?),
-            ("gt" | "gte" | "lt" | "lte" | "eq", _) => return error(format!("a whole number is expected, not {}", part.node.kind())),
-            (key, _) => return error(format!("unknown operator '{key}': use gte, gt, lte, lt or eq")),
-        };
-        if threshold.replace(new).is_some() {
-            return error("ranges in a condition are not supported yet".into());
-        }
+    let measure = match (kind, percentile) {
+        ("value_percentile", Some((_, percent))) => Measure::Percentile(percent),
+        ("value_percentile", None) => return error(line, "the condition of a value_percentile needs a percentile".into()),
+        (_, Some((line, _))) => return error(line, "'percentile' belongs to value_percentile".into()),
+        ("event_count", _) => Measure::Count,
+        ("value_count", _) => Measure::Values,
+        ("value_sum", _) => Measure::Sum,
+        ("value_avg", _) => Measure::Average,
+        _ => Measure::Median,
+    };
+    match measure {
+        Measure::Count => threshold::check_count(&limits, COUNT_MAX, "events", entry.line)?,
+        Measure::Values => threshold::check_count(&limits, DIFFERENT_MAX, "different values", entry.line)?,
+        _ => threshold::check_reachable(&limits, entry.line)?,
     }
-    match threshold {
-        Some(threshold) => Ok((field, threshold)),
-        None => Err(CompileError::at(entry.line, "the condition has no operator: use gte, gt, lte, lt or eq")),
-    }
+    Ok(Conditions { measure, limits, values: fields })
 }
 
-/// No window is judged without an event in it, so a threshold below one would say nothing.
-fn bounded(n: i64, line: u64) -> Result<u64, CompileError> {
-    let found = u64::try_from(n).ok().filter(|n| (1..=THRESHOLD_MAX).contains(n));
-    found.ok_or_else(|| CompileError::at(line, format!("the condition must mean 1 to {THRESHOLD_MAX} events")))
+/// Which rules match together, in any order or in theirs.
+fn temporal(node: &Node, line: u64, references: &[(u64, String)], ordered: bool) -> Result<Conditions, CompileError> {
+    let count = references.len();
+    let condition = node.get("condition").filter(|entry| entry.node.value != Value::Null);
+    let (measure, limits) = match condition {
+        None if ordered => (Measure::Order(threshold::chains_of(count, count, line)?), Limits::default()),
+        None => (Measure::Rules, Limits::at_least(count)),
+        Some(entry) => match &entry.node.value {
+            Value::Str(formula) => (threshold::formula(formula, references, ordered, entry.line)?, Limits::default()),
+            _ => threshold::rules(entry, count, ordered)?,
+        },
+    };
+    Ok(Conditions { measure, limits, values: Vec::new() })
 }
 
-/// `30s`, `5m`, `1h`, `7d`, `2w` in milliseconds.
+/// `30s`, `5m`, `1h`, `7d`, `2w`, `1M` in milliseconds; month and year are pySigma's, a twelfth of 365.2425 days and all of
+/// them.
 fn timespan(text: &str) -> Result<i64, String> {
+    const YEAR: i64 = 31_556_952 * Timestamp::SECOND;
     let unit = match text.chars().last() {
         Some('s') => Timestamp::SECOND,
         Some('m') => Timestamp::MINUTE,
         Some('h') => Timestamp::HOUR,
         Some('d') => Timestamp::DAY,
         Some('w') => 7 * Timestamp::DAY,
+        Some('M') => YEAR / 12,
+        Some('y') => YEAR,
         _ => 0,
     };
-    let number = text.get(..text.len().saturating_sub(1)).filter(|_| unit > 0).and_then(|digits| digits.parse::<u32>().ok());
-    match number.map(|number| i64::from(number).saturating_mul(unit)) {
+    let digits = text.get(..text.len().saturating_sub(1)).filter(|digits| unit > 0 && digits.bytes().all(|byte| byte.is_ascii_digit()));
+    match digits.and_then(|digits| digits.parse::<u32>().ok()).map(|number| i64::from(number).saturating_mul(unit)) {
         None | Some(0) => Err(format!("'{text}' is no time span (such as 30s, 5m, 1h or 7d)")),
-        Some(millis) if millis > TIMESPAN_MAX => Err(format!("a time span of {text} is too long: windows are kept for at most 30d")),
+        Some(millis) if millis > TIMESPAN_MAX => Err(format!("a time span of {text} is too long: windows are kept for at most 31d")),
         Some(millis) => Ok(millis),
     }
 }

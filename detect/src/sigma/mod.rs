@@ -2,11 +2,12 @@
 //! file and line; nothing is accepted and then ignored. Windows and counts over several records are `crate::correlate`'s,
 //! what becomes of a match `crate::engine`'s.
 //!
-//! The way of a rule: `files` finds it, `yaml` reads it, `collection` puts documents together, `pipeline` changes one
-//! to our names, `document` understands it,
-//! `detection` with `modifier` and `condition` compiles it to what `value` and `pattern` ask of a record, and `builder`
-//! puts rules, filters and correlations together. `index` asks all detections of a set at once.
+//! The way of a rule: `files` finds it, `yaml` reads it, `collection` puts documents together, `pipeline` changes one to our
+//! names, `document` understands it, `detection` with `modifier` and `condition` compiles it to what `value` and `pattern` ask
+//! of a record, `correlation` with `threshold` and `aliases` to what `crate::correlate` counts, and `builder` puts rules,
+//! filters and correlations together. `index` asks all detections of a set at once.
 
+mod aliases;
 mod attributes;
 mod builder;
 mod collection;
@@ -29,6 +30,7 @@ mod pipeline;
 mod placeholder;
 mod read;
 mod set;
+mod threshold;
 mod value;
 mod windows;
 mod yaml;
@@ -36,6 +38,7 @@ mod yaml;
 use std::fmt;
 
 pub(crate) use attributes::EntityField;
+pub(crate) use condition::Expr;
 pub(crate) use files::{Stamp, stamps_of, texts_of};
 pub use index::{Asking, RuleIndex, Told};
 pub use metadata::Metadata;

@@ -72,11 +72,12 @@ impl CompiledRule {
     }
 
     /// The places of the rules that a correlation refers to.
-    fn references(&self) -> &[usize] {
-        match &self.logic {
-            Logic::Correlation(correlation) => &correlation.rules,
+    fn references(&self) -> impl Iterator<Item = usize> {
+        let references = match &self.logic {
+            Logic::Correlation(correlation) => correlation.references.as_slice(),
             Logic::Detection(_) | Logic::Off => &[],
-        }
+        };
+        references.iter().map(|reference| reference.place)
     }
 }
 
@@ -164,7 +165,7 @@ impl RuleSet {
 
     /// The rules that one counts, directly; none for what is no correlation.
     pub fn counted_by(&self, compiled: &CompiledRule) -> Vec<&CompiledRule> {
-        compiled.references().iter().filter_map(|place| self.rules.get(*place)).collect()
+        compiled.references().filter_map(|place| self.rules.get(place)).collect()
     }
 
     /// The correlations that count a rule, directly.
@@ -219,8 +220,8 @@ impl RuleSet {
     fn reach(&self, place: usize, wanted: &mut [bool]) {
         let Some(slot) = wanted.get_mut(place).filter(|slot| !**slot) else { return };
         *slot = true;
-        for child in self.rules.get(place).map(CompiledRule::references).unwrap_or_default() {
-            self.reach(*child, wanted);
+        for child in self.rules.get(place).into_iter().flat_map(CompiledRule::references) {
+            self.reach(child, wanted);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What rules mean and which are refused, as tables over whole rules. The meanings follow pySigma's.
 
 mod corpora;
+mod correlations;
 mod documents;
 mod filters;
 mod meaning;

@@ -131,64 +131,138 @@ fn what_is_not_supported_is_refused_by_line_and_name() {
 
 #[test]
 fn correlations_are_refused_by_line_and_name() {
-    let base = format!("{HEAD}  s: {{user.name: x}}\n  condition: s\nname: base\n---\ntitle: C\nname: corr\ncorrelation:\n");
+    let rule = |name: &str| format!("{HEAD}  s: {{user.name: x}}\n  condition: s\nname: {name}\n---\n");
+    let base = format!("{}{}title: C\nname: corr\ncorrelation:\n", rule("base"), rule("other"));
+    // Of the type, the rules and the rest.
+    let correlation = |kind: &str, rules: &str, rest: &str| format!("  type: {kind}\n  rules: {rules}\n  timespan: 5m\n{rest}");
+    let counting = |rest: &str| correlation("event_count", "[base]", rest);
+    let behind = |first: &str, name: &str, rest: &str| format!("{first}---\ntitle: D\nname: {name}\n{rest}");
+    let outer = "correlation:\n  type: event_count\n  rules: corr\n  timespan: 1h\n";
+    let two = "[base, other]";
+    let many = (0..9).map(|n| format!("r{n}")).collect::<Vec<_>>().join(", ");
     let correlations = [
-        "  type: event_count\n  rules: [bse]\n  timespan: 5m\n  condition: {gte: 2}\n",
-        "  type: event_cuont\n  rules: [base]\n  timespan: 5m\n  condition: {gte: 2}\n",
-        "  type: value_sum\n  rules: [base]\n  timespan: 5m\n  condition: {gte: 2}\n",
-        "  type: event_count\n  rules: [base]\n  timespan: 5\n  condition: {gte: 2}\n",
-        "  type: event_count\n  rules: [base]\n  timespan: 90d\n  condition: {gte: 2}\n",
-        "  type: event_count\n  rules: [base]\n  condition: {gte: 2}\n",
-        "  type: event_count\n  rules: [base]\n  timespan: 5m\n",
-        "  type: event_count\n  rules: [base]\n  timespan: 5m\n  condition: {gte: 0}\n",
-        "  type: event_count\n  rules: [base]\n  timespan: 5m\n  condition: {gte: 2.5}\n",
-        "  type: event_count\n  rules: [base]\n  timespan: 5m\n  condition: {gte: 2, lte: 5}\n",
-        "  type: event_count\n  rules: [base]\n  timespan: 5m\n  condition: {least: 2}\n",
-        "  type: event_count\n  rules: [base]\n  timespan: 5m\n  group-by: [sorce.ip]\n  condition: {gte: 2}\n",
-        "  type: event_count\n  rules: [base, base]\n  timespan: 5m\n  condition: {gte: 2}\n",
-        "  type: event_count\n  rules: []\n  timespan: 5m\n  condition: {gte: 2}\n",
-        "  type: value_count\n  rules: [base]\n  timespan: 5m\n  condition: {gte: 2}\n",
-        "  type: value_count\n  rules: [base]\n  timespan: 5m\n  condition: {gte: 2, field: user.nme}\n",
-        "  type: temporal\n  rules: [base]\n  timespan: 5m\n  condition: {gte: 2}\n",
-        "  type: temporal\n  rules: [base]\n  timespan: 5m\n  aliases: {}\n",
-        "  type: temporal\n  rules: [base]\n  timespan: 5m\n  windw: 1\n",
-        "  type: event_count\n  rules: [corr]\n  timespan: 5m\n  condition: {gte: 2}\n",
-        "  type: event_count\n  rules: [base]\n  timespan: 5m\n  group-by: source.ip\n  condition: {gte: 2}\n---\ntitle: D\nname: outer\ncorrelation:\n  type: event_count\n  rules: corr\n  timespan: 1h\n  group-by: user.name\n  condition: {gte: 2}\n",
-        "  type: event_count\n  rules: [gone]\n  timespan: 5m\n  condition: {gte: 2}\n---\ntitle: D\nname: outer\ncorrelation:\n  type: event_count\n  rules: corr\n  timespan: 1h\n  condition: {gte: 2}\n",
-        "  type: event_count\n  rules: base\n  timespan: 5m\n  condition: {gte: 2}\n---\ntitle: D\nname: base\nlogsource: {product: linux}\ndetection: {s: {user.name: x}, condition: s}\n",
+        correlation("event_count", "[bse]", "  condition: {gte: 2}\n"),
+        correlation("event_cuont", "[base]", "  condition: {gte: 2}\n"),
+        "  type: event_count\n  rules: [base]\n  timespan: 5\n  condition: {gte: 2}\n".into(),
+        "  type: event_count\n  rules: [base]\n  timespan: +5m\n  condition: {gte: 2}\n".into(),
+        "  type: event_count\n  rules: [base]\n  timespan: 90d\n  condition: {gte: 2}\n".into(),
+        "  type: event_count\n  rules: [base]\n  timespan: 1y\n  condition: {gte: 2}\n".into(),
+        "  type: event_count\n  rules: [base]\n  condition: {gte: 2}\n".into(),
+        counting(""),
+        counting("  condition: {gte: 0}\n"),
+        counting("  condition: {lt: 1}\n"),
+        counting("  condition: {eq: 2.5}\n"),
+        counting("  condition: {neq: 0}\n"),
+        counting("  condition: {gt: 5, lt: 6}\n"),
+        counting("  condition: {gte: many}\n"),
+        counting("  condition: {gt: 2, gte: 3}\n"),
+        counting("  condition: {eq: 2, lt: 3}\n"),
+        counting("  condition: {least: 2}\n"),
+        counting("  condition: {field: user.name}\n"),
+        counting("  condition: {gte: 2, field: user.name}\n"),
+        counting("  condition: {gte: 2, percentile: 5}\n"),
+        counting("  condition: base\n"),
+        counting("  group-by: [sorce.ip]\n  condition: {gte: 2}\n"),
+        counting("  generate: perhaps\n  condition: {gte: 2}\n"),
+        correlation("event_count", "[base, base]", "  condition: {gte: 2}\n"),
+        correlation("event_count", "[]", "  condition: {gte: 2}\n"),
+        correlation("value_count", "[base]", "  condition: {gte: 2}\n"),
+        correlation("value_count", "[base]", "  condition: {gte: 2, field: user.nme}\n"),
+        correlation("value_count", "[base]", "  condition: {gte: 20000, field: user.name}\n"),
+        correlation("value_sum", "[base]", "  condition: {gte: 2}\n"),
+        correlation("value_avg", "[base]", "  condition: {gte: 2, field: [source.bytes, source.port]}\n"),
+        correlation("value_avg", "[base]", "  condition: {gt: 2, lt: 2, field: source.bytes}\n"),
+        correlation("value_percentile", "[base]", "  condition: {gte: 2, field: source.bytes}\n"),
+        correlation("value_percentile", "[base]", "  condition: {gte: 2, field: source.bytes, percentile: 101}\n"),
+        correlation("temporal", two, "  condition: {gte: 3}\n"),
+        correlation("temporal", two, "  condition: {gte: 2, field: user.name}\n"),
+        correlation("temporal", two, "  condition: base and bse\n"),
+        correlation("temporal", two, "  condition: base\n"),
+        correlation("temporal", two, "  condition: not base and not other\n"),
+        correlation("temporal", two, "  condition: base near other\n"),
+        correlation("temporal", "[]", "  condition: 1 of ba*\n"),
+        correlation("temporal_ordered", two, "  condition: base and not other\n"),
+        correlation("temporal_ordered", two, "  condition: {lte: 1}\n"),
+        correlation("temporal_ordered", &format!("[{many}]"), "  condition: {gte: 4}\n"),
+        correlation("temporal", two, "  aliases: []\n"),
+        correlation("temporal", two, "  aliases: {ip: source.ip}\n"),
+        correlation("temporal", two, "  aliases: {ip: {base: source.ip, other: destination.ip}}\n"),
+        correlation("temporal", two, "  group-by: ip\n  aliases: {ip: {base: source.ip}}\n"),
+        correlation("temporal", two, "  group-by: ip\n  aliases: {ip: {base: source.ip, othr: source.ip}}\n"),
+        correlation("temporal", two, "  group-by: ip\n  aliases: {ip: {base: source.ip, other: destination.pi}}\n"),
+        correlation("temporal", "[base]", "  windw: 1\n"),
+        correlation("event_count", "[corr]", "  condition: {gte: 2}\n"),
+        behind(
+            &counting("  group-by: source.ip\n  condition: {gte: 2}\n"),
+            "outer",
+            &format!("{outer}  group-by: user.name\n  condition: {{gte: 2}}\n"),
+        ),
+        behind(&correlation("event_count", "[gone]", "  condition: {gte: 2}\n"), "outer", &format!("{outer}  condition: {{gte: 2}}\n")),
+        behind(&counting("  condition: {gte: 2}\n"), "base", "logsource: {product: linux}\ndetection: {s: {user.name: x}, condition: s}\n"),
     ];
     let mut shown = String::new();
     for correlation in correlations {
         let (set, errors) = compile(&format!("{base}{correlation}"));
-        assert_eq!(set.rules()[0].rule.name, "base", "the others go on");
         assert!(!errors.is_empty(), "{correlation}");
+        assert!(set.rules().first().is_some_and(|first| first.rule.name == "base"), "the others go on: {errors:?}");
         errors.iter().for_each(|error| shown.push_str(&format!("{error}\n")));
     }
     expect![[r#"
-        rules/x/y/rule.yml:12: the correlation refers to an unknown or refused rule 'bse', did you mean 'base'?
-        rules/x/y/rule.yml:11: unknown correlation type 'event_cuont', did you mean 'event_count'?
-        rules/x/y/rule.yml:11: correlation type 'value_sum' is not supported yet
-        rules/x/y/rule.yml:13: '5' is no time span (such as 30s, 5m, 1h or 7d)
-        rules/x/y/rule.yml:13: a time span of 90d is too long: windows are kept for at most 30d
-        rules/x/y/rule.yml:10: the correlation has no timespan
-        rules/x/y/rule.yml:10: the correlation has no condition
-        rules/x/y/rule.yml:14: the condition must mean 1 to 10000 events
-        rules/x/y/rule.yml:14: a whole number is expected, not a number
-        rules/x/y/rule.yml:14: ranges in a condition are not supported yet
-        rules/x/y/rule.yml:14: unknown operator 'least': use gte, gt, lte, lt or eq
-        rules/x/y/rule.yml:14: unknown field 'sorce.ip', did you mean 'source.ip'?
-        rules/x/y/rule.yml:12: the correlation refers to 'base' twice
-        rules/x/y/rule.yml:10: a correlation refers to 1 to 16 rules, this one to 0
-        rules/x/y/rule.yml:10: the condition of a value_count needs a field
-        rules/x/y/rule.yml:14: unknown field 'user.nme', did you mean 'user.name'?
-        rules/x/y/rule.yml:14: a condition on 'temporal' is not supported yet
-        rules/x/y/rule.yml:14: 'aliases' in correlations are not supported yet
-        rules/x/y/rule.yml:14: unknown key 'windw' in the correlation
-        rules/x/y/rule.yml:8: the correlations refer to each other in a circle
-        rules/x/y/rule.yml:19: 'user.name' is needed here, but 'corr' does not group by it
-        rules/x/y/rule.yml:12: the correlation refers to an unknown or refused rule 'gone'
-        rules/x/y/rule.yml:16: a rule that the correlation refers to was refused
-        rules/x/y/rule.yml:16: the name 'base' is taken by rules/x/y/rule.yml:1
+        rules/x/y/rule.yml:19: the correlation refers to an unknown or refused rule 'bse', did you mean 'base'?
+        rules/x/y/rule.yml:18: unknown correlation type 'event_cuont', did you mean 'event_count'?
+        rules/x/y/rule.yml:20: '5' is no time span (such as 30s, 5m, 1h or 7d)
+        rules/x/y/rule.yml:20: '+5m' is no time span (such as 30s, 5m, 1h or 7d)
+        rules/x/y/rule.yml:20: a time span of 90d is too long: windows are kept for at most 31d
+        rules/x/y/rule.yml:20: a time span of 1y is too long: windows are kept for at most 31d
+        rules/x/y/rule.yml:17: the correlation has no timespan
+        rules/x/y/rule.yml:17: the correlation has no condition
+        rules/x/y/rule.yml:21: the condition must mean 1 to 1000000000 events
+        rules/x/y/rule.yml:21: the condition must mean 1 to 1000000000 events
+        rules/x/y/rule.yml:21: the condition must mean 1 to 1000000000 events
+        rules/x/y/rule.yml:21: the condition must mean 1 to 1000000000 events
+        rules/x/y/rule.yml:21: the condition must mean 1 to 1000000000 events
+        rules/x/y/rule.yml:21: a number is expected, not a text
+        rules/x/y/rule.yml:21: 'gte' and another operator of the condition say the same end twice
+        rules/x/y/rule.yml:21: 'lt' and another operator of the condition say the same end twice
+        rules/x/y/rule.yml:21: unknown operator 'least': use gte, gt, lte, lt, eq or neq
+        rules/x/y/rule.yml:21: the condition has no operator: use gte, gt, lte, lt, eq or neq
+        rules/x/y/rule.yml:21: an event_count counts records: 'field' belongs to value_count
+        rules/x/y/rule.yml:21: 'percentile' belongs to value_percentile
+        rules/x/y/rule.yml:21: the condition must be a map such as 'gte: 10', not a text
+        rules/x/y/rule.yml:21: unknown field 'sorce.ip', did you mean 'source.ip'?
+        rules/x/y/rule.yml:21: 'generate' must be true or false
+        rules/x/y/rule.yml:19: the correlation refers to 'base' twice
+        rules/x/y/rule.yml:17: a correlation refers to 1 to 16 rules, this one to 0
+        rules/x/y/rule.yml:17: the condition of a value_count needs a field
+        rules/x/y/rule.yml:21: unknown field 'user.nme', did you mean 'user.name'?
+        rules/x/y/rule.yml:21: the condition must mean 1 to 10000 different values
+        rules/x/y/rule.yml:17: the condition of a value_sum needs a field
+        rules/x/y/rule.yml:21: a value_avg reckons with one field
+        rules/x/y/rule.yml:21: no number lies between the condition's limits
+        rules/x/y/rule.yml:17: the condition of a value_percentile needs a percentile
+        rules/x/y/rule.yml:21: a percentile is a number from 0 to 100
+        rules/x/y/rule.yml:21: the condition must mean 1 to 2 rules
+        rules/x/y/rule.yml:21: a temporal correlation counts its rules: it has neither field nor percentile
+        rules/x/y/rule.yml:21: unknown rule 'bse' in the condition, did you mean 'base'?
+        rules/x/y/rule.yml:19: the condition does not use rule 'other'
+        rules/x/y/rule.yml:21: the condition holds for none of its rules: no window is judged without a record
+        rules/x/y/rule.yml:21: unexpected 'near' in the condition
+        rules/x/y/rule.yml:21: a pattern needs the rules' names: list them under 'rules'
+        rules/x/y/rule.yml:21: 'not' has no place in an order: use temporal
+        rules/x/y/rule.yml:21: of rules in order there can be asked for at least so many: use gte or gt
+        rules/x/y/rule.yml:21: the rules can follow each other in more than 32 ways
+        rules/x/y/rule.yml:21: aliases must be a map, not a list
+        rules/x/y/rule.yml:21: alias 'ip' must be a map, not a text
+        rules/x/y/rule.yml:21: the correlation does not use the alias 'ip'
+        rules/x/y/rule.yml:21: the alias 'ip' says nothing of 'other'
+        rules/x/y/rule.yml:22: the alias 'ip' speaks of 'othr', which the correlation does not refer to, did you mean 'other'?
+        rules/x/y/rule.yml:22: unknown field 'destination.pi', did you mean 'destination.ip'?
+        rules/x/y/rule.yml:21: unknown key 'windw' in the correlation
+        rules/x/y/rule.yml:15: the correlations refer to each other in a circle
+        rules/x/y/rule.yml:30: 'user.name' is needed here, but 'corr' does not group by it
+        rules/x/y/rule.yml:19: the correlation refers to an unknown or refused rule 'gone'
+        rules/x/y/rule.yml:23: a rule that the correlation refers to was refused
+        rules/x/y/rule.yml:23: the name 'base' is taken by rules/x/y/rule.yml:1
     "#]]
     .assert_eq(&shown);
 }
