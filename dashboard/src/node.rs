@@ -15,7 +15,7 @@ use detect::engine::Engine;
 use detect::flow::consumer::{FOLDER as DETECTORS_FOLDER, FlowDetectConsumer};
 use detect::flow::retro::{Retro, RetroHunter};
 use detect::flow::{Board, Detectors, Sheet};
-use detect::intel::SharedIndicators;
+use detect::intel::{SharedIndicators, indicator_change, indicator_refresh, warning_house};
 use detect::playbook::Playbooks;
 use detect::sigma::RuleSet;
 use ingest::audit::{NewAudit, audit_add};
@@ -86,6 +86,8 @@ pub struct Node {
     /// What came from the exporters and what did not.
     pub flow_accounts: FlowAccounts,
     pub rules: Arc<RuleSet>,
+    /// The lists in force.
+    pub indicators: SharedIndicators,
     /// The flow detectors' sheet, and how they stand.
     pub board: Arc<Board>,
     pub playbooks: Arc<Playbooks>,
@@ -122,7 +124,10 @@ impl Node {
         let pseudonyms = pseudonyms(dir)?;
         let (events, flows) = stores(dir, options.clone(), &enrichment, &sites, &pseudonyms, false)?;
         let rules = Arc::new(rules(config)?);
-        let indicators = Arc::new(db.read(detect::intel::IndicatorSet::load)?);
+        let (own, now) = (config.flow_inside.clone(), clock.now());
+        db.write(move |tx| warning_house(tx, &own, now))?;
+        let listed_change = db.read(indicator_change)?;
+        let indicators = Arc::new(indicator_refresh(&db)?);
         let listed = SharedIndicators::new(indicators.clone());
         let engine = Engine::new(RuleSet::clone(&rules), indicators).with_indicators(&listed);
         let playbooks = playbooks()?;
@@ -161,11 +166,13 @@ impl Node {
         let flow_upkeep = flow_upkeep(dir, &flows, &db, clock, config)?;
         let geo = GeoWatch::start(enrichment.clone()).context("Thread starten")?;
         let sheet = board.sheet.clone();
-        let hunter = RetroHunter::new(db.clone(), flows.clone(), sites.clone(), playbooks.clone(), listed, &sheet, &config.flow_inside)?;
+        let hunter =
+            RetroHunter::new(db.clone(), flows.clone(), sites.clone(), playbooks.clone(), listed.clone(), &sheet, &config.flow_inside)?;
+        let hunter = hunter.map(|hunter| hunter.with_loaded(listed_change).with_events(events.clone(), &sheet)).transpose()?;
         let (watch, received) = (pipeline.watch(), journal.keeper());
         let stored = move || {
             let received = received.last();
-            watch.states().iter().all(|state| state.name != "flows" || state.applied >= received)
+            watch.states().iter().all(|state| !["flows", "events"].contains(&state.name) || state.applied >= received)
         };
         let retro = hunter.map(|hunter| Retro::start(hunter, clock.clone(), stored)).transpose().context("Thread starten")?;
         Ok(Self {
@@ -180,6 +187,7 @@ impl Node {
             flows,
             flow_accounts,
             rules,
+            indicators: listed,
             board,
             playbooks,
             journal,
@@ -248,6 +256,10 @@ impl Node {
         self.flow_upkeep.take();
         self.journal.close();
         self.pipeline.stop();
+        // What the last records met.
+        if let Err(error) = self.indicators.sightings().flush(&self.db) {
+            tracing::error!(%error, "the last sightings of indicators could not be noted");
+        }
         self.db.close();
     }
 }

@@ -117,6 +117,7 @@ impl Engine {
         }
         let indicators = self.indicators.clone();
         let record = Enriched::new(record, &indicators);
+        record.hits().iter().for_each(|hit| self.shared.sightings().note(hit, record.timestamp()));
         if !self.detect(&record) {
             return findings;
         }

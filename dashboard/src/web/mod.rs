@@ -48,6 +48,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use detect::flow::Board;
+use detect::intel::SharedIndicators;
 use detect::playbook::Playbooks;
 use detect::sigma::RuleSet;
 use ingest::body::{Prefix, SiteTable};
@@ -107,6 +108,8 @@ pub struct App {
     /// By which rules stamps are read that name no zone.
     pub readings: SharedReadings,
     pub rules: Arc<RuleSet>,
+    /// The lists of indicators in force.
+    pub indicators: SharedIndicators,
     /// The flow detectors' sheet, and how they stand.
     pub board: Arc<Board>,
     pub playbooks: Arc<Playbooks>,

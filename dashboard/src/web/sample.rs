@@ -53,6 +53,7 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
         pseudonyms: Arc::new(pseudonyms),
         readings: ingest::source::SharedReadings::default(),
         rules: Arc::new(RuleSet::shipped().unwrap()),
+        indicators: detect::intel::SharedIndicators::default(),
         board: Arc::new(Board::new(Arc::new(Sheet::shipped().unwrap()))),
         playbooks: Arc::new(Playbooks::embedded().unwrap()),
         publisher: Arc::new(publisher(&config::defaults())),
