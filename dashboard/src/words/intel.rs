@@ -20,6 +20,18 @@ pub fn kind(kind: &str) -> &'static str {
     }
 }
 
+/// A kind's name, for one.
+pub fn kind_one(kind: &str) -> &'static str {
+    match kind {
+        "address" => t("Adresse"),
+        "prefix" => t("Netz"),
+        "domain" => t("Name"),
+        "mail" => t("E-Mail-Adresse"),
+        "url" => "URL",
+        other => self::kind(other),
+    }
+}
+
 /// So many of a kind.
 pub fn kind_count(kind: &str, n: u64) -> String {
     match kind {

@@ -323,7 +323,7 @@ pub(super) fn wide(text: &str) -> Wide {
     Wide(first.hash_one(text.as_bytes()), second.hash_one(text.as_bytes()))
 }
 
-/// The first 128 bits of a hash, told apart by its kind.
+/// All bits of a hash folded into 128, told apart by its kind.
 fn hash_key(text: &str) -> Option<(HashKind, Wide)> {
     let (kind, mark) = match text.len() {
         32 => (HashKind::Md5, 0),
@@ -334,8 +334,12 @@ fn hash_key(text: &str) -> Option<(HashKind, Wide)> {
     if !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
-    let part = |range| u64::from_str_radix(text.get(range)?, 16).ok();
-    Some((kind, Wide(part(0..16)?, part(16..32)? ^ mark)))
+    let (mut first, mut second) = (0, mark);
+    for from in (0..text.len()).step_by(16) {
+        let part = u64::from_str_radix(text.get(from..text.len().min(from + 16))?, 16).ok()?;
+        (first, second) = (second, first ^ part.rotate_left(u32::try_from(from).unwrap_or(0)));
+    }
+    Some((kind, Wide(first, second)))
 }
 
 /// In lower case, without touching the heap; `None` where it is longer than such a name can be.

@@ -37,7 +37,7 @@ fn entry_row(listed: &Listed, ask: &Ask) -> EntryRow {
     let value = indicator.pattern.value();
     let expired = indicator.valid_until.is_some_and(|until| until < ask.now);
     EntryRow {
-        kind: words::indicator_kind(indicator.pattern.kind()),
+        kind: words::indicator_kind_one(indicator.pattern.kind()),
         list: indicator.list.to_string(),
         tlp: show::tlp(indicator.tlp.as_str().trim_start_matches("TLP:")),
         confidence: format!("{} %", indicator.confidence),
