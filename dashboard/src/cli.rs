@@ -113,6 +113,16 @@ pub enum Command {
                             unbekannte Absender, Zertifikat, Grenzen des Systems, und ob alles Empfangene verbucht ist. Ändert nichts. \
                             Endet mit 1, wenn etwas zu tun ist.")]
     Doctor(ListArgs),
+    /// Liest Listen von Indikatoren ein und sagt, was sie enthalten und was sie trafen
+    #[command(
+        long_about = "Liest Listen (Zeilen, CSV), MISP- und STIX-2.1-Dateien und Warnlisten ein, auch neben einem laufenden Dienst: \
+                            Was sich ändert, gilt dort binnen Sekunden, und Neues wird in dem gesucht, was gespeichert ist. Quellen, die \
+                            von selbst abgefragt werden, stehen in der Konfiguration ([[indicators.feeds]])."
+    )]
+    Indicators {
+        #[command(subcommand)]
+        command: IndicatorsCommand,
+    },
     /// Prüft Regeln und ihre Belege
     Rules {
         #[command(subcommand)]
@@ -319,6 +329,69 @@ pub struct Span {
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// Ein JSON-Objekt je Zeile
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum IndicatorsCommand {
+    /// Liest eine Datei in eine Liste ein und sagt, was davon nicht übernommen wurde und warum
+    Import(IndicatorImportArgs),
+    /// Listet die Listen mit ihren Arten und die Warnlisten
+    Ls(ListArgs),
+    /// Sagt, ob ein Wert bekannt ist; endet mit 1, wenn nicht
+    Find {
+        /// Adresse, Netz, Name, URL, Hash oder E-Mail-Adresse, wie auch immer geschrieben
+        value: String,
+        /// Ein JSON-Objekt je Zeile
+        #[arg(long)]
+        json: bool,
+    },
+    /// Nimmt eine Liste oder Warnliste mit allen Einträgen weg
+    Remove {
+        /// Ihr Name, wie `indicators ls` ihn zeigt
+        list: String,
+    },
+    /// Sagt, wie die Feeds stehen; endet mit 1, wenn einer nichts bringt
+    Feeds(ListArgs),
+    /// Gibt aus, was getroffen wurde, für die, die davor warnten
+    Sightings {
+        /// misp (je Zeile eine Anfrage an /sightings/add) oder stix (ein Bundle)
+        #[arg(long, default_value = "misp", value_parser = ["misp", "stix"])]
+        format: String,
+        /// Nur diese Liste
+        #[arg(long, value_name = "NAME")]
+        list: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct IndicatorImportArgs {
+    /// Die Datei; gzip und zstd werden erkannt
+    #[arg(value_name = "DATEI", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Name der Liste (oder Warnliste)
+    #[arg(long, value_name = "NAME")]
+    pub list: String,
+    /// Form der Datei; ohne Angabe wird sie erkannt
+    #[arg(long, default_value = "auto", value_parser = ["auto", "text", "misp", "stix", "warnliste"])]
+    pub format: String,
+    /// Wer Einträge sehen darf, zu denen die Datei nichts sagt
+    #[arg(long, default_value = "amber", value_name = "TLP")]
+    pub tlp: String,
+    /// Vertrauen in Prozent, wo die Datei nichts sagt
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u8).range(0..=100), value_name = "PROZENT")]
+    pub confidence: u8,
+    /// Tage, die Einträge gelten, wo die Datei kein Ende nennt
+    #[arg(long, value_name = "TAGE")]
+    pub valid_days: Option<u32>,
+    /// Spalte mit den Werten, wo ihr Name es nicht verrät
+    #[arg(long, value_name = "NAME")]
+    pub column: Option<String>,
+    /// Die Datei ist die ganze Liste: Was sie nicht mehr enthält, entfällt
+    #[arg(long)]
+    pub whole: bool,
+    /// Zahlen als JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -9,6 +9,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use detect::intel::Tlp;
+use detect::intel::feed::{Credentials, Feed, FeedKind};
+use detect::intel::read::{Defaults, Format};
 use detect::watch::LossLimit;
 use ingest::body::Prefix;
 use ingest::disk::Thresholds;
@@ -54,7 +57,61 @@ pub struct Config {
     pub pseudonymise: Wanted,
     pub retention: Retention,
     pub flows: Flows,
+    /// Sources of indicators that are asked by themselves.
+    pub feeds: Vec<FeedConfig>,
     pub sites: Vec<SiteConfig>,
+}
+
+/// A source of indicators, as it is written.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct FeedConfig {
+    pub name: String,
+    pub url: String,
+    pub format: String,
+    pub every_minutes: u32,
+    pub tlp: String,
+    pub confidence: u8,
+    pub valid_days: Option<u32>,
+    pub column: Option<String>,
+    pub collection: String,
+    pub user: Option<String>,
+    pub password: Option<String>,
+    pub token: Option<String>,
+}
+
+impl FeedConfig {
+    /// As it is asked.
+    pub fn feed(&self) -> Feed {
+        let kind = match self.format.as_str() {
+            "misp-feed" => FeedKind::MispFeed,
+            "taxii" => FeedKind::Taxii,
+            format => FeedKind::Document(Format::parse(format).unwrap_or(Format::Auto)),
+        };
+        let credentials = match (&self.token, &self.user, &self.password) {
+            // A token may say itself how it is shown; MISP wants its key bare.
+            (Some(token), ..) if token.contains(' ') || matches!(self.format.as_str(), "misp" | "misp-feed") => {
+                Credentials::Header(token.clone())
+            }
+            (Some(token), ..) => Credentials::Header(format!("Bearer {token}")),
+            (None, Some(user), password) => Credentials::Basic { user: user.clone(), password: password.clone().unwrap_or_default() },
+            _ => Credentials::None,
+        };
+        let defaults = Defaults {
+            list: self.name.clone(),
+            tlp: Tlp::parse(&self.tlp).unwrap_or(Tlp::Amber),
+            confidence: self.confidence,
+            valid_days: self.valid_days,
+            column: self.column.clone(),
+        };
+        Feed { kind, url: self.url.clone(), every_minutes: self.every_minutes, defaults, credentials, collection: self.collection.clone() }
+    }
+}
+
+impl fmt::Debug for FeedConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The secrets stay out of every log, and addresses may hold one.
+        write!(f, "FeedConfig({:?}, {}, every {} minutes)", self.name, self.format, self.every_minutes)
+    }
 }
 
 /// What is particular to flows.

@@ -14,6 +14,7 @@ pub mod config;
 pub mod csv;
 pub mod demo;
 pub mod export;
+pub mod feeds;
 pub mod hasher;
 pub mod identity;
 pub mod invitation;

@@ -15,7 +15,7 @@ use detect::engine::Engine;
 use detect::flow::consumer::{FOLDER as DETECTORS_FOLDER, FlowDetectConsumer};
 use detect::flow::retro::{Retro, RetroHunter};
 use detect::flow::{Board, Detectors, Sheet};
-use detect::intel::SharedIndicators;
+use detect::intel::{SharedIndicators, indicator_change, indicator_refresh, warning_house};
 use detect::playbook::Playbooks;
 use detect::rulebook::{RuleKeeper, Rulekeeping, SharedRulebook, rulebook_open};
 use ingest::audit::{NewAudit, audit_add};
@@ -88,6 +88,7 @@ pub struct Node {
     pub flow_accounts: FlowAccounts,
     /// The rules in force; they change while the program runs.
     pub rules: SharedRulebook,
+    /// The lists in force.
     pub indicators: SharedIndicators,
     /// The flow detectors' sheet, and how they stand.
     pub board: Arc<Board>,
@@ -128,7 +129,10 @@ impl Node {
         let pseudonyms = pseudonyms(dir)?;
         let (events, flows) = stores(dir, options.clone(), &enrichment, &sites, &pseudonyms, false)?;
         let rules = SharedRulebook::new(rulebook_open(&db, &config.rule_dirs, clock.now())?);
-        let indicators = Arc::new(db.read(detect::intel::IndicatorSet::load)?);
+        let (own, now) = (config.flow_inside.clone(), clock.now());
+        db.write(move |tx| warning_house(tx, &own, now))?;
+        let listed_change = db.read(indicator_change)?;
+        let indicators = Arc::new(indicator_refresh(&db)?);
         let listed = SharedIndicators::new(indicators.clone());
         let engine = Engine::new(rules.get().running().clone(), indicators).with_indicators(&listed).with_rulebook(&rules);
         let playbooks = playbooks()?;
@@ -172,10 +176,11 @@ impl Node {
         let sheet = board.sheet.clone();
         let hunter =
             RetroHunter::new(db.clone(), flows.clone(), sites.clone(), playbooks.clone(), listed.clone(), &sheet, &config.flow_inside)?;
+        let hunter = hunter.map(|hunter| hunter.with_loaded(listed_change).with_events(events.clone(), &sheet)).transpose()?;
         let (watch, received) = (pipeline.watch(), journal.keeper());
         let stored = move || {
             let received = received.last();
-            watch.states().iter().all(|state| state.name != "flows" || state.applied >= received)
+            watch.states().iter().all(|state| !["flows", "events"].contains(&state.name) || state.applied >= received)
         };
         let rulekeeping = Rulekeeping::new(db.clone(), config.rule_dirs.clone(), clock.clone(), rules.clone())?;
         let keeper = RuleKeeper::start(rulekeeping).context("Thread starten")?;
@@ -263,6 +268,10 @@ impl Node {
         self.flow_upkeep.take();
         self.journal.close();
         self.pipeline.stop();
+        // What the last records met.
+        if let Err(error) = self.indicators.sightings().flush(&self.db) {
+            tracing::error!(%error, "the last sightings of indicators could not be noted");
+        }
         self.db.close();
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use advisory::csaf::Publisher;
 use advisory::delivery::{Delivery, Login, SmtpConfig, Tls};
 use anyhow::{Context as _, Result, bail};
+use detect::intel::feed::{Feed, Feeds};
 use detect::watch::{LossLimit, LossWatch, MemoryWatch, Watch};
 use ingest::audit::{RootKey, root_sign};
 use ingest::listen::{self, Addresses, Counters, ListenConfig, PageLimits, Pages};
@@ -20,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 use crate::audit_check::AuditCheck;
 use crate::audit_queue::AuditQueue;
 use crate::backtests::Backtests;
-use crate::config::Config;
+use crate::config::{Config, FeedConfig};
+use crate::feeds::Net;
 use crate::invitation;
 use crate::live::{self, Hub};
 use crate::node::{Node, keys_dir};
@@ -48,6 +50,8 @@ pub struct Server {
     tasks: JoinSet<()>,
     shutdown: CancellationToken,
     last_word: Box<dyn FnOnce() + Send>,
+    /// Asks the feeds of indicators.
+    _feeds: Option<Feeds>,
 }
 
 /// Opens the listeners and the pages and starts them on the current runtime.
@@ -151,7 +155,10 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
     };
     let pages = Pages::new(pages, PageLimits::default(), &config.web.trusted_proxies);
     tasks.spawn(pages.run(web::router(app), shutdown.clone()));
-    Ok(Server { intake: addresses, web: web_address, tasks, shutdown, last_word })
+    let feeds: Vec<Feed> = config.feeds.iter().map(FeedConfig::feed).collect();
+    let feeds = Feeds::start(feeds, Box::new(Net::new()), node.db.clone(), node.clock.clone());
+    let feeds = feeds.map_err(|error| anyhow::anyhow!("Feeds der Indikatoren: {error}"))?;
+    Ok(Server { intake: addresses, web: web_address, tasks, shutdown, last_word, _feeds: Some(feeds) })
 }
 
 impl Server {

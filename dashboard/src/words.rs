@@ -4,6 +4,7 @@
 pub(crate) mod audit;
 mod enrich;
 mod intake;
+mod intel;
 mod labels;
 mod language;
 
@@ -23,6 +24,9 @@ use crate::user;
 
 pub use enrich::{enrichments, geo_fault, geo_file, geo_todo, is_geo_old};
 pub use intake::{consumer, defect, dropped, dropped_todo, flow_version, format, listener, rejected, transport};
+pub use intel::{
+    failure as feed_failure, kind as indicator_kind, kind_count as indicator_count, kind_one as indicator_kind_one, reason as refusal,
+};
 pub use labels::{field, rsit};
 pub(crate) use language::filled;
 pub use language::{Language, de, language, t, tf, tn, with_language};

@@ -139,6 +139,7 @@ impl Engine {
         }
         let indicators = self.indicators.clone();
         let record = Enriched::new(record, &indicators);
+        record.hits().iter().for_each(|hit| self.shared.sightings().note(hit, record.timestamp()));
         let Scratch { asking, places, matches } = &mut self.scratch;
         self.index.ask(&record, None, asking, places);
         for place in places.iter() {

@@ -17,6 +17,7 @@ mod faults;
 mod flow_parity;
 mod flows;
 mod fuzz;
+mod indicators;
 mod intake;
 mod journal;
 mod program;

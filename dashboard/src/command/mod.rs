@@ -8,6 +8,7 @@ mod export;
 mod flows;
 mod forget;
 mod import;
+mod indicators;
 mod journal;
 mod list;
 mod pseudonyms;
@@ -41,6 +42,7 @@ use decode::decode_files;
 use doctor::doctor;
 use flows::flows;
 use import::import;
+use indicators::indicators;
 use journal::journal;
 use list::{alerts, incidents};
 use pseudonyms::pseudonyms;
@@ -74,6 +76,7 @@ pub fn run(cli: &Cli, config: &Config, clock: &Clock) -> Result<ExitCode> {
         Command::Alerts(args) => alerts(args.json, &View::open(&data_dir(cli, config), config, clock)?, &mut out)?,
         Command::Sources { list, command } => sources(list, command.as_ref(), cli, config, clock, &mut out)?,
         Command::Doctor(args) => doctor(args.json, &data_dir(cli, config), config, clock.now(), &mut out)?,
+        Command::Indicators { command } => indicators(command, &data_dir(cli, config), clock, &mut out)?,
         Command::Rules { command } => rules(command, cli, config, clock, &mut out)?,
         Command::Advisory { command: AdvisoryCommand::Validate { files, json } } => validate(files, *json, &mut out)?,
         Command::Pseudonyms { command } => pseudonyms(command, &data_dir(cli, config), config, clock, &mut out)?,

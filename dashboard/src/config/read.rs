@@ -12,7 +12,7 @@ use ingest::time::Timestamp;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{KEYS, Key, Kind};
-use super::{ClassConfig, Config, ConfigError, SiteConfig};
+use super::{ClassConfig, Config, ConfigError, FeedConfig, SiteConfig};
 use crate::oidc;
 use crate::oidc::groups::GroupRow;
 use crate::secret::Secret;
@@ -84,6 +84,9 @@ impl Reader<'_> {
                             "oidc.groups" => self.config.oidc.groups.push(GroupRow::default()),
                             "retention.classes" => self.config.retention.classes.push(ClassConfig::default()),
                             "flows.sampling" => self.config.flows.sampling.push(SamplingRule { exporters: vec![], domain: None, rate: 0 }),
+                            "indicators.feeds" => {
+                                self.config.feeds.push(FeedConfig { every_minutes: 60, confidence: 50, ..FeedConfig::default() })
+                            }
                             _ => self.config.sites.push(SiteConfig::default()),
                         }
                         if let DeValue::Table(inner) = item.get_ref() {
@@ -100,6 +103,10 @@ impl Reader<'_> {
                             }
                             "flows.sampling" => {
                                 self.sampling_checked(line);
+                                continue;
+                            }
+                            "indicators.feeds" => {
+                                self.feed_checked(line);
                                 continue;
                             }
                             _ => {}
@@ -145,6 +152,26 @@ impl Reader<'_> {
         }
         if rule.rate == 0 {
             self.fail(line, "flows.sampling[].rate", "fehlt", "1000");
+        }
+    }
+
+    /// A feed must have a name of its own and a place, and credentials that are whole.
+    fn feed_checked(&mut self, line: usize) {
+        let Some(feed) = self.config.feeds.last().cloned() else { return };
+        let same = self.config.feeds.iter().filter(|other| other.name == feed.name).count();
+        let strange = feed.name.chars().count() > 80 || feed.name.chars().any(char::is_control);
+        if feed.name.trim().is_empty() || strange {
+            self.fail(line, "indicators.feeds[].name", "fehlt oder ist länger als 80 Zeichen", "\"URLhaus\"");
+        } else if same > 1 {
+            self.fail(line, "indicators.feeds[].name", &format!("„{}“ ist schon vergeben", feed.name), "\"URLhaus\"");
+        } else if self.config.feeds.len() > detect::intel::feed::FEEDS_MAX {
+            self.fail(line, "indicators.feeds[].name", &format!("mehr als {} Feeds", detect::intel::feed::FEEDS_MAX), "\"URLhaus\"");
+        }
+        if feed.url.is_empty() {
+            self.fail(line, "indicators.feeds[].url", "fehlt", "\"https://urlhaus.abuse.ch/downloads/csv_online/\"");
+        }
+        if feed.user.is_none() && feed.password.is_some() {
+            self.fail(line, "indicators.feeds[].user", "fehlt zu password_file", "\"thueringencert\"");
         }
     }
 
@@ -235,6 +262,25 @@ impl Reader<'_> {
                         ("flows.sampling[].domain", Checked::Integer(domain)) => rule.domain = u32::try_from(domain).ok(),
                         (_, Checked::Integer(rate)) => rule.rate = u32::try_from(rate).unwrap_or(1),
                         (_, Checked::Prefixes(exporters)) => rule.exporters = exporters,
+                        _ => {}
+                    }
+                }
+            }
+            (feed, value) if feed.starts_with("indicators.feeds[].") => {
+                if let Some(last) = config.feeds.last_mut() {
+                    match (feed.trim_start_matches("indicators.feeds[]."), value) {
+                        ("name", Checked::Text(name)) => last.name = name.trim().to_owned(),
+                        ("url", Checked::Text(url)) => last.url = url,
+                        ("format", Checked::Text(format)) => last.format = format,
+                        ("every_minutes", Checked::Integer(minutes)) => last.every_minutes = u32::try_from(minutes).unwrap_or(60),
+                        ("tlp", Checked::Text(tlp)) => last.tlp = tlp,
+                        ("confidence", Checked::Integer(percent)) => last.confidence = u8::try_from(percent).unwrap_or(50),
+                        ("valid_days", Checked::Integer(days)) => last.valid_days = u32::try_from(days).ok(),
+                        ("column", Checked::Text(column)) => last.column = Some(column),
+                        ("collection", Checked::Text(collection)) => last.collection = collection,
+                        ("user", Checked::Text(user)) => last.user = Some(user),
+                        ("password_file", Checked::Text(password)) => last.password = Some(password),
+                        ("token_file", Checked::Text(token)) => last.token = Some(token),
                         _ => {}
                     }
                 }

@@ -187,3 +187,32 @@ fn what_exporters_sample_and_do_not_say() {
 fn a_listener_can_be_switched_off() {
     assert_eq!(parse("", "[intake]\nsyslog_udp = \"aus\"").unwrap().intake.addresses[Listener::SyslogUdp], None);
 }
+
+#[test]
+fn feeds_of_indicators_are_whole_and_each_once() {
+    let config = parse(
+        "w.toml",
+        "[[indicators.feeds]]\nname = \"A\"\nurl = \"https://a.example/x\"\nformat = \"misp-feed\"\n[[indicators.feeds]]\nname = \"B\"\nurl = \"https://b.example/\"\nuser = \"u\"\nvalid_days = 30\n",
+    )
+    .unwrap();
+    let [first, second] = config.feeds.as_slice() else { panic!("two feeds") };
+    let (first, second) = (first.feed(), second.feed());
+    assert_eq!((first.kind, first.every_minutes, first.credentials), (FeedKind::MispFeed, 60, Credentials::None));
+    assert_eq!((second.kind, second.defaults.valid_days), (FeedKind::Document(Format::Auto), Some(30)));
+    assert_eq!(second.credentials, Credentials::Basic { user: "u".into(), password: String::new() });
+    let token = |format: &str, token: &str| {
+        FeedConfig { format: format.into(), token: Some(token.into()), ..FeedConfig::default() }.feed().credentials
+    };
+    assert_eq!(token("text", "abc"), Credentials::Header("Bearer abc".into()));
+    assert_eq!(token("misp-feed", "abc"), Credentials::Header("abc".into()));
+    assert_eq!(token("taxii", "Token abc"), Credentials::Header("Token abc".into()));
+    check(
+        "[[indicators.feeds]]\nname = \"A\"\nurl = \"http://a.example/x\"\n[[indicators.feeds]]\nname = \"A\"\nurl = \"https://a.example/x\"\nformat = \"json\"\n",
+        expect![[r#"
+            w.toml, Zeile 3: indicators.feeds[].url: „http://a.example/x“ ist keine Adresse mit https:// (http nur auf diesem Rechner). Zum Beispiel: "https://urlhaus.abuse.ch/downloads/csv_online/"
+            w.toml, Zeile 1: indicators.feeds[].url: fehlt. Zum Beispiel: "https://urlhaus.abuse.ch/downloads/csv_online/"
+            w.toml, Zeile 7: indicators.feeds[].format: „json“ ist keines von: auto, text, misp, stix, warnliste, misp-feed, taxii. Zum Beispiel: "text"
+            w.toml, Zeile 1: indicators.feeds[].name: „A“ ist schon vergeben. Zum Beispiel: "URLhaus"
+        "#]],
+    );
+}

@@ -126,6 +126,7 @@ pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
     ("reveal-approved", "good", de("Genehmigt. Sie beide können den Klarwert jetzt 24 Stunden lang anzeigen.")),
     ("reveal-declined", "good", de("Abgelehnt. Die Begründung steht beim Antrag.")),
     ("indicators-added", "good", de("Eingetragen. Die Einträge gelten binnen Sekunden; die Rückschau beginnt von selbst.")),
+    ("feed-hurried", "good", de("Die Quelle wird binnen einer Minute abgefragt. Diese Seite zeigt danach, was sie brachte.")),
     ("retro-cancelled", "good", de("Die Rückschau ist abgebrochen. Was sie gefunden hat, bleibt.")),
     ("rule-switched", "good", de("Der Stand der Regel ist gesetzt. Er gilt in wenigen Sekunden.")),
     ("rule-tuned", "good", de("Die Regel wird dort stillgehalten. Der Filter gilt in wenigen Sekunden und endet von selbst.")),

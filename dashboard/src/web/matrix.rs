@@ -413,8 +413,10 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         POST /aufdeckung/{id}/entscheiden: 303 403 409 403 403 403 403 403
         POST /aufdeckung/{id}/zeigen: 303 409 409 403 403 403 403 403
         GET /indikatoren: 303 200 200 403 403 403 403 403
+        GET /indikatoren/eintraege: 303 200 200 403 403 403 403 403
         POST /indikatoren: 303 422 422 403 403 403 403 403
         POST /indikatoren/rueckschau/{id}/abbrechen: 303 404 404 403 403 403 403 403
+        POST /indikatoren/feed: 303 404 404 403 403 403 403 403
         GET /regeln: 303 200 200 403 403 403 403 403
         GET /regeln/abdeckung: 303 200 200 403 403 403 403 403
         GET /regeln/abdeckung.json: 303 200 200 403 403 403 403 403

@@ -112,6 +112,7 @@ pub struct App {
     pub rules: SharedRulebook,
     /// Rules that are being tried on what is stored.
     pub backtests: Arc<Backtests>,
+    /// The lists of indicators in force.
     pub indicators: SharedIndicators,
     /// The flow detectors' sheet, and how they stand.
     pub board: Arc<Board>,

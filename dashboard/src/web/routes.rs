@@ -252,9 +252,11 @@ pub const ROUTES: &[Route] = &[
     post("/aufdeckung/{id}/entscheiden", LEAD, reveals::decide).of(Any(Reveal)).note(Itself).step_up(),
     post("/aufdeckung/{id}/zeigen", CERT, reveals::look).of(Any(Reveal)).note(Itself).step_up(),
     get("/indikatoren", CERT, indicators::list).of(Nobodys).note(Nothing),
-    // Both write their rows in their own transactions.
+    get("/indikatoren/eintraege", CERT, indicators::entries).of(Nobodys).note(Nothing),
+    // These write their rows in their own transactions.
     post("/indikatoren", CERT, indicators::add).of(Nobodys).note(Itself).long(),
     post("/indikatoren/rueckschau/{id}/abbrechen", CERT, indicators::cancel).of(Any(Other)).note(Itself),
+    post("/indikatoren/feed", CERT, indicators::hurry).of(Nobodys).note(Itself),
     get("/regeln", CERT, rules::list).of(Nobodys).note(Nothing),
     get("/regeln/abdeckung", CERT, rules::coverage::show).of(Nobodys).note(Nothing),
     get("/regeln/abdeckung.json", CERT, rules::coverage::layer).of(Nobodys).note(Nothing),

@@ -363,8 +363,10 @@ fn the_matrix_of_routes_and_roles() {
         Post /aufdeckung/{id}/entscheiden: - - lead - - - - - (fresh proof)
         Post /aufdeckung/{id}/zeigen: - analyst lead - - - - - (fresh proof)
         Get /indikatoren: - analyst lead - - - - -
+        Get /indikatoren/eintraege: - analyst lead - - - - -
         Post /indikatoren: - analyst lead - - - - -
         Post /indikatoren/rueckschau/{id}/abbrechen: - analyst lead - - - - -
+        Post /indikatoren/feed: - analyst lead - - - - -
         Get /regeln: - analyst lead - - - - -
         Get /regeln/abdeckung: - analyst lead - - - - -
         Get /regeln/abdeckung.json: - analyst lead - - - - -

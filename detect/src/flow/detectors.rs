@@ -340,6 +340,7 @@ mod tests {
         expect![[r#"
             beaconing medium malicious-code/infected-system T1071+T1571+T1029 beaconing
             dns_tunnel medium malicious-code/infected-system T1071.004+T1572+T1048 dns_tunnel
+            event_indicator_retro high malicious-code/c2-server T1071+T1105 flow_indicator
             exfiltration medium information-content-security/data-leak T1041+T1048+T1567 exfiltration
             first_seen_peer informational other/undetermined T1021+T1219 allgemein
             first_seen_service informational other/undetermined T1133 allgemein
@@ -379,7 +380,7 @@ mod tests {
             own.toml, Zeile 3: [portscan.parameters] theta0: erwartet wird eine Zahl von 0.5 bis 0.99, zum Beispiel theta0 = 0.8
             own.toml, Zeile 2: [portscan.parameters] ports_min: erwartet wird eine ganze Zahl von 3 bis 400, zum Beispiel ports_min = 15
             own.toml, Zeile 2: „ports_mni“ ist kein Parameter. Gemeint ist vielleicht ports_min. Bekannt sind: alpha, beta, ports_min, ports_min_outside, sources_max, theta0, theta1, udp_ignored_ports, window_hours
-            own.toml, Zeile 1: „portscam“ ist kein Detektor. Gemeint ist vielleicht portscan. Bekannt sind: beaconing, dns_tunnel, exfiltration, first_seen_peer, first_seen_service, flow_bruteforce, flow_bruteforce_success, flow_indicator, flow_indicator_retro, hostscan, lateral_movement, portscan, volumetric, volumetric_out
+            own.toml, Zeile 1: „portscam“ ist kein Detektor. Gemeint ist vielleicht portscan. Bekannt sind: beaconing, dns_tunnel, event_indicator_retro, exfiltration, first_seen_peer, first_seen_service, flow_bruteforce, flow_bruteforce_success, flow_indicator, flow_indicator_retro, hostscan, lateral_movement, portscan, volumetric, volumetric_out
             own.toml, Zeile 2: „title“ ist kein Schlüssel in [portscan]. Bekannt sind: enabled, level, parameters
             own.toml, Zeile 2: [portscan] enabled: erwartet wird true oder false, zum Beispiel enabled = false
             own.toml, Zeile 2: [portscan] level: erwartet wird eines von informational, low, medium, high, critical, zum Beispiel level = "medium"

@@ -19,12 +19,14 @@ use super::table::{Table, hash_of};
 use super::wire::{Host, Keep, Reader, Writer};
 use super::{Detection, Detector, Footprint, ParameterError, Parameters, Reason, RestoreError, Seen};
 use crate::finding::Entity;
-use crate::intel::{Indicator, IndicatorSet, SharedIndicators};
+use crate::intel::{Hit, IndicatorSet, SharedIndicators};
 use crate::say::{count, size};
 
 pub(crate) const NAME: &str = "flow_indicator";
 /// The rule of what the retro-hunt finds.
 pub(crate) const NAME_RETRO: &str = "flow_indicator_retro";
+/// The rule of what it finds in events.
+pub(crate) const NAME_RETRO_EVENTS: &str = "event_indicator_retro";
 const VERSION: u8 = 1;
 /// Host and indicator pairs remembered at once: each tells once more where it is pushed out.
 const PAIRS_MAX: usize = 20_000;
@@ -62,9 +64,8 @@ impl Settings {
     }
 
     /// The indicator that a record's destination meets: the narrowest, of those the most trusted.
-    pub(crate) fn meets<'s>(&self, set: &'s IndicatorSet, flow: &FlowRecord) -> Option<&'s Indicator> {
-        let trusted = |indicator: &&Indicator| indicator.confidence >= self.confidence_min;
-        set.address(flow.dst_ip, flow.received_at).find(trusted)
+    pub(crate) fn meets<'s>(&self, set: &'s IndicatorSet, flow: &FlowRecord) -> Option<Hit<'s>> {
+        set.address(flow.dst_ip, flow.received_at).find(|hit| hit.attributes.confidence >= self.confidence_min)
     }
 }
 
@@ -194,15 +195,16 @@ impl Detector for IndicatorTraffic {
         if !self.settings.worth(flow, seen) {
             return;
         }
-        let Some(indicator) = self.settings.meets(&self.set, flow) else { return };
+        let Some(hit) = self.settings.meets(&self.set, flow) else { return };
+        let attributes = hit.attributes;
         // What was received before belongs to the retro-hunt.
-        if indicator.live_from.is_some_and(|from| flow.received_at < from) {
+        if attributes.live_from.is_some_and(|from| flow.received_at < from) {
             return;
         }
-        let (host, name) = (Host::new(flow.site, flow.src_ip), indicator.pattern.value());
+        let (host, name) = (Host::new(flow.site, flow.src_ip), hit.pattern.value());
         let pair = self.pairs.entry((host, hash_of(&name)));
         pair.contact.add(flow, seen);
-        (pair.name, pair.list, pair.confidence) = (name, indicator.list.to_string(), indicator.confidence);
+        (pair.name, pair.list, pair.confidence) = (name, attributes.list.to_string(), attributes.confidence);
         if pair.contact.told_at == Timestamp(0) || flow.received_at.since(pair.contact.told_at) >= TELL_EVERY {
             found.push(pair.contact.tell(host, &pair.name, std::slice::from_ref(&pair.list), pair.confidence, &self.settings));
         }

@@ -1,10 +1,14 @@
-//! The retro-hunt: when a list brings new addresses, what is stored of the last days is searched for them, in the
-//! background and from the oldest on. What is found becomes findings of a rule of its own, so that everybody sees that it
-//! is in hindsight.
+//! The retro-hunt: when a list brings something new, what is stored of the last days is searched for it, in the background
+//! and from the oldest on: flows for addresses, and events (`events`) for everything. What is found becomes findings of
+//! rules of their own, so that everybody sees that it is in hindsight.
 //!
 //! **Exactly once.** An indicator belongs to the one hunt (list and version) with which it came. The hunt has all flows
 //! received before a moment `to_at`, the detector all from then on; that moment lies a little after the lists in force
-//! were exchanged. What a stretch of time brought and how far the hunt has come are one transaction.
+//! were exchanged. What a stretch of time brought and how far the hunt has come are one transaction. Of events the rules
+//! know what a list brings from the exchange on: what is received between that and `to_at`, a minute, both may tell of.
+
+mod events;
+mod store;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,13 +17,12 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ingest::audit::{NewAudit, audit_add};
 use ingest::body::{Prefix, SharedSites, SiteTable};
 use ingest::db::{Db, DbError};
+use ingest::events::EventStore;
 use ingest::flow::FlowRecord;
 use ingest::flows::column::{Column, ColumnSet, address_octets, octets_address};
 use ingest::flows::{AskedAddress, Chunk, End, FlowRange, FlowStore, FlowStoreError, Mask, Predicate, Prune};
-use ingest::rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use ingest::scope::Scope;
 use ingest::time::{Clock, Stopwatch, Timestamp};
 
@@ -30,21 +33,18 @@ use super::wire::Host;
 use super::{ParameterError, Sheet};
 use crate::finding::Finding;
 use crate::incident::finding_file;
-use crate::intel::{INDICATORS_MAX, IndicatorSet, SharedIndicators, indicator_list_of_hunt};
+use crate::intel::{IndicatorSet, SharedIndicators, indicator_change, indicator_load_of_hunts, indicator_refresh};
 use crate::playbook::Playbooks;
 use crate::rule::Rule;
 
-ingest::id_type!(
-    /// One search in hindsight for what one list brought at once.
-    RetroHuntId
-);
+use events::EventHunt;
+pub use store::{RetroHunt, RetroHuntId, RetroState, retro_cancel, retro_list};
+use store::{Stage, retro_begin, retro_gather, retro_gathering, retro_move, retro_running};
 
-/// Indicators that are tied to their hunt in one transaction: some tens of milliseconds of the one writer.
-const TIED_PER_WRITE: usize = 20_000;
-/// The lists in force are exchanged so long before the detector takes over: what is on its way is judged by one of both.
-const LEAD: i64 = Timestamp::MINUTE;
 /// What was received is in the store after so long.
 const LAG: i64 = 30 * Timestamp::SECOND;
+/// A list that is being read is waited for so long.
+const MOVING_MAX: i64 = Timestamp::MINUTE;
 /// A stretch of receipt that is read at once: what the store keeps in a file.
 const STEP: i64 = 5 * Timestamp::MINUTE;
 /// Stretches without anything that are read before it is written down: a cancelling waits no longer.
@@ -55,164 +55,6 @@ const STEP_MIN: i64 = 10 * Timestamp::SECOND;
 const HITS_MAX: usize = 10_000;
 /// Findings of one transaction.
 const FINDINGS_MAX: usize = 200;
-/// Hunts that people see, the newest.
-const LISTED_MAX: usize = 200;
-
-/// How a hunt stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RetroState {
-    /// Indicators are still being tied to it.
-    Gathering,
-    Running,
-    Done,
-    Cancelled,
-}
-
-impl RetroState {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Gathering => "gathering",
-            Self::Running => "running",
-            Self::Done => "done",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    fn parse(text: &str) -> Self {
-        [Self::Gathering, Self::Running, Self::Done].into_iter().find(|state| state.as_str() == text).unwrap_or(Self::Cancelled)
-    }
-}
-
-/// A hunt as stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RetroHunt {
-    pub id: RetroHuntId,
-    pub list: String,
-    /// Counts the times that the list brought something new.
-    pub version: i64,
-    pub state: RetroState,
-    pub indicators: i64,
-    /// Receipt: from where, to where (exclusive), and how far it has come.
-    pub from: Timestamp,
-    pub to: Timestamp,
-    pub reached: Timestamp,
-    /// Flows that met an indicator, and what was told of them.
-    pub hits: i64,
-    pub findings: i64,
-    pub begun_at: Timestamp,
-    pub ended_at: Option<Timestamp>,
-    /// Who cancelled it.
-    pub ended_by: Option<String>,
-}
-
-impl RetroHunt {
-    /// Percent of the time to be searched.
-    pub fn percent(&self) -> u8 {
-        let (done, all) = (self.reached.since(self.from).max(0), self.to.since(self.from).max(1));
-        match self.state {
-            RetroState::Done => 100,
-            _ => u8::try_from(done.saturating_mul(100) / all).unwrap_or(100).min(99),
-        }
-    }
-}
-
-const COLUMNS: &str = "id, list, version, state, indicators, from_at, to_at, reached, hits, findings, begun_at, ended_at, ended_by";
-
-fn hunt_from_row(row: &Row<'_>) -> ingest::rusqlite::Result<RetroHunt> {
-    let state: String = row.get(3)?;
-    let ended_at: Option<i64> = row.get(11)?;
-    Ok(RetroHunt {
-        id: row.get(0)?,
-        list: row.get(1)?,
-        version: row.get(2)?,
-        state: RetroState::parse(&state),
-        indicators: row.get(4)?,
-        from: Timestamp(row.get(5)?),
-        to: Timestamp(row.get(6)?),
-        reached: Timestamp(row.get(7)?),
-        hits: row.get(8)?,
-        findings: row.get(9)?,
-        begun_at: Timestamp(row.get(10)?),
-        ended_at: ended_at.map(Timestamp),
-        ended_by: row.get(12)?,
-    })
-}
-
-/// The newest hunts.
-///
-/// # Errors
-/// The database's own.
-pub fn retro_list(connection: &Connection) -> Result<Vec<RetroHunt>, DbError> {
-    let mut statement =
-        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM retro_hunt ORDER BY begun_at DESC, id DESC LIMIT {LISTED_MAX}"))?;
-    let rows = statement.query_map([], hunt_from_row)?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-fn retro_running(connection: &Connection) -> Result<Vec<RetroHunt>, DbError> {
-    let mut statement =
-        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM retro_hunt WHERE state = 'running' ORDER BY reached, to_at, id"))?;
-    let rows = statement.query_map([], hunt_from_row)?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// Ends a hunt that runs; says whether there was one.
-///
-/// # Errors
-/// The database's own.
-pub fn retro_cancel(tx: &Transaction<'_>, id: RetroHuntId, audit: &NewAudit, name: &str, now: Timestamp) -> Result<bool, DbError> {
-    let changed = tx.execute(
-        "UPDATE retro_hunt SET state = 'cancelled', ended_at = ?2, ended_by = ?3 WHERE id = ?1 AND state IN ('running', 'gathering')",
-        params![id, now.0, name],
-    )?;
-    if changed > 0 {
-        audit_add(tx, now, audit)?;
-    }
-    Ok(changed > 0)
-}
-
-/// Ties new indicators to hunts, so many at once; returns whether there are more.
-fn retro_gather(tx: &Transaction<'_>, now: Timestamp) -> Result<bool, DbError> {
-    let list: Option<String> =
-        tx.prepare_cached("SELECT list FROM indicator WHERE hunt IS NULL LIMIT 1")?.query_row([], |row| row.get(0)).optional()?;
-    let Some(list) = list else { return Ok(false) };
-    let mut gathering = tx.prepare_cached("SELECT id FROM retro_hunt WHERE list = ?1 AND state = 'gathering'")?;
-    let hunt: Option<RetroHuntId> = gathering.query_row([&list], |row| row.get(0)).optional()?;
-    let hunt = match hunt {
-        Some(hunt) => hunt,
-        None => {
-            let id = RetroHuntId::new(now);
-            // Until all are tied, none of them is judged as flows come.
-            tx.execute(
-                "INSERT INTO retro_hunt (id, list, version, state, indicators, from_at, to_at, reached, hits, findings, begun_at)
-                 VALUES (?1, ?2, (SELECT COALESCE(MAX(version), 0) + 1 FROM retro_hunt WHERE list = ?2), 'gathering', 0, 0, ?3, 0, 0, 0, ?4)",
-                params![id, list, i64::MAX, now.0],
-            )?;
-            id
-        }
-    };
-    let tied = tx.execute(
-        "UPDATE indicator SET hunt = ?1 WHERE id IN (SELECT id FROM indicator WHERE hunt IS NULL AND list = ?2 LIMIT ?3)",
-        params![hunt, list, i64::try_from(TIED_PER_WRITE).unwrap_or(i64::MAX)],
-    )?;
-    tx.execute("UPDATE retro_hunt SET indicators = indicators + ?2 WHERE id = ?1", params![hunt, i64::try_from(tied).unwrap_or(0)])?;
-    Ok(true)
-}
-
-/// Sends what has been gathered on its way: from here on the detector takes over at `to_at`. A list that brought names
-/// alone has nothing that flows could tell.
-fn retro_begin(tx: &Transaction<'_>, millis: i64, enabled: bool, now: Timestamp) -> Result<usize, DbError> {
-    let (from, to) = (now.plus(-millis), now.plus(LEAD));
-    tx.execute(
-        "UPDATE retro_hunt SET state = 'done', from_at = ?1, reached = ?2, to_at = ?2, ended_at = ?2 WHERE state = 'gathering'
-         AND NOT EXISTS (SELECT 1 FROM indicator WHERE indicator.hunt = retro_hunt.id AND indicator.kind <> 'domain')",
-        params![from.0, now.0],
-    )?;
-    Ok(tx.execute(
-        "UPDATE retro_hunt SET state = ?3, from_at = ?1, reached = ?1, to_at = ?2 WHERE state = 'gathering'",
-        params![from.0, to.0, if enabled { RetroState::Running } else { RetroState::Cancelled }.as_str()],
-    )?)
-}
 
 /// Why a look could not be finished; it is taken up again with the next.
 #[derive(Debug, thiserror::Error)]
@@ -249,6 +91,14 @@ pub struct RetroHunter {
     enabled: bool,
     /// What the hunts that run are after, and which those are.
     sought: (Vec<RetroHuntId>, Arc<IndicatorSet>),
+    /// Where events are searched too.
+    events: Option<EventHunt>,
+    /// The change of the lists that the set in force is of; 0 before the first look.
+    change: i64,
+    /// The same as who opened the store read it.
+    loaded: Option<i64>,
+    /// The change that was seen last while lists are being read, and since when.
+    moving: Option<(i64, Timestamp)>,
 }
 
 impl RetroHunter {
@@ -276,7 +126,26 @@ impl RetroHunter {
             back: section.parameters.millis("back_days", 1.0..=400.0)?,
             enabled: section.enabled,
             sought: Default::default(),
+            events: None,
+            change: 0,
+            loaded: None,
+            moving: None,
         }))
+    }
+
+    /// The set in force is of this change already: it need not be read again at the start.
+    #[must_use]
+    pub fn with_loaded(self, change: i64) -> Self {
+        Self { loaded: Some(change), ..self }
+    }
+
+    /// Searches events too.
+    ///
+    /// # Errors
+    /// Where the sheet has a wrong value.
+    pub fn with_events(mut self, store: Arc<EventStore>, sheet: &Sheet) -> Result<Self, ParameterError> {
+        self.events = EventHunt::new(store, sheet)?;
+        Ok(self)
     }
 
     /// Takes in what lists brought since the last look, and searches one stretch. `caught_up` says whether everything
@@ -286,15 +155,51 @@ impl RetroHunter {
     /// The database's and the store's own; nothing is lost or done twice then.
     pub fn look(&mut self, now: Timestamp, caught_up: bool) -> Result<RetroLooked, RetroError> {
         let begun = self.take_in(now)?;
-        let running = self.db.read(retro_running)?;
-        let Some(first) = running.first().filter(|_| self.enabled) else { return Ok(RetroLooked { begun, ..RetroLooked::default() }) };
-        // Hunts that began together go together: one reading serves all lists of a morning.
-        let (from, to) = (first.reached, first.to);
-        let hunts: Vec<RetroHunt> = running.iter().filter(|hunt| (hunt.reached, hunt.to) == (from, to)).cloned().collect();
+        self.shared.sightings().flush(&self.db)?;
+        let idle = RetroLooked { begun, ..RetroLooked::default() };
+        if !self.enabled {
+            return Ok(idle);
+        }
+        match self.look_at_flows(now, caught_up)? {
+            Some(looked) => Ok(RetroLooked { begun, ..looked }),
+            None => Ok(self.look_at_events(now, caught_up)?.map_or(idle, |looked| RetroLooked { begun, ..looked })),
+        }
+    }
+
+    /// The hunts that are furthest behind: those that began together go together, so that one reading serves all lists of a
+    /// morning.
+    fn furthest_behind(&self, stage: Stage) -> Result<Option<(Vec<RetroHunt>, Timestamp, Timestamp)>, DbError> {
+        let at = |hunt: &RetroHunt| match stage {
+            Stage::Flows => (hunt.reached, hunt.to),
+            Stage::Events => (hunt.event_reached.unwrap_or(hunt.to), hunt.to),
+        };
+        let running = self.db.read(|connection| retro_running(connection, stage))?;
+        let Some((from, to)) = running.first().map(at) else { return Ok(None) };
+        Ok(Some((running.into_iter().filter(|hunt| at(hunt) == (from, to)).collect(), from, to)))
+    }
+
+    /// One stretch of the events; `None` where there is nothing to do now.
+    fn look_at_events(&mut self, now: Timestamp, caught_up: bool) -> Result<Option<RetroLooked>, RetroError> {
+        let Some((hunts, from, to)) = self.furthest_behind(Stage::Events)? else { return Ok(None) };
+        let until = to.min(events::next_day(from));
+        if !settled(until, now, caught_up) {
+            return Ok(None);
+        }
+        let set = self.sought(&hunts)?;
+        let sites: Arc<SiteTable> = self.sites.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let Some(hunt) = &self.events else { return Ok(None) };
+        let (findings, hits) = hunt.search(&set, &sites, (from, until), to, self.shared.sightings(), now);
+        let told = findings.len();
+        self.file(Stage::Events, &hunts, findings, &hits, until, now)?;
+        Ok(Some(RetroLooked { begun: 0, steps: 1, findings: told, more: true }))
+    }
+
+    /// One stretch of the flows, or several without anything; `None` where there is nothing to do now.
+    fn look_at_flows(&mut self, now: Timestamp, caught_up: bool) -> Result<Option<RetroLooked>, RetroError> {
+        let Some((hunts, from, to)) = self.furthest_behind(Stage::Flows)? else { return Ok(None) };
         let mut until = to.min(Timestamp(from.0.saturating_sub(from.0.rem_euclid(STEP)).saturating_add(STEP)));
-        let settled = until.plus(LAG) <= now && (caught_up || until.plus(Timestamp::HOUR) <= now);
-        if !settled {
-            return Ok(RetroLooked { begun, ..RetroLooked::default() });
+        if !settled(until, now, caught_up) {
+            return Ok(None);
         }
         let set = self.sought(&hunts)?;
         let sites: Arc<SiteTable> = self.sites.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
@@ -319,35 +224,53 @@ impl RetroHunter {
         }
         let (findings, hits) = self.judge(&set, &sites, &met, now);
         let told = findings.len();
-        self.file(&hunts, findings, &hits, until, now)?;
-        Ok(RetroLooked { begun, steps: 1, findings: told, more: true })
+        self.file(Stage::Flows, &hunts, findings, &hits, until, now)?;
+        Ok(Some(RetroLooked { begun: 0, steps: 1, findings: told, more: true }))
     }
 
     fn take_in(&mut self, now: Timestamp) -> Result<usize, DbError> {
-        let mut any = false;
-        while self.db.write(move |tx| retro_gather(tx, now))? {
-            any = true;
-        }
-        if !any && self.db.read(retro_gathering)? == 0 {
+        let change = self.db.read(indicator_change)?;
+        if self.is_moving(change, now) {
             return Ok(0);
         }
-        let (back, enabled) = (self.back, self.enabled);
-        let begun = self.db.write(move |tx| retro_begin(tx, back, enabled, now))?;
-        let set = Arc::new(self.db.read(IndicatorSet::load)?);
-        tracing::info!(hunts = begun, indicators = set.len(), "new indicators are in force and hunted for in what is stored");
+        let mut any = false;
+        if change != self.change {
+            while self.db.write(move |tx| retro_gather(tx, now))? {
+                any = true;
+            }
+        }
+        let known = change == self.change || self.loaded == Some(change);
+        if !any && known && self.db.read(retro_gathering)? == 0 {
+            self.change = change;
+            return Ok(0);
+        }
+        let (back, enabled, events) = (self.back, self.enabled, self.events.is_some());
+        let begun = self.db.write(move |tx| retro_begin(tx, back, enabled, events, now))?;
+        let set = Arc::new(indicator_refresh(&self.db)?);
+        tracing::info!(hunts = begun, indicators = set.len(), bytes = set.bytes(), "changed indicators are in force");
         self.shared.set(set);
+        self.change = change;
         Ok(begun)
+    }
+
+    /// Whether a list is just being read: as a whole it is one hunt and one set. But not for ever.
+    fn is_moving(&mut self, change: i64, now: Timestamp) -> bool {
+        if change == self.change || self.change == 0 {
+            self.moving = None;
+            return false;
+        }
+        let (seen, since) = self.moving.unwrap_or((self.change, now));
+        let moving = seen != change && now.since(since) < MOVING_MAX;
+        self.moving = moving.then_some((change, since));
+        moving
     }
 
     fn sought(&mut self, hunts: &[RetroHunt]) -> Result<Arc<IndicatorSet>, DbError> {
         let ids: Vec<RetroHuntId> = hunts.iter().map(|hunt| hunt.id).collect();
         if self.sought.0 != ids {
-            let mut all = Vec::new();
-            for id in &ids {
-                let left = INDICATORS_MAX.saturating_sub(all.len());
-                all.extend(self.db.read(|connection| indicator_list_of_hunt(connection, &id.to_string(), left))?);
-            }
-            self.sought = (ids, Arc::new(IndicatorSet::new(all)));
+            let names: Vec<String> = ids.iter().map(RetroHuntId::to_string).collect();
+            let set = self.db.read(|connection| indicator_load_of_hunts(connection, &names))?;
+            self.sought = (ids, Arc::new(set));
         }
         Ok(self.sought.1.clone())
     }
@@ -374,13 +297,14 @@ impl RetroHunter {
         let mut lists_hit: BTreeMap<String, (i64, i64)> = BTreeMap::new();
         for flow in met {
             let seen = self.networks.seen(flow, sites.body(flow.site));
-            let Some(indicator) = self.settings.meets(set, flow).filter(|_| self.settings.worth(flow, &seen)) else { continue };
-            let name = indicator.pattern.value();
+            let Some(hit) = self.settings.meets(set, flow).filter(|_| self.settings.worth(flow, &seen)) else { continue };
+            self.shared.sightings().note(&hit, flow.start);
+            let name = hit.pattern.value();
             let entry = contacts.entry((Host::new(flow.site, flow.src_ip), name)).or_default();
             entry.0.add(flow, &seen);
-            entry.2 = entry.2.max(indicator.confidence);
-            let same = set.address(flow.dst_ip, flow.received_at).filter(|other| other.pattern == indicator.pattern);
-            for list in same.map(|other| other.list.to_string()) {
+            entry.2 = entry.2.max(hit.attributes.confidence);
+            let same = set.address(flow.dst_ip, flow.received_at).filter(|other| other.pattern == hit.pattern);
+            for list in same.map(|other| other.attributes.list.to_string()) {
                 lists_hit.entry(list.clone()).or_default().0 += 1;
                 if !entry.1.contains(&list) {
                     entry.1.push(list);
@@ -402,6 +326,7 @@ impl RetroHunter {
     /// Files what was found and moves the hunts on, in one transaction; of a hunt that was cancelled meanwhile nothing.
     fn file(
         &self,
+        stage: Stage,
         hunts: &[RetroHunt],
         findings: Vec<Finding>,
         hits: &BTreeMap<String, (i64, i64)>,
@@ -428,24 +353,20 @@ impl RetroHunter {
                 (hunt.id, hits, findings)
             })
             .collect();
-        let (playbooks, done) = (self.playbooks.clone(), hunts.first().is_some_and(|hunt| until >= hunt.to));
+        let playbooks = self.playbooks.clone();
         self.db.write(move |tx| {
-            let mut moved = 0;
-            for (id, hits, findings) in &moves {
-                moved += tx
-                    .prepare_cached(
-                        "UPDATE retro_hunt SET reached = ?2, hits = hits + ?3, findings = findings + ?4,
-                         state = CASE WHEN ?5 THEN 'done' ELSE state END, ended_at = CASE WHEN ?5 THEN ?6 ELSE ended_at END
-                         WHERE id = ?1 AND state = 'running'",
-                    )?
-                    .execute(params![id, until.0, hits, findings, done, now.0])?;
-            }
+            let moved = retro_move(tx, stage, &moves, until, now)?;
             if moved > 0 {
                 last.iter().try_for_each(|finding| finding_file(tx, &playbooks, finding, now).map(drop))?;
             }
             Ok::<_, DbError>(())
         })
     }
+}
+
+/// Whether everything that was received before a moment is in the stores.
+fn settled(until: Timestamp, now: Timestamp, caught_up: bool) -> bool {
+    until.plus(LAG) <= now && (caught_up || until.plus(Timestamp::HOUR) <= now)
 }
 
 /// Few enough for a look at each file's bounds and Bloom filters to cost less than reading it.
@@ -523,9 +444,7 @@ impl Drop for Retro {
     }
 }
 
-fn retro_gathering(connection: &Connection) -> Result<i64, DbError> {
-    Ok(connection.query_row("SELECT COUNT(*) FROM retro_hunt WHERE state = 'gathering'", [], |row| row.get(0))?)
-}
-
+#[cfg(test)]
+mod event_tests;
 #[cfg(test)]
 mod tests;

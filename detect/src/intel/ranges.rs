@@ -1,5 +1,5 @@
-//! Which indicators name an address: addresses and prefixes of one family as disjoint ranges in order, so that one search
-//! finds the exact address and every prefix around it. A million of them take some 20 MB, and a lookup reads a handful of
+//! Which prefixes name an address: those of one family as disjoint ranges in order, so that one search
+//! finds every prefix around it. A million of them take some 20 MB, and a lookup reads a handful of
 //! cache lines: the upper 16 bits say where to search.
 
 /// An address as a number.
@@ -112,12 +112,7 @@ impl<T: Number> Ranges<T> {
         self.members.get(set + 1..set + 1 + count).unwrap_or_default()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.starts.is_empty()
-    }
-
-    #[cfg(test)]
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.starts.len() * size_of::<T>() + (self.sets.len() + self.members.len() + self.heads.len()) * 4
     }
 }

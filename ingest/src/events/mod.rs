@@ -29,6 +29,7 @@ mod search;
 mod stored;
 mod tally;
 mod upkeep;
+mod values;
 mod views;
 mod writers;
 
@@ -67,6 +68,7 @@ pub use seal::{Sealed, SealedFile};
 pub use upkeep::{
     Again, PartitionInfo, Settings, Task, TaskState, Upkeep, task_add, task_list, task_open as store_task_open, task_put as store_task_put,
 };
+pub use values::Valued;
 
 use changes::Waiting;
 use retention::Classes;

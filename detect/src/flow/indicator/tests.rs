@@ -5,7 +5,7 @@ use expect_test::expect;
 use super::super::networks::SYN;
 use super::super::sample::{self, T0, ip, journal, record};
 use super::*;
-use crate::intel::{IndicatorId, Tlp};
+use crate::intel::{Indicator, IndicatorId, Tlp};
 
 fn settings() -> Settings {
     Settings { confidence_min: 50, answer_packets: 6, answer_bytes: 1_000 }

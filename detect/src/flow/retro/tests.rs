@@ -3,6 +3,7 @@
 
 use std::sync::RwLock;
 
+use ingest::audit::NewAudit;
 use ingest::flows::FlowConsumer;
 use ingest::frame::Seq;
 use ingest::pipeline::{Batch, Consumer as _};
@@ -191,4 +192,27 @@ fn a_cancelled_hunt_finds_nothing_more() {
     exhaust(&mut hunter, now.plus(10 * Timestamp::MINUTE));
     let hunt = world.db.read(retro_list).unwrap()[0].clone();
     assert_eq!((hunt.state, hunt.ended_by.as_deref(), hunt.findings), (RetroState::Cancelled, Some("Lindner"), 1));
+}
+
+#[test]
+fn a_list_that_is_being_read_becomes_one_hunt() {
+    let world = World::new();
+    let now = at(T0 + DAYS * 86_400);
+    let mut hunter = world.hunter();
+    hunter.look(now, true).unwrap();
+    let seconds = |n: i64| now.plus(n * Timestamp::SECOND);
+    for n in 0..5u8 {
+        world.list("C2", &[&format!("198.51.100.{n}")], seconds(i64::from(n) * 5));
+        assert_eq!(hunter.look(seconds(i64::from(n) * 5 + 1), true).unwrap().begun, 0, "it is still moving");
+    }
+    assert_eq!(hunter.look(seconds(26), true).unwrap().begun, 1);
+    assert_eq!(world.hunts(), ["C2 1 running 1 % 5 indicators 0 hits 0 findings"]);
+    // One that never stands still is taken in all the same.
+    let begun: usize = (0..20i64)
+        .map(|n| {
+            world.list("C2", &[&format!("203.0.113.{n}")], seconds(100 + n * 5));
+            hunter.look(seconds(100 + n * 5), false).unwrap().begun
+        })
+        .sum();
+    assert_eq!(begun, 1);
 }
