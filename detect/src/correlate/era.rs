@@ -161,7 +161,7 @@ impl Era {
     fn replay(&mut self, correlation: &Correlation, now: bool, news: &mut News<'_>) {
         let Some(stale) = self.stale else { return };
         let from = stale.saturating_sub(correlation.timespan);
-        let cost = self.line.about_since(from);
+        let cost = self.line.count_since(from);
         if !now && cost > REPLAY_FREE && cost > self.credit {
             return;
         }

@@ -150,10 +150,11 @@ impl Line {
         self.chunks.range(first..).flat_map(|chunk| chunk.cells.iter()).skip(skip)
     }
 
-    /// How many those are, at least; counted by chunks.
-    pub(super) fn about_since(&self, time: i64) -> usize {
+    /// How many those are; counted by chunks.
+    pub(super) fn count_since(&self, time: i64) -> usize {
         let first = self.chunks.partition_point(|chunk| chunk.is_older(time));
-        self.chunks.range(first..).map(|chunk| chunk.cells.len()).sum()
+        let skip = self.chunks.get(first).map_or(0, |chunk| chunk.cells.partition_point(|cell| cell.time < time));
+        self.chunks.range(first..).map(|chunk| chunk.cells.len()).sum::<usize>() - skip
     }
 
     /// Makes the last cell hot, if it is not; gives it back if so.
@@ -330,6 +331,7 @@ mod tests {
             }
             prop_assert!(line.since(i64::MIN).eq(&naive));
             prop_assert!(line.since(from).eq(naive.iter().filter(|cell| cell.time >= from)));
+            prop_assert_eq!(line.count_since(from), line.since(from).count());
             let mut heated = line.heat(from, (to, Seq(u64::MAX), 0));
             prop_assert!(heated.iter().map(|cell| (cell.time, cell.seq)).eq(
                 naive.iter().filter(|cell| cell.time >= from && cell.time <= to).map(|cell| (cell.time, cell.seq))));

@@ -195,7 +195,7 @@ proptest! {
 
     /// A restart changes no report, not even when it comes.
     #[test]
-    fn a_restart_changes_no_report(inputs in stream(500, 3, 4), n in 1..100i64, each in 1..60usize) {
+    fn a_restart_changes_no_report(inputs in stream(1_500, 2, 4), n in 1..100i64, each in 1..300usize) {
         for correlation in correlations(n) {
             prop_assert_eq!(told(&correlation, &inputs, each), told(&correlation, &inputs, usize::MAX), "{:?}", &correlation);
         }
