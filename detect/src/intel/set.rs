@@ -233,7 +233,8 @@ impl Builder {
             "domain" => self.domains.reserve_exact(count),
             "url" => self.urls.reserve_exact(count),
             "mail" => self.mails.reserve_exact(count),
-            "md5" | "sha1" | "sha256" => self.hashes.reserve_exact(count),
+            // Three kinds in one table: each adds to what the others asked for.
+            "md5" | "sha1" | "sha256" => self.hashes.reserve_exact(self.hashes.capacity() + count),
             _ => {}
         }
     }
