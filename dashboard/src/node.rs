@@ -17,7 +17,7 @@ use detect::flow::retro::{Retro, RetroHunter};
 use detect::flow::{Board, Detectors, Sheet};
 use detect::intel::{SharedIndicators, indicator_change, indicator_refresh, warning_house};
 use detect::playbook::Playbooks;
-use detect::rulebook::{RuleKeeper, Rulekeeping, SharedRulebook, rulebook_open};
+use detect::rulebook::{RuleKeeper, Rulekeeping, SharedRulebook};
 use ingest::audit::{NewAudit, audit_add};
 use ingest::body::{SharedSites, Site, SiteId, SiteTable, body_list, site_add, site_put};
 use ingest::db::{Db, DbError, Migrations};
@@ -128,7 +128,8 @@ impl Node {
         let enrichment = Enrichment::new(config.enrich.clone(), db.read(lease_load)?);
         let pseudonyms = pseudonyms(dir)?;
         let (events, flows) = stores(dir, options.clone(), &enrichment, &sites, &pseudonyms, false)?;
-        let rules = SharedRulebook::new(rulebook_open(&db, &config.rule_dirs, clock.now())?);
+        let rulekeeping = Rulekeeping::open(db.clone(), config.rule_dirs.clone(), clock.clone())?;
+        let rules = rulekeeping.shared.clone();
         let (own, now) = (config.flow_inside.clone(), clock.now());
         db.write(move |tx| warning_house(tx, &own, now))?;
         let listed_change = db.read(indicator_change)?;
@@ -182,7 +183,6 @@ impl Node {
             let received = received.last();
             watch.states().iter().all(|state| !["flows", "events"].contains(&state.name) || state.applied >= received)
         };
-        let rulekeeping = Rulekeeping::new(db.clone(), config.rule_dirs.clone(), clock.clone(), rules.clone())?;
         let keeper = RuleKeeper::start(rulekeeping).context("Thread starten")?;
         let retro = hunter.map(|hunter| Retro::start(hunter, clock.clone(), stored)).transpose().context("Thread starten")?;
         Ok(Self {

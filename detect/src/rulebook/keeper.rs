@@ -79,7 +79,7 @@ pub fn rulebook_compose(dirs: &[PathBuf]) -> Rulebook {
 ///
 /// # Errors
 /// The database's own.
-pub fn rulebook_open(db: &Db, dirs: &[PathBuf], now: Timestamp) -> Result<Rulebook, DbError> {
+fn rulebook_open(db: &Db, dirs: &[PathBuf], now: Timestamp) -> Result<Rulebook, DbError> {
     let Composed { mut book, fingerprint, .. } = compose(dirs, &Wishes::load(db, now)?);
     book.set.remarks().iter().for_each(|remark| tracing::warn!(%remark, "a rule may be meant otherwise"));
     book.refused.iter().for_each(|error| tracing::error!(%error, "a rule is refused and left out"));
@@ -131,21 +131,23 @@ struct Seen {
 }
 
 impl Rulekeeping {
-    /// For the book that `shared` holds, which was made just before.
+    /// With the book to begin with, in `shared`.
     ///
     /// # Errors
     /// The database's own.
-    pub fn new(db: Db, dirs: Vec<PathBuf>, clock: Clock, shared: SharedRulebook) -> Result<Self, DbError> {
-        let seen = Seen { stamps: stamps_of(&dirs), wishes: Wishes::load(&db, clock.now())?, moving: None };
+    pub fn open(db: Db, dirs: Vec<PathBuf>, clock: Clock) -> Result<Self, DbError> {
+        let now = clock.now();
+        // Before the rules are read: what changes meanwhile is seen at the next look.
+        let seen = Seen { stamps: stamps_of(&dirs), wishes: Wishes::load(&db, now)?, moving: None };
+        let shared = SharedRulebook::new(rulebook_open(&db, &dirs, now)?);
         Ok(Self { db, dirs, clock, shared, seen })
     }
 
-    /// Forgets what the book was made of, so that the next look takes everything anew.
-    #[must_use]
-    pub fn begin_anew(mut self) -> Self {
+    /// For a book that is there already: the next look takes everything anew.
+    pub fn beside(db: Db, dirs: Vec<PathBuf>, clock: Clock, shared: SharedRulebook) -> Self {
         // No file is called so; whatever there is differs from it.
-        self.seen = Seen { stamps: vec![(PathBuf::new(), 0, 0)], ..Seen::default() };
-        self
+        let seen = Seen { stamps: vec![(PathBuf::new(), 0, 0)], ..Seen::default() };
+        Self { db, dirs, clock, shared, seen }
     }
 
     /// Takes what has changed; says whether there is another book now. Who was `asked` does not wait for files to stand still.
@@ -247,9 +249,8 @@ mod tests {
             std::fs::create_dir_all(&rules).unwrap();
             files.iter().for_each(|(name, text)| std::fs::write(rules.join(name), text).unwrap());
             let clock = Clock::manual(START);
-            let shared = SharedRulebook::new(rulebook_open(&db, std::slice::from_ref(&rules), START).unwrap());
-            let keeping = Rulekeeping::new(db.clone(), vec![rules], clock.clone(), shared.clone()).unwrap();
-            Self { db, clock, shared, keeping, dir }
+            let keeping = Rulekeeping::open(db.clone(), vec![rules], clock.clone()).unwrap();
+            Self { db, clock, shared: keeping.shared.clone(), keeping, dir }
         }
 
         fn write(&self, name: &str, text: &str) {

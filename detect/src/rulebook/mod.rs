@@ -22,7 +22,7 @@ use ingest::time::Timestamp;
 
 pub use backtest::{BACKTEST_DAYS_MAX, Backtest, BacktestHit, BacktestReport, Candidate, CandidateError, HITS_MAX as BACKTEST_HITS_MAX};
 pub use evidence::Evidence;
-pub use keeper::{RuleKeeper, Rulekeeping, rulebook_compose, rulebook_open};
+pub use keeper::{RuleKeeper, Rulekeeping, rulebook_compose};
 pub(crate) use probe::probe_add;
 pub use probe::{PROBE_HITS_MAX, ProbeHit, probe_hits};
 pub use state::{RuleStand, RuleState, StateChange, rule_state_set, rule_states};

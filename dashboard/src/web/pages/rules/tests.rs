@@ -122,7 +122,7 @@ fn alert_of(front: &Front, rule: &str, address: &str, user: &str, minute: i64) -
 /// Lets the keeper look as it does in the program.
 fn look(front: &Front) -> bool {
     let app = &front.app;
-    Rulekeeping::new(app.db.clone(), vec![], app.clock.clone(), app.rules.clone()).unwrap().begin_anew().look(true).unwrap()
+    Rulekeeping::beside(app.db.clone(), vec![], app.clock.clone(), app.rules.clone()).look(true).unwrap()
 }
 
 #[tokio::test]
