@@ -98,7 +98,7 @@ fn indicator(n: u64) -> (&'static str, String) {
 fn record(n: u64, count: u64, hit: bool) -> JsonRecord {
     let of = |kind: u64| indicator((mixed(n * 31 + kind) % (count / 10)) * 10 + kind).1;
     let other = mixed(n + 77);
-    let name = if hit && n % 2 == 0 { format!("www.{}", of(4)) } else { format!("www{}.site{other:x}.example.net", n % 9) };
+    let name = if hit && n.is_multiple_of(2) { format!("www.{}", of(4)) } else { format!("www{}.site{other:x}.example.net", n % 9) };
     let address = if hit && n % 2 == 1 { of(0) } else { std::net::Ipv4Addr::from_bits(0xc000_0000 | other as u32).to_string() };
     let object = json!({
         "@timestamp": "2026-06-01T10:00:00Z", "_raw": "ein Zugriff über den Proxy", "event.module": "squid", "event.action": "http_request",
@@ -119,7 +119,7 @@ fn fill(db: &Db, count: u64) {
             )?;
             for n in from..count.min(from + 100_000) {
                 let (kind, value) = indicator(n);
-                let until = (n % 3 == 0).then_some(1_790_000_000_000i64 + n as i64);
+                let until = n.is_multiple_of(3).then_some(1_790_000_000_000i64 + n as i64);
                 insert.execute(rusqlite::params![
                     format!("{n:026}"),
                     kind,

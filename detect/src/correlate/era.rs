@@ -86,7 +86,7 @@ impl Era {
             return 0;
         }
         self.records += 1;
-        if self.records <= OBSERVED_FIRST || self.records % OBSERVED_EACH == 0 {
+        if self.records <= OBSERVED_FIRST || self.records.is_multiple_of(OBSERVED_EACH) {
             observe(&mut self.observables);
         }
         self.credit = (self.credit + CREDIT_PER_RECORD).min(CREDIT_MAX);

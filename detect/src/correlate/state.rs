@@ -148,7 +148,7 @@ impl State {
     pub(crate) fn tell(&mut self) -> Vec<Report> {
         let mut outcome = Outcome::default();
         let mut groups: Vec<(&GroupKey, &mut Group)> = self.groups.iter_mut().collect();
-        groups.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        groups.sort_unstable_by_key(|(key, _)| *key);
         for (key, group) in groups {
             let mut news = News { key, body: group.body, outcome: &mut outcome };
             group.eras.iter_mut().for_each(|era| era.tell(&mut news));

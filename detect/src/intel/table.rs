@@ -180,7 +180,7 @@ impl Filter {
     }
 
     fn place(&self, digest: u64) -> (usize, u64) {
-        let word = (u128::from(digest) * self.words.len() as u128 >> 64) as usize;
+        let word = ((u128::from(digest) * self.words.len() as u128) >> 64) as usize;
         let bits = (0..4).fold(0, |bits, n| bits | 1u64 << (digest >> (6 * n) & 63));
         (word, bits)
     }

@@ -31,7 +31,15 @@ impl Name {
 
 /// The aliases of a correlation, and whether they were used.
 pub(super) struct Aliases {
-    all: Vec<(u64, String, Vec<(u64, String, String)>, bool)>,
+    all: Vec<Alias>,
+}
+
+struct Alias {
+    line: u64,
+    name: String,
+    /// Line, rule and the rule's field.
+    fields: Vec<(u64, String, String)>,
+    used: bool,
 }
 
 impl Aliases {
@@ -52,23 +60,23 @@ impl Aliases {
                 let field = field.ok_or_else(|| CompileError::at(rule.line, format!("a field is expected, not {}", rule.node.kind())))?;
                 fields.push((rule.line, rule.key.clone(), field));
             }
-            all.push((alias.line, alias.key.clone(), fields, false));
+            all.push(Alias { line: alias.line, name: alias.key.clone(), fields, used: false });
         }
         Ok(Self { all })
     }
 
     pub(super) fn name(&mut self, line: u64, text: String) -> Name {
-        let found = self.all.iter_mut().find(|(_, name, ..)| *name == text);
-        let alias = found.map(|(_, _, fields, used)| {
-            *used = true;
-            fields.clone()
+        let found = self.all.iter_mut().find(|alias| alias.name == text);
+        let alias = found.map(|alias| {
+            alias.used = true;
+            alias.fields.clone()
         });
         Name { line, text, alias }
     }
 
     pub(super) fn all_used(&self) -> Result<(), CompileError> {
-        match self.all.iter().find(|(.., used)| !used) {
-            Some((line, name, ..)) => Err(CompileError::at(*line, format!("the correlation does not use the alias '{name}'"))),
+        match self.all.iter().find(|alias| !alias.used) {
+            Some(alias) => Err(CompileError::at(alias.line, format!("the correlation does not use the alias '{}'", alias.name))),
             None => Ok(()),
         }
     }

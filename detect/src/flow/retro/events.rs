@@ -93,15 +93,14 @@ impl EventHunt {
         sightings: &Sightings,
         now: Timestamp,
     ) -> (Vec<Finding>, BTreeMap<String, (i64, i64)>) {
-        let (mut met, mut lists): (BTreeMap<(SiteId, Entity, Name), Met>, BTreeMap<String, (i64, i64)>) = Default::default();
+        let (mut met, mut lists) = (MetBy::new(), BTreeMap::new());
         let mut seen: BTreeSet<Seq> = BTreeSet::new();
         for query in queries(&self.met_values(set, from, until)) {
             let Ok(query) = Query::parse_fixed(&query) else { continue };
             let mut request = SearchRequest::new(query, Scope::All, sites.clone());
             (request.from, request.to, request.limit, request.time_max) = (Some(from), Some(until), LIMIT_MAX, TIME_MAX);
             (request.summary, request.tops) = (false, false);
-            loop {
-                let Ok(found) = self.store.search(&request) else { break };
+            while let Ok(found) = self.store.search(&request) {
                 for event in found.hits.iter().filter(|event| event.received_at < received_before) {
                     // An event may be met by several values.
                     if seen.len() < EVENTS_MAX && seen.insert(event.seq) {
@@ -161,7 +160,7 @@ impl EventHunt {
         set: &IndicatorSet,
         sites: &SiteTable,
         sightings: &Sightings,
-        met: &mut BTreeMap<(SiteId, Entity, Name), Met>,
+        met: &mut MetBy,
         lists: &mut BTreeMap<String, (i64, i64)>,
     ) {
         let record = EventRecord { event, sites };
@@ -224,6 +223,9 @@ impl EventHunt {
         }
     }
 }
+
+/// By site, machine and indicator.
+type MetBy = BTreeMap<(SiteId, Entity, Name), Met>;
 
 /// An indicator's name, as a key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

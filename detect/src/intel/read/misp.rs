@@ -40,10 +40,10 @@ fn read_event(reading: &mut Reading<'_>, event: &Value) -> Result<(), ReadError>
         for mut attribute in list(group, "Attribute").into_iter().take(left) {
             left -= 1;
             // What is gone as a whole is gone with all its parts.
-            if is_true(group.get("deleted")) || is_true(event.get("deleted")) {
-                if let Some(fields) = attribute.as_object_mut() {
-                    fields.insert("deleted".into(), true.into());
-                }
+            if (is_true(group.get("deleted")) || is_true(event.get("deleted")))
+                && let Some(fields) = attribute.as_object_mut()
+            {
+                fields.insert("deleted".into(), true.into());
             }
             read_attribute(reading, &attribute, &[event])?;
         }

@@ -250,29 +250,35 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// As `refuse`, where nothing is left to do.
+    fn refused(&mut self, place: &str, reason: Reason, what: &str) -> Result<(), ReadError> {
+        self.refuse(place, reason, what);
+        Ok(())
+    }
+
     /// Takes one value, if it is one of `kinds` (of any, where there are none).
     fn value(&mut self, place: &str, text: &str, kinds: &[&str], said: &Said) -> Result<(), ReadError> {
         let pattern: Pattern = match text.parse() {
             Ok(pattern) => pattern,
-            Err(PatternError::TooBroad(_)) => return Ok(self.refuse(place, Reason::TooBroad, text)),
-            Err(PatternError::Unreadable(_)) => return Ok(self.refuse(place, Reason::NotAnIndicator, text)),
+            Err(PatternError::TooBroad(_)) => return self.refused(place, Reason::TooBroad, text),
+            Err(PatternError::Unreadable(_)) => return self.refused(place, Reason::NotAnIndicator, text),
         };
         if !kinds.is_empty() && !kinds.contains(&pattern.kind()) {
-            return Ok(self.refuse(place, Reason::NotAnIndicator, text));
+            return self.refused(place, Reason::NotAnIndicator, text);
         }
         if said.withdrawn {
             self.report.withdrawn += 1;
-            return Ok((self.sink)(Item::Withdrawn(pattern))?);
+            return (self.sink)(Item::Withdrawn(pattern)).map_err(ReadError::from);
         }
         // Counted from whole days: a list that is read every hour does not change with each reading.
         let days = self.defaults.valid_days.map(|days| i64::from(days).saturating_mul(Timestamp::DAY));
         let seen = said.seen.unwrap_or(Timestamp(self.now.0.div_euclid(Timestamp::DAY) * Timestamp::DAY));
         let valid_until = said.valid_until.or_else(|| Some(seen.plus(days?)));
         if valid_until.is_some_and(|until| until < self.now) {
-            return Ok(self.refuse(place, Reason::Expired, text));
+            return self.refused(place, Reason::Expired, text);
         }
         if self.report.taken >= ITEMS_MAX {
-            return Ok(self.refuse(place, Reason::TooMany, text));
+            return self.refused(place, Reason::TooMany, text);
         }
         self.report.taken += 1;
         let new = NewIndicator {
@@ -282,12 +288,12 @@ impl<'a> Reading<'a> {
             confidence: said.confidence.unwrap_or(self.defaults.confidence).min(100),
             valid_until,
         };
-        Ok((self.sink)(Item::Listed { new, reference: said.reference.clone() })?)
+        (self.sink)(Item::Listed { new, reference: said.reference.clone() }).map_err(ReadError::from)
     }
 
     fn warning(&mut self, entry: NewWarning) -> Result<(), ReadError> {
         self.report.taken += 1;
-        Ok((self.sink)(Item::Warning(entry))?)
+        (self.sink)(Item::Warning(entry)).map_err(ReadError::from)
     }
 }
 

@@ -94,14 +94,14 @@ impl Reading<'_> {
     fn stix_indicator(&mut self, object: &Value, markings: &Markings) -> Result<(), ReadError> {
         let text = |key: &str| object.get(key).and_then(Value::as_str);
         let id = text("id").unwrap_or_default();
-        let Some(pattern) = text("pattern") else { return Ok(self.refuse(id, Reason::Malformed, "no pattern")) };
+        let Some(pattern) = text("pattern") else { return self.refused(id, Reason::Malformed, "no pattern") };
         match text("pattern_type") {
             Some("stix") | None => {}
-            Some(other) => return Ok(self.refuse(id, Reason::UnknownPattern, &format!("pattern_type {other}"))),
+            Some(other) => return self.refused(id, Reason::UnknownPattern, &format!("pattern_type {other}")),
         }
         let withdrawn = object.get("revoked").and_then(Value::as_bool).unwrap_or_default();
         if text("valid_from").and_then(moment).is_some_and(|from| from > self.now.plus(AHEAD_MAX)) && !withdrawn {
-            return Ok(self.refuse(id, Reason::NotYetValid, pattern));
+            return self.refused(id, Reason::NotYetValid, pattern);
         }
         let confidence = object.get("confidence").and_then(Value::as_u64).and_then(|percent| u8::try_from(percent.min(100)).ok());
         let said = Said {

@@ -158,7 +158,7 @@ fn head(text: &str, wanted: Option<&str>) -> Option<Columns> {
 
 fn row(reading: &mut Reading<'_>, columns: &Columns, number: u64, text: &str) -> Result<(), ReadError> {
     let place = number.to_string();
-    let Some(cells) = cells(text, columns.separator) else { return Ok(reading.refuse(&place, Reason::Malformed, "quotation mark")) };
+    let Some(cells) = cells(text, columns.separator) else { return reading.refused(&place, Reason::Malformed, "quotation mark") };
     let cell = |column: Option<usize>| column.and_then(|column| cells.get(column)).map(|cell| cell.trim()).filter(|cell| !cell.is_empty());
     let said = Said {
         tlp: cell(columns.tlp).and_then(Tlp::loose),
@@ -177,7 +177,7 @@ fn row(reading: &mut Reading<'_>, columns: &Columns, number: u64, text: &str) ->
     ] {
         // What limits an entry is not guessed: a TLP that nobody understands could be RED.
         if let Some(written) = cell(column).filter(|_| !understood) {
-            return Ok(reading.refuse(&place, Reason::Malformed, &format!("{name}: {written}")));
+            return reading.refused(&place, Reason::Malformed, &format!("{name}: {written}"));
         }
     }
     let mut any = false;
@@ -194,7 +194,7 @@ fn row(reading: &mut Reading<'_>, columns: &Columns, number: u64, text: &str) ->
 fn single(reading: &mut Reading<'_>, number: u64, text: &str) -> Result<(), ReadError> {
     let place = number.to_string();
     if is_digest(text) {
-        return Ok(reading.refuse(&place, Reason::ValueDigest, text));
+        return reading.refused(&place, Reason::ValueDigest, text);
     }
     let mut words = text.split([' ', '\t', ',', ';']).map(|word| word.trim_matches('"')).filter(|word| !word.is_empty());
     let first = words.next().unwrap_or_default();

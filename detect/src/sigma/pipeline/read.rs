@@ -51,12 +51,15 @@ const TYPES: [&str; 18] = [
     "nest",
 ];
 
+/// Names and what each stands for.
+type Vars = Vec<(String, Vec<String>)>;
+
 fn at(line: u64, message: impl Into<String>) -> CompileError {
     CompileError::at(line, message)
 }
 
 /// The pipeline and its variables: placeholders and what they stand for.
-pub(super) fn pipeline(file: &str, source: &str) -> Result<(Pipeline, Vec<(String, Vec<String>)>), CompileError> {
+pub(super) fn pipeline(file: &str, source: &str) -> Result<(Pipeline, Vars), CompileError> {
     let mut nodes = yaml::parse(source).map_err(|error| at(error.line, error.message))?;
     let (Some(node), true) = (nodes.pop(), nodes.is_empty()) else { return Err(at(1, "a pipeline's file holds one document")) };
     only_keys(&node, &KEYS_OF_PIPELINE, "the pipeline")?;
@@ -71,7 +74,7 @@ pub(super) fn pipeline(file: &str, source: &str) -> Result<(Pipeline, Vec<(Strin
         let values = values.ok_or_else(|| at(entry.line, format!("variable '{}' must be a text or a list of texts", entry.key)))?;
         Ok((entry.key.clone(), values.into_iter().map(|(_, text)| text).collect()))
     });
-    let vars: Result<Vec<(String, Vec<String>)>, CompileError> = vars.collect();
+    let vars: Result<Vars, CompileError> = vars.collect();
     let steps = list(&node, "transformations")?;
     if steps.len() > STEPS_MAX {
         return Err(at(node.line, format!("a pipeline has at most {STEPS_MAX} transformations")));
