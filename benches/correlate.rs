@@ -48,7 +48,8 @@ impl Made {
     /// The n-th of a stream of which a time span holds so many.
     fn nth(n: u64, window: u64, late: bool) -> Self {
         let time = i64::try_from(u128::from(n) * u128::from(SPAN.unsigned_abs()) / u128::from(window)).unwrap();
-        let behind = if late && n.is_multiple_of(10) { i64::try_from(n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20).unwrap() % SPAN } else { 0 };
+        let behind =
+            if late && n.is_multiple_of(10) { i64::try_from(n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 20).unwrap() % SPAN } else { 0 };
         Self { seq: n + 1, time: time - behind }
     }
 }
