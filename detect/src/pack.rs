@@ -161,7 +161,9 @@ impl Evidence {
 
     /// The entities of the rule's findings.
     fn run(self, set: &RuleSet, name: &str) -> Result<Vec<String>, String> {
-        let mut engine = Engine::new(set.clone(), Arc::new(IndicatorSet::new(self.indicators)));
+        // The rule and what it refers to: the others would be asked, and not heard.
+        let alone = set.only(&[name.to_owned()]);
+        let mut engine = Engine::new(alone, Arc::new(IndicatorSet::new(self.indicators)));
         let mut findings = Vec::new();
         let sites = SiteTable::default();
         for record in &self.records {

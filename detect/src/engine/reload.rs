@@ -91,7 +91,7 @@ fn same_of(set: &RuleSet, place: usize) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, LazyLock};
 
     use ingest::body::SiteId;
     use ingest::frame::Seq;
@@ -113,6 +113,10 @@ mod tests {
         set
     }
 
+    /// Three wordings, made once, in which of the shipped rules only those for SSH are asked: to make one takes long.
+    static WORDINGS: LazyLock<[RuleSet; 3]> =
+        LazyLock::new(|| [0, 1, 2].map(|wording| with_own(wording).without(|rule| !rule.name.starts_with("ssh") && rule.name != "eigene")));
+
     fn login(seq: u64, second: i64, source: u8, success: bool) -> JsonRecord {
         let outcome = if success { "success" } else { "failure" };
         let object = json!({ "@timestamp": Timestamp(second * 1_000).rfc3339(), "event.module": "sshd", "event.action": "ssh_login",
@@ -126,11 +130,11 @@ mod tests {
 
     /// Judges the stream; before the records named in `reloads` the rule set is exchanged.
     fn run(stream: &[(i64, u8, bool)], reloads: &[usize]) -> Vec<String> {
-        let mut engine = Engine::new(with_own(0), Arc::default());
+        let mut engine = Engine::new(WORDINGS[0].clone(), Arc::default());
         let mut findings = Vec::new();
         for (n, (second, source, success)) in stream.iter().enumerate() {
             if reloads.contains(&n) {
-                findings.extend(engine.replace(with_own((n % 200) as u8), Timestamp(0)));
+                findings.extend(engine.replace(WORDINGS[n % 3].clone(), Timestamp(0)));
             }
             let record = login(n as u64 + 1, *second, *source, *success);
             findings.extend(engine.apply(&record, SiteId::default(), None, Timestamp(n as i64 * 7_000)));
