@@ -1,5 +1,5 @@
 //! Writes the lists of the shipped rules (`rules/<logsource>/<name>/rule.yml`) with the pipelines (`rules/pipelines/<name>.yml`)
-//! and of the playbooks (`rules/playbooks/<name>.yml`) as Rust, so that the binary holds them.
+//! and of the playbooks (`rules/playbooks/<name>.yml`) and reporting duties (`rules/duties/<name>.yml`) as Rust, so that the binary holds them.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -17,10 +17,14 @@ fn main() -> std::io::Result<()> {
             }
         }
     }
-    let is_playbook = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "yml");
-    let playbooks = entries(&root.join("playbooks"))?.into_iter().filter(is_playbook).map(|path| (name(&path), path)).collect();
     write("shipped.rs", "/// The shipped rules: file name and text.\npub(crate) const SHIPPED", rules)?;
-    write("playbooks.rs", "/// The shipped playbooks: file name and text.\nconst EMBEDDED", playbooks)
+    write("playbooks.rs", "/// The shipped playbooks: file name and text.\nconst EMBEDDED", yaml_files(&root.join("playbooks"))?)?;
+    write("duties.rs", "/// The shipped duties: file name and text.\nconst EMBEDDED", yaml_files(&root.join("duties"))?)
+}
+
+fn yaml_files(folder: &Path) -> std::io::Result<Vec<(String, PathBuf)>> {
+    let is_yaml = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "yml");
+    Ok(entries(folder)?.into_iter().filter(is_yaml).map(|path| (name(&path), path)).collect())
 }
 
 fn write(file: &str, head: &str, texts: Vec<(String, PathBuf)>) -> std::io::Result<()> {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use detect::consumer::DetectConsumer;
+use detect::duty::Duties;
 use detect::engine::Engine;
 use detect::flow::consumer::{FOLDER as DETECTORS_FOLDER, FlowDetectConsumer};
 use detect::flow::retro::{Retro, RetroHunter};
@@ -53,6 +54,7 @@ const MIGRATIONS: &[Migrations] = &[
     detect::alert::MIGRATIONS,
     detect::incident::MIGRATIONS,
     detect::recommendation::MIGRATIONS,
+    detect::duty::MIGRATIONS,
     detect::consumer::MIGRATIONS,
     detect::watch::MIGRATIONS,
     detect::rulebook::MIGRATIONS,
@@ -93,6 +95,8 @@ pub struct Node {
     /// The flow detectors' sheet, and how they stand.
     pub board: Arc<Board>,
     pub playbooks: Arc<Playbooks>,
+    /// Which cases must be reported to whom.
+    pub duties: Arc<Duties>,
     pub journal: Journal,
     /// How full the disk with the data is.
     pub watermark: Watermark,
@@ -136,7 +140,7 @@ impl Node {
         let indicators = Arc::new(indicator_refresh(&db)?);
         let listed = SharedIndicators::new(indicators.clone());
         let engine = Engine::new(rules.get().running().clone(), indicators).with_indicators(&listed).with_rulebook(&rules);
-        let playbooks = playbooks()?;
+        let (playbooks, duties) = (playbooks()?, duties()?);
         let detectors = detectors(dir, config)?.with_indicators(&listed);
         let board = Arc::new(Board::new(detectors.sheet().clone()));
         let end = Arc::new(OnceLock::new());
@@ -200,6 +204,7 @@ impl Node {
             indicators: listed,
             board,
             playbooks,
+            duties,
             journal,
             watermark: disk.watermark(),
             pipeline,
@@ -562,6 +567,14 @@ pub(crate) fn detectors(dir: &Path, config: &Config) -> Result<Detectors> {
 pub fn playbooks() -> Result<Arc<Playbooks>> {
     let playbooks = Playbooks::embedded();
     playbooks.map(Arc::new).map_err(|errors| anyhow::anyhow!("Playbooks: {errors:?}"))
+}
+
+/// The shipped duties to report.
+///
+/// # Errors
+/// Where one of them is wrong, which a test forbids.
+pub fn duties() -> Result<Arc<Duties>> {
+    Duties::embedded().map(Arc::new).map_err(|errors| anyhow::anyhow!("Meldepflichten: {errors:?}"))
 }
 
 /// The database alone, for what needs no journal.

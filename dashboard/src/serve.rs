@@ -9,6 +9,7 @@ use std::time::Duration;
 use advisory::csaf::Publisher;
 use advisory::delivery::{Delivery, Login, SmtpConfig, Tls};
 use anyhow::{Context as _, Result, bail};
+use detect::duty::clocks_start;
 use detect::intel::feed::{Feed, Feeds};
 use detect::watch::{LossLimit, LossWatch, MemoryWatch, Watch};
 use ingest::audit::{RootKey, root_sign};
@@ -146,6 +147,7 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         indicators: node.indicators.clone(),
         board: node.board.clone(),
         playbooks: node.playbooks.clone(),
+        duties: node.duties.clone(),
         publisher: Arc::new(publisher(config)),
         csaf_dir: node.dir.join("advisories"),
         settings: Arc::new(settings),
@@ -186,6 +188,7 @@ fn care(
     let mut watch = Watch::new(db.clone(), pulse.started);
     let (mut losses, accounts) = (LossWatch::new(db.clone(), limit), node.flow_accounts.clone());
     let mut memory = MemoryWatch::new(db.clone());
+    let duties = node.duties.clone();
     let mut once = move || {
         let now = clock.now();
         let sites = sites.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -197,6 +200,10 @@ fn care(
         }
         if let Err(error) = memory.look(now) {
             tracing::error!(%error, "the rules' memory could not be looked after");
+        }
+        let book = duties.clone();
+        if let Err(error) = db.write(move |tx| clocks_start(tx, &book, now)) {
+            tracing::error!(%error, "the duties to report could not be looked after");
         }
         if let Err(error) = Vitals::gather(&pulse, &counters, now).save(&db) {
             tracing::error!(%error, "how the server is could not be noted");

@@ -173,6 +173,11 @@ fn word<'a>(event: &'a HistoryEvent, key: &str) -> &'a str {
 }
 
 /// A history event in the reader's words. A kind that this catalogue lacks keeps its own name: better odd than lost.
+fn duty_told(what: &str, basis: &str, more: &str) -> Told {
+    let detail = if more.is_empty() { basis.to_owned() } else { format!("{basis}: {more}") };
+    Told { what: what.into(), detail, strong: false }
+}
+
 pub fn told(event: &HistoryEvent, names: &Names) -> Told {
     let text = |key: &str| word(event, key);
     let plain = |what: &str, strong: bool| Told { what: what.into(), detail: text("reason").into(), strong };
@@ -208,6 +213,13 @@ pub fn told(event: &HistoryEvent, names: &Names) -> Told {
         "incident.titled" => change(t("Titel geändert"), &|word| tf("„{title}“", &[("title", &word)])),
         "incident.summarised" => plain(t("Zusammenfassung geschrieben"), false),
         "incident.noted" => plain(t("Notiz"), false),
+        "duty.asked" => duty_told(t("Meldepflicht zu prüfen"), text("basis"), ""),
+        "duty.due" => duty_told(t("Meldepflicht gilt"), text("basis"), ""),
+        "duty.filled" => duty_told(t("Formular einer Meldepflicht ausgefüllt"), text("basis"), ""),
+        "duty.sent" => Told { strong: true, ..duty_told(t("Gemeldet"), text("basis"), text("channel")) },
+        "duty.received" => duty_told(t("Eingang der Meldung bestätigt"), text("basis"), text("reference")),
+        "duty.waived" => duty_told(t("Meldepflicht gilt nicht"), text("basis"), text("reason")),
+        "duty.reopened" => duty_told(t("Meldepflicht wieder offen"), text("basis"), ""),
         "recommendation.drafted" => plain(t("Empfehlung vorbereitet"), false),
         "recommendation.edited" => plain(t("Empfehlung geändert"), false),
         "recommendation.sent" => plain(t("Empfehlung gesendet"), true),

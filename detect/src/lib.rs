@@ -5,6 +5,7 @@ pub mod alert;
 pub mod attack;
 pub mod consumer;
 mod correlate;
+pub mod duty;
 pub mod engine;
 mod feed;
 pub mod finding;

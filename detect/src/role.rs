@@ -63,6 +63,14 @@ pub enum Action {
     RecommendationSend,
     /// The body's answer; an analyst types in what came by phone.
     RecommendationAnswer,
+    /// Say whether a duty to report holds, fill its form, note that it was sent.
+    DutyDecide,
+    /// The same for the duties that are the body's own.
+    DutyReport,
+    /// What is to be done in cases, by whom and until when.
+    TaskEdit,
+    /// Put two cases into one, take alerts out into a new one, tie two together.
+    IncidentJoin,
     /// Search hidden values by what they are, not by their pseudonyms alone.
     SearchRealValues,
     /// Ask what a pseudonym stands for, and look once another person has approved.
@@ -91,6 +99,10 @@ pub const ALLOWED: &[(Action, &[Role])] = &[
     (Action::RecommendationEdit, &[Analyst, Lead]),
     (Action::RecommendationSend, &[Analyst, Lead]),
     (Action::RecommendationAnswer, &[Analyst, Lead, Municipality, Provider]),
+    (Action::DutyDecide, &[Analyst, Lead]),
+    (Action::DutyReport, &[Municipality, Provider]),
+    (Action::TaskEdit, &[Analyst, Lead]),
+    (Action::IncidentJoin, &[Analyst, Lead]),
     (Action::SearchRealValues, &[Analyst, Lead]),
     (Action::RevealAsk, &[Analyst, Lead]),
     (Action::RevealDecide, &[Lead]),
@@ -131,6 +143,10 @@ mod tests {
             RecommendationEdit: analyst lead - - - - -
             RecommendationSend: analyst lead - - - - -
             RecommendationAnswer: analyst lead municipality provider - - -
+            DutyDecide: analyst lead - - - - -
+            DutyReport: - - municipality provider - - -
+            TaskEdit: analyst lead - - - - -
+            IncidentJoin: analyst lead - - - - -
             SearchRealValues: analyst lead - - - - -
             RevealAsk: analyst lead - - - - -
             RevealDecide: - lead - - - - -

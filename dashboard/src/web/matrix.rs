@@ -46,8 +46,11 @@ impl Objects {
             objects: vec![RevealObject { value: "p1abc".into(), seq: 1 }],
         };
         let reveal = front.app.db.write(move |tx| reveal_ask(tx, who, Role::Analyst, &new, now())).unwrap();
+        let incident = [0, 1].map(|n| open_case(front, bodies[n], &title(n)));
+        let duties = front.app.duties.clone();
+        front.app.db.write(move |tx| detect::duty::clocks_start(tx, &duties, now())).unwrap();
         Self {
-            incident: [0, 1].map(|n| open_case(front, bodies[n], &title(n))),
+            incident,
             advisory: [0, 1].map(|n| published(front, &format!("Warnung, {}", title(n)), "amber", bodies[n])),
             subscription: [0, 1].map(|n| subscribed(front, bodies[n])),
             source: sources(front, bodies),
@@ -204,7 +207,8 @@ async fn ask(front: &Front, method: &Method, path: &str, (_, cookie, csrf): &Per
 fn path_of(route: &Route, id: &str) -> String {
     let start = route.path.find('{').unwrap_or(route.path.len());
     let end = route.path.find('}').map_or(route.path.len(), |end| end + 1);
-    format!("{}{}{}", &route.path[..start], if start == end { "" } else { id }, &route.path[end..])
+    // A case of either body has this duty to report.
+    format!("{}{}{}", &route.path[..start], if start == end { "" } else { id }, &route.path[end..]).replace("{duty}", "bsig_meldung")
 }
 
 /// What is the same on every such page, whatever was asked for.
@@ -390,6 +394,12 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         POST /vorfall/{number}/empfehlung (foreign): 303 404 404 403 403 403 403 403
         POST /vorfall/{number}/antwort (own): 303 404 404 404 404 403 403 403
         POST /vorfall/{number}/antwort (foreign): 303 404 404 404 404 403 403 403
+        GET /vorfall/{number}/pflicht/{duty} (own): 303 200 200 200 200 403 403 403
+        GET /vorfall/{number}/pflicht/{duty} (foreign): 303 200 200 404 404 403 403 403
+        GET /vorfall/{number}/pflicht/{duty}/formular.json (own): 303 200 200 200 200 403 403 403
+        GET /vorfall/{number}/pflicht/{duty}/formular.json (foreign): 303 200 200 404 404 403 403 403
+        POST /vorfall/{number}/pflicht/{duty} (own): 303 409 409 409 409 403 403 403
+        POST /vorfall/{number}/pflicht/{duty} (foreign): 303 409 409 404 404 403 403 403
         GET /alarme: 303 200 200 403 403 403 403 403
         POST /alarm/{id}/bestaetigen: 303 404 404 403 403 403 403 403
         GET /suche: 303 200 200 403 403 403 403 403

@@ -47,6 +47,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
+use detect::duty::Duties;
 use detect::flow::Board;
 use detect::intel::SharedIndicators;
 use detect::playbook::Playbooks;
@@ -117,6 +118,7 @@ pub struct App {
     /// The flow detectors' sheet, and how they stand.
     pub board: Arc<Board>,
     pub playbooks: Arc<Playbooks>,
+    pub duties: Arc<Duties>,
     /// As whom warnings are published, and where their CSAF documents are put.
     pub publisher: Arc<Publisher>,
     pub csaf_dir: PathBuf,

@@ -4,7 +4,7 @@
 use super::ask::{Ask, Reply};
 use super::note::Note;
 use super::pages::{
-    account, account_edit, accounts, acknowledge, advisories, alerts, api, event, export, flows, gallery, incidents, indicators,
+    account, account_edit, accounts, acknowledge, advisories, alerts, api, duties, event, export, flows, gallery, incidents, indicators,
     invitation, kpis, mailbox, mandates, metrics, oidc, protocol, raster, reveals, rules, saved, search, source, sources, start,
     subscriptions, tail as tail_page, tokens,
 };
@@ -224,6 +224,9 @@ pub const ROUTES: &[Route] = &[
         "incident",
         &["empfehlung", "wort", "schritt"],
     )),
+    get("/vorfall/{number}/pflicht/{duty}", CASES, duties::show).of(Own(Incident)).note(Seen("duty.seen", "incident")),
+    get("/vorfall/{number}/pflicht/{duty}/formular.json", CASES, duties::file).of(Own(Incident)).note(Taken("duty.taken", "incident")),
+    post("/vorfall/{number}/pflicht/{duty}", CASES, duties::act).long().of(Own(Incident)).note(Done("duty.acted", "incident", &["tat"])),
     get("/alarme", CERT, alerts::list).of(Scoped).note(Nothing),
     post("/alarm/{id}/bestaetigen", CERT, alerts::acknowledge).of(Any(Alert)).note(Done("alert.acknowledged", "alert", &[])),
     get("/suche", CERT, search::show).of(Scoped).note(Asked("search.asked", "search")),

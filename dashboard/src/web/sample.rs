@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, LazyLock, RwLock};
 
+use detect::duty::Duties;
 use detect::flow::{Board, Sheet};
 use detect::playbook::Playbooks;
 use detect::rulebook::{Rulebook, SharedRulebook};
@@ -60,6 +61,7 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
         indicators: detect::intel::SharedIndicators::default(),
         board: Arc::new(Board::new(Arc::new(Sheet::shipped().unwrap()))),
         playbooks: Arc::new(Playbooks::embedded().unwrap()),
+        duties: Arc::new(Duties::embedded().unwrap()),
         publisher: Arc::new(publisher(&config::defaults())),
         csaf_dir: dir.join("advisories"),
         settings: Arc::new(settings),

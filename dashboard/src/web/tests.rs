@@ -340,6 +340,9 @@ fn the_matrix_of_routes_and_roles() {
         Post /vorfall/{number}/notiz: - analyst lead - - - - -
         Post /vorfall/{number}/empfehlung: - analyst lead - - - - -
         Post /vorfall/{number}/antwort: - analyst lead municipality provider - - -
+        Get /vorfall/{number}/pflicht/{duty}: - analyst lead municipality provider - - -
+        Get /vorfall/{number}/pflicht/{duty}/formular.json: - analyst lead municipality provider - - -
+        Post /vorfall/{number}/pflicht/{duty}: - analyst lead municipality provider - - -
         Get /alarme: - analyst lead - - - - -
         Post /alarm/{id}/bestaetigen: - analyst lead - - - - -
         Get /suche: - analyst lead - - - - -

@@ -58,6 +58,7 @@ impl World {
             super::MIGRATIONS,
             crate::alert::MIGRATIONS,
             crate::recommendation::MIGRATIONS,
+            crate::duty::MIGRATIONS,
             crate::consumer::MIGRATIONS,
             crate::rulebook::MIGRATIONS,
         ];

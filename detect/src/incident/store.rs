@@ -246,6 +246,9 @@ pub fn incident_get(connection: &Connection, scope: &Scope, id: IncidentId) -> R
     } else {
         recommendations.retain(|recommendation| recommendation.state != RecommendationState::Draft);
         history.retain(|event| !matches!(event.kind.as_str(), "incident.noted" | "recommendation.drafted" | "recommendation.edited"));
+        // What the CERT itself has to report elsewhere is not the body's affair.
+        let by_cert = |event: &HistoryEvent| event.kind.starts_with("duty.") && event.data.get("by").is_some_and(|by| by == "cert");
+        history.retain(|event| !by_cert(event));
     }
     // The gravest first: a taken account before the scan that led to it.
     let gravity = |playbook: &str| alerts.iter().filter(|alert| alert.playbook.as_deref() == Some(playbook)).map(|alert| alert.level).max();

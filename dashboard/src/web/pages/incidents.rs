@@ -221,6 +221,7 @@ struct DetailPage {
     dispositions: Vec<(&'static str, &'static str)>,
     facts: Vec<(&'static str, String)>,
     alerts: Vec<AlertLine>,
+    duties: Vec<super::duties::Line>,
 }
 
 /// Evidence lines on the page; the search shows all.
@@ -280,6 +281,7 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         dispositions: Disposition::ALL.map(|one| (one.as_str(), words::disposition(one))).into(),
         facts: facts(&view, &names, internal),
         alerts: if internal { alerts(ask, &view) } else { vec![] },
+        duties: super::duties::lines(ask, &view)?,
         frame: ask.frame(&incident.number, Place::Incidents),
     };
     let _ = id;
@@ -287,7 +289,7 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
 }
 
 /// The case of the path, where this viewer may know that it exists.
-fn find(ask: &Ask) -> Result<(IncidentId, IncidentView), PageError> {
+pub(super) fn find(ask: &Ask) -> Result<(IncidentId, IncidentView), PageError> {
     let (scope, number) = (ask.scope(), ask.param("number"));
     let found = ask.app.db.read(|c| match incident_by_number(c, &scope, number)? {
         Some(id) => Ok::<_, DbError>(incident_get(c, &scope, id)?.map(|view| (id, view))),
