@@ -3,6 +3,7 @@
 
 pub(crate) mod audit;
 mod enrich;
+pub(crate) mod explain;
 mod intake;
 mod intel;
 mod labels;

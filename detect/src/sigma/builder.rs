@@ -199,6 +199,7 @@ impl Builder {
                 alerts: !silent.get(place).copied().unwrap_or_default(),
                 falsepositives: document.falsepositives,
                 metadata: document.metadata,
+                content: document.content,
                 entity: document.entity,
                 logic,
             });
