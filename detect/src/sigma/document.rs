@@ -26,6 +26,8 @@ pub(crate) struct RuleDocument {
     pub(crate) metadata: Metadata,
     /// Fingerprint of the document as it was written, before pipelines.
     pub(crate) content: String,
+    /// The pipelines' steps that it went through.
+    pub(crate) steps: Vec<usize>,
     pub(crate) line: u64,
     /// `wartburg: alert: false`: the rule only feeds correlations.
     pub(crate) silent: bool,
@@ -84,6 +86,7 @@ impl Document {
             rule,
             metadata,
             content,
+            steps: steps.places().to_vec(),
             line,
             silent,
             entity,

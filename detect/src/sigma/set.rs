@@ -142,7 +142,7 @@ impl RuleSet {
         for (file, text) in rules {
             builder.read(&file, &name_of(&file), &text, &context);
         }
-        builder.finish()
+        builder.finish(&pipelines)
     }
 
     /// The shipped rules together with an operator's own, which may refer to them; a name or id that is taken is refused.
