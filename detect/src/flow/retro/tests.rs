@@ -36,6 +36,7 @@ impl World {
             crate::alert::MIGRATIONS,
             crate::incident::MIGRATIONS,
             crate::recommendation::MIGRATIONS,
+            crate::rulebook::MIGRATIONS,
             ingest::body::MIGRATIONS,
             ingest::history::MIGRATIONS,
             ingest::audit::MIGRATIONS,

@@ -188,6 +188,35 @@ fn alert_of(front: &Front, rule: &str, address: &str, user: &str, minute: i64) -
     alert.to_string()
 }
 
+/// Detectors and the house's own watches are switched like rules; the list shows it, also after a restart.
+#[tokio::test]
+async fn detectors_and_watches_are_switched_like_rules() {
+    let front = Front::new();
+    let (lead, csrf) = front.enter(Role::Lead);
+    for name in ["portscan", "source_silent"] {
+        let page = front.get(&format!("/regel/{name}"), &lead).await.text;
+        assert!(page.contains("Neuer Stand") && page.contains("lernt sie weiter"), "{page}");
+        let without = front.post(&format!("/regel/{name}/stand"), &lead, &[("csrf", csrf.as_str()), ("stand", "off"), ("grund", "")]).await;
+        assert_eq!(without.status, StatusCode::CONFLICT, "a reason is needed");
+        let fields = [("csrf", csrf.as_str()), ("stand", "probe"), ("grund", "Umzug des Rechenzentrums")];
+        let switched = front.post(&format!("/regel/{name}/stand"), &lead, &fields).await;
+        assert_eq!(switched.status, StatusCode::SEE_OTHER);
+        let page = front.get(&format!("/regel/{name}"), &lead).await.text;
+        assert!(page.contains("Umzug des Rechenzentrums") && page.contains("0 Treffer auf Probe"), "{page}");
+    }
+    look(&front);
+    let list = front.get("/regeln?stand=probe", &lead).await.text;
+    assert!(
+        list.contains("/regel/portscan\"") && list.contains("/regel/source_silent\"") && !list.contains("/regel/flow_loss\""),
+        "{list}"
+    );
+    let (analyst, csrf) = front.enter(Role::Analyst);
+    let fields = [("csrf", csrf.as_str()), ("stand", "on"), ("grund", "")];
+    assert_eq!(front.post("/regel/portscan/stand", &analyst, &fields).await.status, StatusCode::FORBIDDEN);
+    let fields = [("csrf", csrf.as_str()), ("stand", "on"), ("grund", "")];
+    assert_ne!(front.post("/regel/fehlt/stand", &lead, &fields).await.status, StatusCode::SEE_OTHER);
+}
+
 /// Lets the keeper look as it does in the program.
 fn look(front: &Front) -> bool {
     let app = &front.app;
