@@ -456,7 +456,8 @@ pub enum RulesCommand {
     /// Führt eine Regel über die gespeicherten Ereignisse aus: was sie gemeldet hätte
     #[command(long_about = "Führt die Regeln einer Datei über die gespeicherten Ereignisse aus, auch neben einem laufenden Server, und \
                             sagt, wann sie angeschlagen hätten. Es entsteht kein Alarm. Regeln in Kraft dürfen genannt werden; eine \
-                            mit gleichem Namen wird für diesen Test ersetzt. Datenflüsse werden nicht gelesen.")]
+                            mit gleichem Namen wird für diesen Test ersetzt. Regeln für Datenflüsse (category: network_connection, \
+                            product: flow) laufen über die gespeicherten Datenflüsse.")]
     Backtest {
         /// Datei mit einer oder mehreren Sigma-Regeln
         #[arg(value_name = "DATEI", value_hint = ValueHint::FilePath)]

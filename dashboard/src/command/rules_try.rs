@@ -269,6 +269,7 @@ pub(super) fn backtest(
     let indicators = Arc::new(view.db.read(IndicatorSet::load)?);
     let test = Backtest {
         events: &view.events,
+        flows: Some(&view.flows),
         sites: view.sites.clone(),
         scope: Scope::All,
         indicators,
@@ -276,6 +277,7 @@ pub(super) fn backtest(
         to: now,
         cancel: Cancel::default(),
         gentle: false,
+        thorough: false,
     };
     let bar = progress_bar(100, "Prozent");
     let report = test.run(&candidate, &mut |report| bar.set_position(u64::from(report.percent())))?;
@@ -289,12 +291,15 @@ pub(super) fn backtest(
         }
     }
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-    let rate = report.events as f64 / watch.elapsed().as_secs_f64().max(1e-9);
+    let rate = (report.events + report.flows) as f64 / watch.elapsed().as_secs_f64().max(1e-9);
     eprint_line(&format!(
-        "{}: hätte in {days} Tagen {}-mal angeschlagen ({} Ereignisse gelesen, {rate:.0}/s)",
+        "{}: hätte in {days} Tagen {}-mal angeschlagen ({} von {} Ereignissen und {} von {} Datenflüssen gelesen, {rate:.0}/s)",
         candidate.title,
         show::num(report.alerts),
-        show::num(report.events)
+        show::num(report.events),
+        show::num(report.events_all),
+        show::num(report.flows),
+        show::num(report.flows_all)
     ));
     if report.partial {
         eprint_line("Ein Teil der Ereignisse war nicht lesbar; es können mehr sein.");

@@ -21,7 +21,9 @@ use std::time::Duration;
 use ingest::db::Migrations;
 use ingest::time::Timestamp;
 
-pub use backtest::{BACKTEST_DAYS_MAX, Backtest, BacktestHit, BacktestReport, Candidate, CandidateError, HITS_MAX as BACKTEST_HITS_MAX};
+pub use backtest::{
+    BACKTEST_DAYS_MAX, Backtest, BacktestError, BacktestHit, BacktestReport, Candidate, CandidateError, HITS_MAX as BACKTEST_HITS_MAX,
+};
 pub use evidence::Evidence;
 pub use keeper::{RuleKeeper, Rulekeeping, rulebook_compose};
 pub(crate) use probe::probe_add;

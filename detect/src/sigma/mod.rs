@@ -26,6 +26,7 @@ mod metadata;
 mod modifier;
 mod moment;
 mod names;
+mod need;
 mod pattern;
 mod pipeline;
 mod placeholder;

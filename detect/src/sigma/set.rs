@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ingest::query::Query;
 use ingest::record::Record;
 
 use super::RuleError;
@@ -13,6 +14,7 @@ use super::detection::Detection;
 use super::files::{name_of, texts_of};
 use super::metadata::Metadata;
 use super::names::{Context, FieldNames};
+use super::need;
 use super::pipeline::Pipelines;
 use super::placeholder::{self, Placeholders};
 use crate::correlate::{Correlation, Source};
@@ -184,6 +186,33 @@ impl RuleSet {
     /// The rules that one counts, directly; none for what is no correlation.
     pub fn counted_by(&self, compiled: &CompiledRule) -> Vec<&CompiledRule> {
         compiled.references().filter_map(|place| self.rules.get(place)).collect()
+    }
+
+    /// A query that finds every stored record which one of these rules could match.
+    pub fn query(&self) -> Query {
+        need::query(self.detections())
+    }
+
+    /// Whether one of these rules is for flows, and whether one is for anything else.
+    pub fn reads(&self) -> (bool, bool) {
+        let each: Vec<(bool, bool)> = self.detections().map(need::flows).collect();
+        (each.iter().any(|(_, too)| *too), each.iter().any(|(alone, _)| !alone))
+    }
+
+    /// The shortest time span of the correlations.
+    pub(crate) fn timespan_min(&self) -> Option<i64> {
+        let spans = self.rules.iter().filter_map(|compiled| match &compiled.logic {
+            Logic::Correlation(correlation) => Some(correlation.timespan),
+            Logic::Detection(_) | Logic::Off => None,
+        });
+        spans.min()
+    }
+
+    fn detections(&self) -> impl Iterator<Item = &Detection> {
+        self.rules.iter().filter_map(|compiled| match &compiled.logic {
+            Logic::Detection(detection) => Some(detection),
+            Logic::Correlation(_) | Logic::Off => None,
+        })
     }
 
     /// The correlations that count a rule, directly.
