@@ -152,7 +152,7 @@ pub(in crate::web) fn start(ask: &mut Ask) -> Reply {
         Ok(candidate) => candidate,
         Err(CandidateError::Unknown(_)) => return Err(PageError::NotFound),
         Err(CandidateError::Refused(errors)) => {
-            let errors = errors.into_iter().map(|error| (error.line, error.message)).collect();
+            let errors = errors.into_iter().map(|error| (error.line, words::refused(&error.message))).collect();
             return page(ask, StatusCode::UNPROCESSABLE_ENTITY, t("Die Regel lässt sich nicht übersetzen.").into(), errors);
         }
     };
