@@ -22,7 +22,7 @@ use crate::role::{Action, Role};
 use crate::rule::Level;
 
 pub use explained::alert_explanations;
-pub use quality::{RuleQuality, RuleRecord, rule_records};
+pub use quality::{RuleQuality, RuleRecord, rule_records, rules_fired};
 
 ingest::id_type!(
     /// One rule about one entity at one site within one day.
