@@ -97,15 +97,12 @@ fn of_matcher(field: FieldId, matcher: &Matcher) -> Option<Need> {
             Some((Place::Whole, text)) => equals(field, &text),
             _ => None,
         },
-        // A number may be written in many ways where the field is a text.
-        Matcher::Number(Number::Int(number)) if is_number(field) => equals(field, &number.to_string()),
+        // A number may be written in many ways where the field is a text (`0104032615`).
+        Matcher::Number(Number::Int(number)) if field.known().is_some_and(|known| known.kind == Kind::Int) => {
+            equals(field, &number.to_string())
+        }
         _ => None,
     }
-}
-
-/// Whether the decoders write whole numbers there, in the one way.
-fn is_number(field: FieldId) -> bool {
-    field == fields::EVENT_CODE || field.known().is_some_and(|known| known.kind == Kind::Int)
 }
 
 fn is_stored_as_judged(field: FieldId) -> bool {
