@@ -8,6 +8,7 @@ use detect::intel::IndicatorSet;
 use detect::rulebook::{Backtest, BacktestReport, Candidate};
 use ingest::body::SiteTable;
 use ingest::events::{Cancel, EventStore};
+use ingest::flows::FlowStore;
 use ingest::scope::Scope;
 use ingest::time::{Clock, Timestamp};
 use tokio_util::sync::CancellationToken;
@@ -54,6 +55,7 @@ pub struct NewBacktest {
     pub days: i64,
     pub by: String,
     pub events: Arc<EventStore>,
+    pub flows: Option<Arc<FlowStore>>,
     pub sites: Arc<SiteTable>,
     pub scope: Scope,
     pub indicators: Arc<IndicatorSet>,
@@ -126,6 +128,7 @@ impl Backtests {
         let work = move || {
             let test = Backtest {
                 events: &new.events,
+                flows: new.flows.as_deref(),
                 sites: new.sites.clone(),
                 scope: new.scope.clone(),
                 indicators: new.indicators.clone(),
@@ -133,6 +136,7 @@ impl Backtests {
                 to,
                 cancel: cancel.clone(),
                 gentle: true,
+                thorough: false,
             };
             let put = |change: &mut dyn FnMut(&mut BacktestJob)| {
                 let mut jobs = jobs.lock().unwrap_or_else(PoisonError::into_inner);

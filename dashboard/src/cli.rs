@@ -425,12 +425,17 @@ pub enum RulesCommand {
     /// Sagt zu Zeilen, welche Regeln auf sie anschlagen und an welchen Feldern
     #[command(long_about = "Liest Zeilen aus einer Datei (- für die Eingabe) oder eine Zeile, die gleich dasteht: JSON-Objekte mit \
                             ECS-Namen oder rohe Protokollzeilen, wie Geräte sie senden. Sagt zu jeder, welche Regeln anschlagen und \
-                            welche Felder den Ausschlag geben; bei Bausteinen, wer sie zählt. Es gelten die mitgelieferten Regeln und \
+                            welche Auswahl, welches Feld und welcher Teil des Wertes den Ausschlag geben; bei Bausteinen, wer sie zählt. \
+                            Mit dem Namen einer Regel davor (`wartburg rules explain REGEL < ZEILEN`) sagt diese zu jeder Zeile auch, \
+                            woran es lag, dass sie nicht anschlägt. Es gelten die mitgelieferten Regeln und \
                             die aus rules.dirs oder --rules.")]
     Explain {
-        /// Datei, - für die Eingabe, oder die Zeile selbst
-        #[arg(value_name = "DATEI|ZEILE")]
+        /// Datei, - für die Eingabe, oder die Zeile selbst; oder der Name einer Regel, dann sagt die, warum sie schweigt
+        #[arg(value_name = "DATEI|ZEILE|REGEL")]
         what: String,
+        /// Hinter einer Regel: Datei oder Zeile, sonst die Eingabe
+        #[arg(value_name = "DATEI|ZEILE")]
+        line: Option<String>,
         /// Ordner mit weiteren Regeln, auch mehrmals
         #[arg(long, value_name = "ORDNER", value_hint = ValueHint::DirPath)]
         rules: Vec<PathBuf>,
@@ -451,7 +456,8 @@ pub enum RulesCommand {
     /// Führt eine Regel über die gespeicherten Ereignisse aus: was sie gemeldet hätte
     #[command(long_about = "Führt die Regeln einer Datei über die gespeicherten Ereignisse aus, auch neben einem laufenden Server, und \
                             sagt, wann sie angeschlagen hätten. Es entsteht kein Alarm. Regeln in Kraft dürfen genannt werden; eine \
-                            mit gleichem Namen wird für diesen Test ersetzt. Datenflüsse werden nicht gelesen.")]
+                            mit gleichem Namen wird für diesen Test ersetzt. Regeln für Datenflüsse (category: network_connection, \
+                            product: flow) laufen über die gespeicherten Datenflüsse.")]
     Backtest {
         /// Datei mit einer oder mehreren Sigma-Regeln
         #[arg(value_name = "DATEI", value_hint = ValueHint::FilePath)]

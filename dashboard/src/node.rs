@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use detect::consumer::DetectConsumer;
 use detect::duty::Duties;
 use detect::engine::Engine;
+use detect::explanation::Hiding;
 use detect::flow::consumer::{FOLDER as DETECTORS_FOLDER, FlowDetectConsumer};
 use detect::flow::retro::{Retro, RetroHunter};
 use detect::flow::{Board, Detectors, Sheet};
@@ -144,7 +145,8 @@ impl Node {
         let detectors = detectors(dir, config)?.with_indicators(&listed);
         let board = Arc::new(Board::new(detectors.sheet().clone()));
         let end = Arc::new(OnceLock::new());
-        let detect = DetectConsumer::new(db.clone(), engine, clock.clone(), playbooks.clone())?.until(end.clone());
+        let detect =
+            DetectConsumer::new(db.clone(), engine, clock.clone(), playbooks.clone())?.until(end.clone()).hiding(hiding(&pseudonyms));
         let mut consumers: Vec<Box<dyn Consumer>> = vec![
             Box::new(EventConsumer::new(events.clone())?),
             Box::new(FlowConsumer::new(flows.clone())),
@@ -434,6 +436,12 @@ fn stores(
 }
 
 /// Makes the event of a stored frame again, with the earlier line that it needs, if any.
+/// An event as it is kept where persons are hidden: its fields are enough to explain a match.
+fn hiding(pseudonyms: &Arc<Pseudonyms>) -> Hiding {
+    let pseudonyms = pseudonyms.clone();
+    Arc::new(move |event| pseudonyms.any().then(|| pseudonyms.as_kept(ingest::events::CLASS, None, event, &|_| None)))
+}
+
 pub(crate) fn redecode(
     options: Options,
     enrichment: &Enrichment,

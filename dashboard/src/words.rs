@@ -3,10 +3,12 @@
 
 pub(crate) mod audit;
 mod enrich;
+pub(crate) mod explain;
 mod intake;
 mod intel;
 mod labels;
 mod language;
+mod refused;
 
 use std::collections::HashMap;
 
@@ -30,6 +32,7 @@ pub use intel::{
 pub use labels::{field, rsit};
 pub(crate) use language::filled;
 pub use language::{Language, de, language, t, tf, tn, with_language};
+pub use refused::refused;
 
 pub fn level(level: Level) -> &'static str {
     match level {

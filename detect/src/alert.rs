@@ -1,6 +1,7 @@
 //! Alerts: findings deduplicated by (rule, entity, site) within a day, so that an attack of a thousand lines is one
 //! line in the queue. Applying a finding twice changes nothing: evidence is keyed by the journal's sequence.
 
+mod explained;
 mod quality;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -20,7 +21,8 @@ use crate::incident::{CaseError, IncidentId, ROWS_MAX, Where, demand, line_clean
 use crate::role::{Action, Role};
 use crate::rule::Level;
 
-pub use quality::{RuleQuality, RuleRecord, rule_records};
+pub use explained::alert_explanations;
+pub use quality::{RuleQuality, RuleRecord, rule_records, rules_fired};
 
 ingest::id_type!(
     /// One rule about one entity at one site within one day.
@@ -78,6 +80,14 @@ pub const MIGRATIONS: Migrations = Migrations {
         );
     ",
         "ALTER TABLE alert ADD COLUMN reasons TEXT NOT NULL DEFAULT '[]';",
+        "
+        CREATE TABLE alert_explanation (
+            alert TEXT NOT NULL REFERENCES alert (id),
+            seq BIGINT NOT NULL,
+            explanation TEXT NOT NULL,
+            PRIMARY KEY (alert, seq)
+        );
+    ",
     ],
 };
 
@@ -284,6 +294,7 @@ pub(crate) fn alert_open(tx: &Transaction<'_>, finding: &Finding, now: Timestamp
         json!(alert.reasons).to_string(),
     ])?;
     evidence_add(tx, alert.id, evidence.into_iter().take(EVIDENCE_MAX))?;
+    explained::explanation_add(tx, alert.id, finding, true)?;
     let data = json!({ "rule": alert.rule, "rule_name": alert.rule_name, "level": alert.level, "rsit": alert.rsit,
         "site": alert.site, "entity": alert.entity, "first": alert.first });
     history_add(tx, now, &told(&alert, "alert.created", alert.detected_at, &format!("rule:{}", alert.rule), data))?;
@@ -308,6 +319,7 @@ fn alert_extend(tx: &Transaction<'_>, alert: Alert, finding: &Finding) -> Result
             json!(next.reasons).to_string(),
         ])?;
     evidence_add(tx, next.id, fresh.into_iter())?;
+    explained::explanation_add(tx, next.id, finding, finding.last >= alert.last)?;
     Ok(Applied::Extended(next))
 }
 

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::{Arc, OnceLock};
 
-use ingest::body::{BodyId, SiteId};
+use ingest::body::{BodyId, SiteId, SiteTable};
 use ingest::db::{Db, DbError, Migrations};
+use ingest::event::Event;
 use ingest::frame::Seq;
 use ingest::journal::JournalWatch;
 use ingest::pipeline::{Batch, Consumer};
@@ -17,6 +18,7 @@ use ingest::rusqlite::{OptionalExtension, Transaction, params};
 use ingest::time::{Clock, Timestamp};
 use serde_json::Value;
 
+use crate::explanation::Hiding;
 use crate::finding::Finding;
 use crate::incident::finding_file;
 use crate::playbook::Playbooks;
@@ -122,6 +124,8 @@ pub struct DetectConsumer<J> {
     overflows: BTreeMap<String, u64>,
     /// The journal's end; time goes by for the rules only where they have read to it.
     end: Option<Arc<OnceLock<JournalWatch>>>,
+    /// How the event store keeps an event: an explanation shows no more.
+    hiding: Option<Hiding>,
 }
 
 /// A finding on its way into the database.
@@ -152,7 +156,20 @@ impl<J: Judge> DetectConsumer<J> {
         }
         let moved_at = clock.now();
         let overflows = judge.overflows().into_iter().map(|(rule, count)| (rule.id.clone(), count)).collect();
-        Ok(Self { db, judge, clock, playbooks, durable, applied: durable, pending: Vec::new(), moved_at, pause: 0, overflows, end: None })
+        Ok(Self {
+            db,
+            judge,
+            clock,
+            playbooks,
+            durable,
+            applied: durable,
+            pending: Vec::new(),
+            moved_at,
+            pause: 0,
+            overflows,
+            end: None,
+            hiding: None,
+        })
     }
 
     /// Windows that wait for quiet close only while the rules have read to the journal's end: what lies there unread came in
@@ -160,6 +177,13 @@ impl<J: Judge> DetectConsumer<J> {
     #[must_use]
     pub fn until(mut self, end: Arc<OnceLock<JournalWatch>>) -> Self {
         self.end = Some(end);
+        self
+    }
+
+    /// What explanations tell of events is hidden as the event store hides it.
+    #[must_use]
+    pub fn hiding(mut self, hiding: Hiding) -> Self {
+        self.hiding = Some(hiding);
         self
     }
 
@@ -184,7 +208,8 @@ impl<J: Judge> DetectConsumer<J> {
                 (None, None) => break,
             };
             while let Some(event) = events.next_if(|event| event.seq == next) {
-                let found = self.judge.apply(&EventRecord { event, sites }, event.site, sites.body(event.site), event.received_at);
+                let mut found = self.judge.apply(&EventRecord { event, sites }, event.site, sites.body(event.site), event.received_at);
+                self.hide(&mut found, event, sites);
                 self.hold(found);
             }
             while let Some(flow) = flows.next_if(|flow| flow.seq == next) {
@@ -198,6 +223,12 @@ impl<J: Judge> DetectConsumer<J> {
         }
         self.applied = self.applied.max(batch.last);
         if self.pending.is_empty() || !self.is_rested(self.clock.now()) { Ok(()) } else { self.commit() }
+    }
+
+    fn hide(&self, found: &mut [Finding], event: &Event, sites: &SiteTable) {
+        let Some(kept) = self.hiding.as_ref().filter(|_| !found.is_empty()).and_then(|hiding| hiding(event)) else { return };
+        let kept = EventRecord { event: &kept, sites };
+        found.iter_mut().filter_map(|finding| finding.explanation.as_mut()).for_each(|explanation| explanation.hide(&kept));
     }
 
     fn settle(&mut self, now: Timestamp) {

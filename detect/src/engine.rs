@@ -2,6 +2,7 @@
 //! found. It reads no clock, no file and no database; its whole state is a snapshot that can be put back, so that the
 //! same records give the same findings whether or not the program was restarted in between.
 
+mod explain;
 mod reload;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use ingest::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::correlate::{Correlation, Observables, Outcome, Report, State};
+use crate::explanation::{Explanation, Verdict};
 use crate::feed::{Arrival, Feed, Matches};
 use crate::finding::{Entity, Finding};
 use crate::intel::{Enriched, IndicatorSet, SharedIndicators};
@@ -63,6 +65,8 @@ pub struct Engine {
     scratch: Scratch,
     /// Where the next rule set comes from while the program runs, and which one this is.
     rulebook: Option<(SharedRulebook, u64)>,
+    /// The number of the book that the set is of.
+    book: u64,
 }
 
 /// What one record led to so far; kept to spare the allocations.
@@ -105,7 +109,7 @@ impl Engine {
         }
         let shared = SharedIndicators::new(indicators.clone());
         let generation = shared.generation();
-        Self { set, index, parents, rules, indicators, shared, generation, states, settled_at: None, scratch, rulebook: None }
+        Self { set, index, parents, rules, indicators, shared, generation, states, settled_at: None, scratch, rulebook: None, book: 0 }
     }
 
     pub fn rules(&self) -> &[Arc<Rule>] {
@@ -153,7 +157,8 @@ impl Engine {
             let counts = match &compiled.logic {
                 Logic::Detection(_) => {
                     if compiled.alerts {
-                        findings.push(finding_of_record(compiled, &record, site, body, received_at));
+                        let explanation = explain::of_record(compiled, &record, self.book);
+                        findings.push(finding_of_record(compiled, &record, site, body, received_at, explanation));
                     }
                     true
                 }
@@ -164,7 +169,9 @@ impl Engine {
                     let mut feed = Feed { correlation, state, arrival, observed: &OBSERVED, received_at };
                     let Outcome { reports, firings } = feed.run(matches);
                     if compiled.alerts {
-                        findings.extend(reports.into_iter().map(|report| finding_of_report(compiled, correlation, report, received_at)));
+                        let told = explain::Telling { set: &self.set, book: self.book };
+                        findings
+                            .extend(reports.into_iter().map(|report| finding_of_report(compiled, correlation, report, received_at, told)));
                     }
                     let counts = !firings.is_empty();
                     if let Some(slot) = matches.firings.get_mut(place) {
@@ -204,7 +211,8 @@ impl Engine {
             reports.extend(settled.reports);
             firings.extend(settled.firings);
             if compiled.alerts {
-                findings.extend(reports.into_iter().map(|report| finding_of_report(compiled, correlation, report, now)));
+                let told = explain::Telling { set: &self.set, book: self.book };
+                findings.extend(reports.into_iter().map(|report| finding_of_report(compiled, correlation, report, now, told)));
             }
             if let Some(slot) = matches.firings.get_mut(place) {
                 *slot = firings;
@@ -221,22 +229,28 @@ impl Engine {
             let Logic::Correlation(correlation) = &compiled.logic else { continue };
             let reports = state.tell();
             if compiled.alerts {
-                findings.extend(reports.into_iter().map(|report| finding_of_report(compiled, correlation, report, now)));
+                let told = explain::Telling { set: &self.set, book: self.book };
+                findings.extend(reports.into_iter().map(|report| finding_of_report(compiled, correlation, report, now, told)));
             }
         }
         findings
     }
 
-    /// The places of the detections that match, whether or not they alert, each with the fields that did it.
-    pub fn explain(&self, record: &dyn Record) -> Vec<(Arc<Rule>, std::collections::BTreeMap<&'static str, String>)> {
+    /// The detections that match, whether or not they alert, each with why.
+    pub fn explain(&self, record: &dyn Record) -> Vec<(Arc<Rule>, Explanation)> {
         let record = Enriched::new(record, &self.indicators);
         let (mut asking, mut places) = (Asking::default(), Vec::new());
         self.index.ask(&record, None, &mut asking, &mut places);
-        let matching = places.into_iter().filter_map(|place| match &self.set.rules.get(place)?.logic {
-            Logic::Detection(detection) => Some((self.rules.get(place)?.clone(), detection.matched_fields(&record))),
-            Logic::Correlation(_) | Logic::Off => None,
+        let matching = places.into_iter().filter_map(|place| {
+            let compiled = self.set.rules.get(place)?;
+            Some((compiled.rule.clone(), explain::of_record(compiled, &record, self.book)?))
         });
         matching.collect()
+    }
+
+    /// What one rule says of a record, yes or no, and why; nothing for a correlation.
+    pub fn verdict(&self, compiled: &CompiledRule, record: &dyn Record) -> Option<Verdict> {
+        compiled.verdict(&Enriched::new(record, &self.indicators))
     }
 
     pub fn health(&self) -> Vec<RuleHealth> {
@@ -284,7 +298,14 @@ impl Engine {
     }
 }
 
-fn finding_of_record(compiled: &CompiledRule, record: &dyn Record, site: SiteId, body: Option<BodyId>, received_at: Timestamp) -> Finding {
+fn finding_of_record(
+    compiled: &CompiledRule,
+    record: &dyn Record,
+    site: SiteId,
+    body: Option<BodyId>,
+    received_at: Timestamp,
+    explanation: Option<Explanation>,
+) -> Finding {
     let own = match compiled.entity {
         EntityField::Field(field) => Some(field),
         EntityField::Site => None,
@@ -303,10 +324,18 @@ fn finding_of_record(compiled: &CompiledRule, record: &dyn Record, site: SiteId,
         evidence: vec![record.seq()],
         records: 1,
         reasons: vec![],
+        explanation: explanation.map(Box::new),
     }
 }
 
-fn finding_of_report(compiled: &CompiledRule, correlation: &Correlation, report: Report, detected_at: Timestamp) -> Finding {
+fn finding_of_report(
+    compiled: &CompiledRule,
+    correlation: &Correlation,
+    report: Report,
+    detected_at: Timestamp,
+    told: explain::Telling<'_>,
+) -> Finding {
+    let explanation = told.of_report(compiled, correlation, &report);
     let mut observables = report.observables;
     // The group's own values lead: they are what the records have in common.
     for (column, value) in correlation.group_by.iter().zip(&report.key.values) {
@@ -328,6 +357,7 @@ fn finding_of_report(compiled: &CompiledRule, correlation: &Correlation, report:
         evidence: report.evidence,
         records: report.records,
         reasons: vec![],
+        explanation: Some(Box::new(explanation)),
     }
 }
 

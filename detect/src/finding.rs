@@ -12,6 +12,7 @@ use ingest::frame::Seq;
 use ingest::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::explanation::Explanation;
 use crate::rule::Rule;
 
 /// One firing of one rule about one entity at one site.
@@ -35,6 +36,8 @@ pub struct Finding {
     pub records: u64,
     /// The figures that decided; only detectors and watches have them, a rule's wording says it all.
     pub reasons: Vec<Reason>,
+    /// Why a rule said so, and in which wording; detectors and watches have reasons instead.
+    pub explanation: Option<Box<Explanation>>,
 }
 
 /// A figure that decided, with the threshold it passed.

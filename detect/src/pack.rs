@@ -16,13 +16,14 @@ use std::sync::Arc;
 use ingest::body::{SITE_UNKNOWN, SiteTable};
 use ingest::event::Event;
 use ingest::frame::Seq;
-use ingest::record::EventRecord;
+use ingest::record::{EventRecord, Record};
 use ingest::time::Timestamp;
 use serde::Serialize;
 
 use self::lines::Lines;
 use crate::engine::{Engine, RuleSet};
-use crate::intel::{Indicator, IndicatorId, IndicatorSet, Tlp};
+use crate::explanation::{Explanation, Verdict};
+use crate::intel::{Enriched, Indicator, IndicatorId, IndicatorSet, Tlp};
 use crate::json_record::JsonRecord;
 use crate::rule::Rule;
 use crate::sigma::{CompiledRule, FieldNames, RuleError};
@@ -62,7 +63,21 @@ pub struct RuleTest {
     pub name: String,
     /// What is wrong; empty where the rule fires on its hit and on nothing of its miss.
     pub failures: Vec<String>,
+    /// Where it does not fire or should not have: what the rule, or one that it counts, says of the lines.
+    pub explained: Vec<Explained>,
 }
+
+/// What a rule says of a line of evidence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explained {
+    pub file: String,
+    pub line: u64,
+    pub rule: String,
+    pub verdict: Verdict,
+}
+
+/// Lines explained of one rule's evidence: who mends it begins with the first.
+const EXPLAINED_MAX: usize = 3;
 
 /// Runs the evidence of all rules below the folders, each against the whole set, as rules refer to each other.
 /// Refused rules come back as errors; what is not refused is tested all the same.
@@ -78,7 +93,7 @@ pub fn rules_test(dirs: &[PathBuf]) -> (Vec<RuleTest>, Vec<RuleError>) {
 pub(crate) fn folder_test(set: &RuleSet, folder: &Path, rules: &[&CompiledRule]) -> RuleTest {
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let file = rules.first().map(|compiled| compiled.file.clone()).unwrap_or_default();
-    let mut failures = Vec::new();
+    let (mut failures, mut explained) = (Vec::new(), Vec::new());
     match rules.iter().find(|compiled| compiled.rule.name == name) {
         None => failures.push(format!("no rule of the folder is called '{name}'")),
         Some(compiled) if !compiled.alerts => failures.push("the rule that names the folder never alerts".into()),
@@ -86,14 +101,22 @@ pub(crate) fn folder_test(set: &RuleSet, folder: &Path, rules: &[&CompiledRule])
         Some(_) => {}
     }
     for (kind, wanted) in [("hit", true), ("miss", false)] {
-        match evidence(folder, kind).and_then(|evidence| evidence.run(set, &name)) {
+        let evidence = evidence(folder, kind);
+        let told = |explained: &mut Vec<Explained>| evidence.iter().for_each(|evidence| evidence.explain(set, &name, !wanted, explained));
+        match evidence.as_ref().map_err(Clone::clone).and_then(|evidence| evidence.run(set, &name)) {
             Err(failure) => failures.push(failure),
-            Ok(entities) if wanted && entities.is_empty() => failures.push(format!("{kind}: the rule does not fire")),
-            Ok(entities) if !wanted && !entities.is_empty() => failures.push(format!("{kind}: the rule fires on {}", entities.join(", "))),
+            Ok(entities) if wanted && entities.is_empty() => {
+                failures.push(format!("{kind}: the rule does not fire"));
+                told(&mut explained);
+            }
+            Ok(entities) if !wanted && !entities.is_empty() => {
+                failures.push(format!("{kind}: the rule fires on {}", entities.join(", ")));
+                told(&mut explained);
+            }
             Ok(_) => {}
         }
     }
-    RuleTest { file, name, failures }
+    RuleTest { file, name, failures, explained }
 }
 
 /// A `hit` or `miss` file: lines of `# key: value` in front, then lines as devices send them (`.log`) or decoded records,
@@ -159,11 +182,33 @@ impl Evidence {
         Ok(())
     }
 
+    /// What the rule, or those that it counts, say of the lines: of those that match, or of those that do not.
+    fn explain(&self, set: &RuleSet, name: &str, matched: bool, into: &mut Vec<Explained>) {
+        let Some(compiled) = set.find(name) else { return };
+        let (sites, indicators) = (SiteTable::default(), IndicatorSet::new(self.indicators.clone()));
+        for record in &self.records {
+            let verdicts = |record: &dyn Record| -> Vec<Explained> {
+                let record = Enriched::new(record, &indicators);
+                let one = |ground: &CompiledRule| {
+                    let (file, line, rule) = (self.file.clone(), record.seq().0, ground.rule.name.clone());
+                    Some(Explained { file, line, rule, verdict: ground.verdict(&record)? })
+                };
+                set.grounds(compiled).into_iter().filter_map(one).collect()
+            };
+            let told = match record {
+                EvidenceRecord::Json(record) => verdicts(record),
+                EvidenceRecord::Line(event) => verdicts(&EventRecord { event, sites: &sites }),
+            };
+            let told = told.into_iter().filter(|one| one.verdict.matched == matched);
+            into.extend(told.take(EXPLAINED_MAX.saturating_sub(into.len())));
+        }
+    }
+
     /// The entities of the rule's findings.
-    fn run(self, set: &RuleSet, name: &str) -> Result<Vec<String>, String> {
+    fn run(&self, set: &RuleSet, name: &str) -> Result<Vec<String>, String> {
         // The rule and what it refers to: the others would be asked, and not heard.
         let alone = set.only(&[name.to_owned()]);
-        let mut engine = Engine::new(alone, Arc::new(IndicatorSet::new(self.indicators)));
+        let mut engine = Engine::new(alone, Arc::new(IndicatorSet::new(self.indicators.clone())));
         let mut findings = Vec::new();
         let sites = SiteTable::default();
         for record in &self.records {
@@ -204,7 +249,9 @@ pub struct RunMatch {
     /// The line whose record matched, or completed the correlation; 0 where a window closed at the end.
     pub line: u64,
     /// The fields that the rule asked for and that answered; for a correlation its observables' first values.
-    pub fields: BTreeMap<&'static str, String>,
+    pub fields: BTreeMap<String, String>,
+    /// Why it matched, and which wording of the rule it was.
+    pub explanation: Option<Explanation>,
 }
 
 /// What went through.
@@ -247,9 +294,9 @@ pub fn rules_run(
             continue;
         };
         summary.records += 1;
-        for (rule, fields) in engine.explain(&record) {
+        for (rule, explanation) in engine.explain(&record) {
             summary.matches += 1;
-            on_match(run_match(&rule, number, fields));
+            on_match(run_match(&rule, number, explanation.fields(&record), Some(explanation)));
         }
         let findings = engine.apply(&record, SITE_UNKNOWN, None, Timestamp::default());
         report(&engine, findings, number, &mut summary, on_match);
@@ -269,13 +316,14 @@ fn report(
 ) {
     for finding in findings.into_iter().filter(|finding| engine.is_correlation(&finding.rule)) {
         summary.matches += 1;
-        let fields = finding.observables.iter().filter_map(|(name, values)| Some((*name, values.first()?.clone()))).collect();
-        on_match(run_match(&finding.rule, line, fields));
+        let fields = finding.observables.iter().filter_map(|(name, values)| Some(((*name).to_owned(), values.first()?.clone()))).collect();
+        on_match(run_match(&finding.rule, line, fields, finding.explanation.map(|explanation| *explanation)));
     }
 }
 
-fn run_match(rule: &Rule, line: u64, fields: BTreeMap<&'static str, String>) -> RunMatch {
-    RunMatch { id: rule.id.clone(), name: rule.name.clone(), title: rule.title.clone(), level: rule.level, line, fields }
+fn run_match(rule: &Rule, line: u64, fields: BTreeMap<String, String>, explanation: Option<Explanation>) -> RunMatch {
+    let Rule { id, name, title, level, .. } = rule;
+    RunMatch { id: id.clone(), name: name.clone(), title: title.clone(), level: *level, line, fields, explanation }
 }
 
 /// Reads to the end of an overlong line without keeping it.

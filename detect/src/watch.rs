@@ -19,6 +19,7 @@ use ingest::time::Timestamp;
 use crate::alert::{AlertId, alert_end, alert_open};
 use crate::finding::{Entity, Finding};
 use crate::rule::{Level, Rule};
+use crate::rulebook::{RuleState, probe_add, rule_state};
 
 pub use flow_loss::{LossLimit, LossWatch};
 pub use memory::MemoryWatch;
@@ -219,7 +220,7 @@ fn silences_file(
         rows.collect::<Result<_, _>>()?
     };
     let (begun, ended) = judge(sources, &open, listening_since, now);
-    let looked = Looked { silent: begun.len(), returned: ended.len(), ..Looked::default() };
+    let mut looked = Looked { silent: begun.len(), returned: ended.len(), ..Looked::default() };
     for (id, open, at) in ended {
         alert_end(tx, open.alert, at, "source_returned", now)?;
         tx.execute("DELETE FROM watch WHERE rule = ?1 AND subject = ?2", params![SILENT.name, id])?;
@@ -227,8 +228,10 @@ fn silences_file(
     for source in begun {
         let mut finding = finding(&SILENT, source, now);
         finding.body = sites.body(source.site);
-        let alert = alert_open(tx, &finding, now)?;
-        watch_put(tx, &SILENT.name, &source.id.to_string(), source.last_seen, alert.id)?;
+        match open_as_it_stands(tx, &finding, now)? {
+            Some(alert) => watch_put(tx, &SILENT.name, &source.id.to_string(), source.last_seen, alert)?,
+            None => looked.silent -= 1,
+        }
     }
     Ok(looked)
 }
@@ -258,8 +261,8 @@ fn strangers_file(tx: &Transaction<'_>, sources: &[Source], now: Timestamp) -> R
             Ok(peer) if subject != OTHERS => Entity::Ip(peer),
             _ => Entity::Site,
         };
-        let alert = alert_open(tx, &finding, now)?;
-        watch_put(tx, &UNKNOWN.name, subject, now, alert.id)?;
+        let Some(alert) = open_as_it_stands(tx, &finding, now)? else { break };
+        watch_put(tx, &UNKNOWN.name, subject, now, alert)?;
         told.insert(subject.to_owned());
         opened += 1;
     }
@@ -283,7 +286,27 @@ fn finding(rule: &Arc<Rule>, source: &Source, now: Timestamp) -> Finding {
         evidence: vec![],
         records: 0,
         reasons: vec![],
+        explanation: None,
     }
+}
+
+/// What stands in an alert's place where a watch on probation has noted something.
+const NOTED: AlertId = AlertId(ingest::id::Ulid(0));
+
+/// Opens an alert where the watch is on. On probation it is noted, and `NOTED` keeps it from being noted again; `None` where
+/// the watch is off.
+fn open_as_it_stands(tx: &Transaction<'_>, finding: &Finding, now: Timestamp) -> Result<Option<AlertId>, DbError> {
+    match rule_state(tx, &finding.rule.name)? {
+        RuleState::On => Ok(Some(alert_open(tx, finding, now)?.id)),
+        RuleState::Probe => probe_add(tx, std::iter::once(finding), now).map(|()| Some(NOTED)),
+        RuleState::Off => Ok(None),
+    }
+}
+
+/// What was only noted is seen anew when its watch is switched: then it may be worth an alert.
+pub(crate) fn watch_renew(tx: &Transaction<'_>, rule: &str) -> Result<(), DbError> {
+    tx.execute("DELETE FROM watch WHERE rule = ?1 AND alert = ?2", params![rule, NOTED])?;
+    Ok(())
 }
 
 fn watch_put(tx: &Transaction<'_>, rule: &str, subject: &str, since: Timestamp, alert: AlertId) -> Result<(), DbError> {
@@ -334,6 +357,7 @@ mod tests {
                 ingest::source::MIGRATIONS,
                 crate::incident::MIGRATIONS,
                 crate::alert::MIGRATIONS,
+                crate::rulebook::MIGRATIONS,
                 MIGRATIONS,
             ];
             let db = Db::open(&dir.path().join("w.db"), &owners).unwrap();
@@ -411,6 +435,33 @@ mod tests {
         assert_eq!(again, "1 silent, 0 returned, 0 unknown", "the next silence is the next alert, on the same day too");
         let cases = house.db.read(|c| incident_list(c, &IncidentFilter::new(Scope::All))).unwrap();
         assert!(cases.is_empty(), "a switched-off device is no incident");
+    }
+
+    /// Off, nothing is told; on probation each silence is noted once; and what then still lasts is told when it is on again.
+    #[test]
+    fn a_watch_does_as_it_stands() {
+        use crate::role::Role;
+        use crate::rulebook::{StateChange, rule_state_set, rule_states};
+
+        let mut house = House::new();
+        let switch = |house: &House, state| {
+            let (change, now) = (StateChange { rule: "source_silent".into(), state, reason: "Umzug".into() }, house.now);
+            house.db.write(move |tx| rule_state_set(tx, &change, "user:x", Role::Lead, now)).unwrap();
+        };
+        let hits = |house: &House| house.db.read(rule_states).unwrap()["source_silent"].hits;
+        house.pass(120, &[("192.0.2.1", "fw"), ("192.0.2.2", "srv")]);
+        switch(&house, RuleState::Off);
+        assert_eq!(house.pass(300, &[("192.0.2.2", "srv")]), "0 silent, 0 returned, 0 unknown");
+        switch(&house, RuleState::Probe);
+        house.pass(30, &[("192.0.2.2", "srv")]);
+        assert_eq!((hits(&house), house.alerts(Scope::All)), (1, String::new()), "noted, once");
+        switch(&house, RuleState::On);
+        house.pass(30, &[("192.0.2.2", "srv")]);
+        assert!(house.alerts(Scope::All).starts_with("Quelle verstummt host:fw new"), "it lasts");
+        // Switched off while it lasts: the alert ends with the silence all the same.
+        switch(&house, RuleState::Off);
+        house.pass(60, &[("192.0.2.1", "fw"), ("192.0.2.2", "srv")]);
+        assert!(house.alerts(Scope::All).contains("closed"));
     }
 
     #[test]

@@ -106,6 +106,18 @@ fn a_line_is_explained_and_the_coverage_computed() {
     let failed = told.iter().find(|one| one["name"] == "ssh_login_failed").unwrap_or_else(|| panic!("{told:#?}"));
     assert!(failed["counted_by"].as_array().unwrap().iter().any(|name| name == "ssh_bruteforce"), "{failed:#?}");
     assert_eq!(failed["fields"]["event.outcome"], "failure");
+    let part = &failed["explanation"]["because"]["record"]["parts"][0];
+    assert_eq!(part["lines"][0]["found"][0]["mark"], serde_json::json!([0, 9]), "{failed:#?}");
+    assert_eq!(failed["explanation"]["version"]["content"].as_str().unwrap().len(), 16);
+    // Asked of one rule, also why not; of a correlation, of those that it counts.
+    let accepted = line.replace("Failed", "Accepted");
+    let near = json_lines(dir.path(), &["rules", "explain", "ssh_login_failed", &accepted, "--json"]);
+    assert_eq!((near.len(), near[0]["verdict"]["matched"].as_bool()), (1, Some(false)));
+    let said = wartburg(dir.path(), &["rules", "explain", "ssh_bruteforce", &accepted]);
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("schlägt nicht an") && said.contains("verlangt: ist „failure“") && said.contains("success"), "{said}");
+    let said = wartburg(dir.path(), &["rules", "explain", "ssh_bruteforce", line]);
+    assert!(String::from_utf8_lossy(&said.stdout).contains("ssh_bruteforce zählt diese Zeile"));
     let techniques = json_lines(dir.path(), &["rules", "coverage", "--json"]);
     assert!(techniques.iter().any(|one| one["technique"] == "T1110" && one["tactic"] == "credential-access"), "{techniques:#?}");
     let layer = wartburg(dir.path(), &["rules", "coverage", "--layer"]);

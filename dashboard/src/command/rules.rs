@@ -6,21 +6,23 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Result;
+use detect::explanation::Because;
 use detect::intel::IndicatorSet;
-use detect::pack::{rules_check, rules_run, rules_test};
+use detect::pack::{RunMatch, rules_check, rules_run, rules_test};
 use detect::sigma::{FieldNames, RuleSet};
 use ingest::import::unpacked;
 use ingest::time::{Clock, Stopwatch};
 use serde_json::json;
 
-use super::rules_try::{backtest, coverage, explain};
+use super::rules_try::{backtest, coverage, explain, print_told};
 use super::{SOME_FAILED, data_dir, eprint_line};
 use crate::cli::{Cli, RulesCommand};
 use crate::config::Config;
+use crate::{show, words};
 
 pub(super) fn rules(command: &RulesCommand, cli: &Cli, config: &Config, clock: &Clock, out: &mut dyn Write) -> Result<ExitCode> {
     match command {
-        RulesCommand::Explain { what, rules, json } => explain(what, rules, *json, config, clock, out),
+        RulesCommand::Explain { what, line, rules, json } => explain(what, line.as_deref(), rules, *json, config, clock, out),
         RulesCommand::Coverage { dirs, json, layer } => coverage(dirs, *json, *layer, &data_dir(cli, config), config, out),
         RulesCommand::Backtest { file, days, json } => backtest(file, *days, *json, &data_dir(cli, config), config, clock, out),
         RulesCommand::Check { dirs, raw } => {
@@ -47,6 +49,10 @@ pub(super) fn rules(command: &RulesCommand, cli: &Cli, config: &Config, clock: &
                 for problem in &test.failures {
                     writeln!(out, "{}: {problem}", test.file)?;
                 }
+                for one in &test.explained {
+                    writeln!(out, "  {}:{} {}", one.file, one.line, one.rule)?;
+                    print_told(&words::explain::verdict(&one.verdict), out)?;
+                }
             }
             for error in &errors {
                 writeln!(out, "{error}")?;
@@ -61,9 +67,8 @@ pub(super) fn rules(command: &RulesCommand, cli: &Cli, config: &Config, clock: &
             let input = unpacked(file)?;
             let mut written = Ok(());
             let summary = rules_run(set, Arc::new(IndicatorSet::default()), input, &mut |found| {
-                let line = if *json { json!(found).to_string() } else { format!("Zeile {}: {} ({})", found.line, found.title, found.name) };
                 if written.is_ok() {
-                    written = writeln!(out, "{line}");
+                    written = print_match(&found, *json, out);
                 }
             })?;
             written?;
@@ -76,6 +81,21 @@ pub(super) fn rules(command: &RulesCommand, cli: &Cli, config: &Config, clock: &
             Ok(if errors.is_empty() && summary.unreadable == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
         }
     }
+}
+
+fn print_match(found: &RunMatch, json: bool, out: &mut dyn Write) -> Result<()> {
+    if json {
+        return Ok(writeln!(out, "{}", json!(found))?);
+    }
+    writeln!(out, "Zeile {}: {} ({})", found.line, found.title, found.name)?;
+    let Some(explanation) = &found.explanation else { return Ok(()) };
+    print_told(&words::explain::explained(explanation), out)?;
+    if let Because::Count(counted) = &explanation.because {
+        for (label, value) in words::explain::counted(counted) {
+            writeln!(out, "    {label}: {}", show::safe(&value))?;
+        }
+    }
+    Ok(writeln!(out, "    {}", words::explain::version(&explanation.version))?)
 }
 
 fn or_default(dirs: &[PathBuf]) -> Vec<PathBuf> {

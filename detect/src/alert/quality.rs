@@ -36,6 +36,20 @@ impl RuleQuality {
     }
 }
 
+/// How often each rule fired since a moment, by its short name; rules that did not are left out.
+///
+/// # Errors
+/// The database's own.
+pub fn rules_fired(connection: &Connection, scope: &Scope, since: Timestamp) -> Result<BTreeMap<String, u64>, DbError> {
+    let mut condition = Where::default();
+    condition.and("detected_at >= ?", &[&since.0])?;
+    condition.scope("body", scope)?;
+    let sql = format!("SELECT rule_name, COUNT(*) FROM alert WHERE {} GROUP BY rule_name", condition.sql());
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(condition.into_values(), |row| Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0))))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// All of it for one rule.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RuleRecord {

@@ -199,3 +199,47 @@ fn labels_are_given_to_those_who_may_see_them() {
     let cases = |scope: &Scope| world.db.read(|c| crate::incident::incident_labels(c, scope, &[incident])).unwrap();
     assert!(cases(&Scope::All)[&incident].number.starts_with("TC-") && cases(&Scope::Bodies(vec![])).is_empty());
 }
+
+/// Of single records the first few are explained, once each; of what is counted the newest.
+#[test]
+fn why_an_alert_came_is_kept_beside_its_evidence() {
+    use crate::explanation::{Because, Counted, Explanation, RuleVersion};
+
+    let record = |seq: u64| Because::Record { seq: Seq(seq), parts: vec![] };
+    let counted = |reached: &str| {
+        Because::Count(Counted {
+            kind: "event_count".into(),
+            fields: vec![],
+            reached: Some(reached.into()),
+            limits: vec![],
+            timespan_millis: 1,
+            group: vec![],
+            values: vec![],
+            rules: vec![],
+            first: START,
+            last: START,
+            firsts: vec![],
+        })
+    };
+    let kept = |findings: Vec<(u64, i64, Because)>| {
+        let world = World::new();
+        let mut alert = None;
+        for (seq, minute, because) in findings {
+            let mut finding = world.finding(&spec("203.0.113.9", 0, minute, [seq]));
+            finding.explanation = Some(Box::new(Explanation { version: RuleVersion::default(), because }));
+            let applied = world.db.write(move |tx| alert_apply(tx, &finding, START)).unwrap();
+            let (Applied::Opened(one) | Applied::Extended(one) | Applied::Known(one)) = applied;
+            alert = Some(one.id);
+        }
+        let all = world.db.read(|c| alert_explanations(c, &Scope::All, &[alert.unwrap()])).unwrap();
+        let shown = |one: &Explanation| match &one.because {
+            Because::Record { seq, .. } => seq.0.to_string(),
+            Because::Count(counted) => counted.reached.clone().unwrap(),
+        };
+        all[&alert.unwrap()].iter().map(shown).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(kept((1..=9).map(|seq| (seq, 0, record(seq))).collect()), "1 2 3");
+    assert_eq!(kept(vec![(1, 0, record(1)), (1, 0, record(1)), (2, 0, record(2))]), "1 2");
+    assert_eq!(kept(vec![(1, 0, counted("5")), (2, 5, counted("8"))]), "8");
+    assert_eq!(kept(vec![(2, 5, counted("8")), (1, 0, counted("5"))]), "8", "what comes late takes nothing back");
+}

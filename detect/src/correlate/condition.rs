@@ -15,6 +15,13 @@ pub(crate) const UNIT: Amount = 1_000_000;
 /// Beyond this a number with a fraction is not exact to a millionth any more.
 const FRACTION_MAX: f64 = 1e15;
 
+/// An amount as people write it.
+pub(crate) fn amount_shown(amount: Amount) -> String {
+    let (whole, part) = (amount.unsigned_abs() / UNIT.unsigned_abs(), amount.unsigned_abs() % UNIT.unsigned_abs());
+    let sign = if amount < 0 { "-" } else { "" };
+    if part == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{}", format!("{part:06}").trim_end_matches('0')) }
+}
+
 /// What is measured in a window.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Measure {
@@ -35,6 +42,20 @@ pub(crate) enum Measure {
 }
 
 impl Measure {
+    /// Sigma's word for it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Count => "event_count",
+            Self::Values => "value_count",
+            Self::Sum => "value_sum",
+            Self::Average => "value_avg",
+            Self::Median => "value_median",
+            Self::Percentile(_) => "value_percentile",
+            Self::Rules | Self::Formula(_) => "temporal",
+            Self::Order(_) => "temporal_ordered",
+        }
+    }
+
     /// Whether numbers are reckoned with.
     pub(crate) fn is_numeric(&self) -> bool {
         matches!(self, Self::Sum | Self::Average | Self::Median | Self::Percentile(_))
@@ -77,6 +98,19 @@ impl Limits {
 
     pub(crate) fn hold_count(&self, count: u64) -> bool {
         self.hold(Amount::from(count) * UNIT, 1)
+    }
+
+    /// Each bound in Sigma's words.
+    pub(crate) fn shown(&self) -> Vec<(String, String)> {
+        let one = |word: &str, amount: Amount| (word.to_owned(), amount_shown(amount));
+        if let (Some(lower), Some(upper)) = (self.lower, self.upper)
+            && lower == upper
+        {
+            return vec![one("eq", lower.at)];
+        }
+        let lower = self.lower.map(|bound| one(if bound.inside { "gte" } else { "gt" }, bound.at));
+        let upper = self.upper.map(|bound| one(if bound.inside { "lte" } else { "lt" }, bound.at));
+        lower.into_iter().chain(upper).chain(self.except.map(|except| one("neq", except))).collect()
     }
 
     pub(crate) fn only_lower(&self) -> bool {
@@ -126,6 +160,17 @@ mod tests {
         // A mean of a third is above 0.333333 and not above 0.333334.
         let above = |at| Limits { lower: bound(at, false), ..Limits::default() };
         assert!(above(333_333).hold(UNIT, 3) && !above(333_334).hold(UNIT, 3));
+    }
+
+    #[test]
+    fn amounts_and_limits_are_told_as_they_were_written() {
+        let table = [(12 * UNIT, "12"), (-1_500_000, "-1.5"), (1, "0.000001"), (0, "0")];
+        table.into_iter().for_each(|(amount, expected)| assert_eq!(amount_shown(amount), expected));
+        let bound = |at, inside| Some(Bound { at: at * UNIT, inside });
+        let shown =
+            |limits: Limits| limits.shown().into_iter().map(|(word, number)| format!("{word} {number}")).collect::<Vec<_>>().join(", ");
+        assert_eq!(shown(Limits { lower: bound(3, true), upper: bound(5, false), except: Some(4 * UNIT) }), "gte 3, lt 5, neq 4");
+        assert_eq!(shown(Limits { lower: bound(3, true), upper: bound(3, true), except: None }), "eq 3");
     }
 
     #[test]

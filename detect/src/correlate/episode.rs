@@ -7,6 +7,7 @@ use ingest::frame::Seq;
 use ingest::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::condition::Amount;
 use super::line::Cell;
 use super::state::News;
 use super::{GroupKey, Observables};
@@ -22,6 +23,8 @@ pub(crate) struct Report {
     /// Records that no earlier report of the episode counted.
     pub(crate) records: u64,
     pub(crate) evidence: Vec<Seq>,
+    /// What was measured in the last window that matched; none for an order of rules.
+    pub(crate) reached: Option<Amount>,
     pub(crate) observables: Observables,
 }
 
@@ -36,6 +39,23 @@ pub(super) struct Episode {
     evidence: Vec<Seq>,
     /// The newest evidence, once `evidence` holds the older half.
     evidence_tail: VecDeque<Seq>,
+    #[serde(default, with = "amount")]
+    reached: Option<Amount>,
+}
+
+/// An amount as text: JSON has no such numbers.
+mod amount {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use crate::correlate::Amount;
+
+    pub(super) fn serialize<S: Serializer>(amount: &Option<Amount>, serializer: S) -> Result<S::Ok, S::Error> {
+        amount.map(|amount| amount.to_string()).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Amount>, D::Error> {
+        Ok(Option::<String>::deserialize(deserializer)?.and_then(|text| text.parse().ok()))
+    }
 }
 
 impl Episode {
@@ -70,6 +90,11 @@ impl Episode {
         }
     }
 
+    /// What the newest matching window measured.
+    pub(super) fn reached(&mut self, amount: Amount) {
+        self.reached = Some(amount);
+    }
+
     /// Reports what is pending.
     pub(super) fn tell(&mut self, observables: &Observables, news: &mut News<'_>) {
         if self.pending == 0 {
@@ -86,6 +111,7 @@ impl Episode {
             last: Timestamp(self.last),
             records: self.pending,
             evidence,
+            reached: self.reached,
             observables: observables.clone(),
         });
         self.told += self.pending;

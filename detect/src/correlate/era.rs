@@ -140,6 +140,7 @@ impl Era {
                 window.add(cell);
                 if window.matches(correlation) {
                     self.heat(window, cell, correlation.timespan, news);
+                    self.episode.reached(window.amount());
                     self.end(cell, news);
                 }
             }
@@ -153,6 +154,7 @@ impl Era {
         window.add(cell);
         if window.matches(correlation) {
             self.heat(window, &last, correlation.timespan, news);
+            self.episode.reached(window.amount());
             self.end(&last, news);
         }
     }
@@ -246,8 +248,10 @@ impl Era {
             while self.line.first().is_some_and(|cell| cell.time <= first.saturating_add(span)) {
                 window.extend(self.line.pop_first());
             }
-            if judge::matches(correlation, &window) {
+            let (matches, measured) = judge::judge(correlation, &window);
+            if matches {
                 window.iter().for_each(|cell| self.episode.add(cell));
+                measured.into_iter().for_each(|amount| self.episode.reached(amount));
                 self.tell(news);
                 if let Some(last) = window.last() {
                     news.fired(last);

@@ -6,35 +6,41 @@ use super::Correlation;
 use super::condition::{Amount, Measure, UNIT};
 use super::line::Cell;
 
-/// Whether a whole window is a match.
-pub(super) fn matches(correlation: &Correlation, window: &[Cell]) -> bool {
-    let limits = &correlation.limits;
+/// Whether a whole window is a match, and what was measured where that is a number.
+pub(super) fn judge(correlation: &Correlation, window: &[Cell]) -> (bool, Option<Amount>) {
+    if let Measure::Formula(formula) = &correlation.measure {
+        let seen = rules(window);
+        return (formula.eval(&mut |rule| seen & (1 << rule) != 0), Some(Amount::from(seen.count_ones()) * UNIT));
+    }
+    let Some((total, parts)) = measured(&correlation.measure, window) else { return (false, None) };
+    (correlation.limits.hold(total, parts), Some(total / parts.max(1)))
+}
+
+/// Amount and by how much it is to be divided.
+fn measured(measure: &Measure, window: &[Cell]) -> Option<(Amount, Amount)> {
     let records: u64 = window.iter().map(|cell| u64::from(cell.count)).sum();
     let total = || window.iter().map(|cell| cell.value).fold(0, Amount::saturating_add);
-    match &correlation.measure {
-        Measure::Count => limits.hold_count(records),
-        Measure::Values => limits.hold_count(window.iter().map(|cell| cell.value).collect::<HashSet<_>>().len() as u64),
-        Measure::Rules => limits.hold_count(rules(window).count_ones().into()),
-        Measure::Formula(formula) => {
-            let seen = rules(window);
-            formula.eval(&mut |rule| seen & (1 << rule) != 0)
-        }
-        Measure::Sum => limits.hold(total(), 1),
-        Measure::Average => limits.hold(total(), Amount::from(records)),
+    let whole = |count: u64| (Amount::from(count) * UNIT, 1);
+    Some(match measure {
+        Measure::Count => whole(records),
+        Measure::Values => whole(window.iter().map(|cell| cell.value).collect::<HashSet<_>>().len() as u64),
+        Measure::Rules => whole(rules(window).count_ones().into()),
+        Measure::Sum => (total(), 1),
+        Measure::Average => (total(), Amount::from(records)),
         Measure::Median => {
             let sorted = sorted(window);
             // Of an even number the mean of the two in the middle.
             let (low, high) = (records.div_ceil(2), records / 2 + 1);
-            limits.hold(ranked(&sorted, low).saturating_add(ranked(&sorted, high)), 2)
+            (ranked(&sorted, low).saturating_add(ranked(&sorted, high)), 2)
         }
         Measure::Percentile(percent) => {
             let hundred = 100 * UNIT;
             let rank = (percent.saturating_mul(records.into()) + hundred - 1) / hundred;
-            limits.hold(ranked(&sorted(window), u64::try_from(rank).unwrap_or(1).max(1)), 1)
+            (ranked(&sorted(window), u64::try_from(rank).unwrap_or(1).max(1)), 1)
         }
-        // Judged while it slides.
-        Measure::Order(_) => false,
-    }
+        // A formula has no number; an order is judged while it slides.
+        Measure::Formula(_) | Measure::Order(_) => return None,
+    })
 }
 
 /// The rules that matched, as bits.

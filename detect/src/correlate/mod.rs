@@ -41,7 +41,7 @@ use ingest::record::Record;
 use ingest::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use condition::{Amount, Bound, Limits, Measure, UNIT, amount_of, amount_of_float, amount_of_text, value_hash};
+pub(crate) use condition::{Amount, Bound, Limits, Measure, UNIT, amount_of, amount_of_float, amount_of_text, amount_shown, value_hash};
 pub(crate) use episode::Report;
 pub(crate) use observables::Observables;
 pub(crate) use state::{Firing, Input, Outcome, State};

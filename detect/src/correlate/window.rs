@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::FixedState;
 
-use super::condition::{Amount, Measure};
+use super::condition::{Amount, Measure, UNIT};
 use super::line::Cell;
 use super::{Correlation, REFERENCES_MAX};
 
@@ -71,6 +71,17 @@ impl Window {
                     *count -= 1;
                 }
             }
+        }
+    }
+
+    /// What it measures, as an amount; of rules, how many different ones matched.
+    pub(super) fn amount(&self) -> Amount {
+        let whole = |count: u64| Amount::from(count) * UNIT;
+        match &self.held {
+            Held::Count(count) => whole(*count),
+            Held::Sum(sum) => *sum,
+            Held::Values(values) => whole(values.len() as u64),
+            Held::Rules(rules) => whole(rules.iter().filter(|count| **count > 0).count() as u64),
         }
     }
 

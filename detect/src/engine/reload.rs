@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use ingest::time::Timestamp;
 
+use super::explain::Telling;
 use super::{Engine, Logic, Outcome, RuleHealth, RuleSet, SETTLE_INTERVAL, finding_of_report};
 use crate::correlate::State;
 use crate::finding::Finding;
@@ -17,6 +18,7 @@ impl Engine {
     #[must_use]
     pub fn with_rulebook(mut self, shared: &SharedRulebook) -> Self {
         self.rulebook = Some((shared.clone(), shared.generation()));
+        self.book = shared.get().number;
         self
     }
 
@@ -33,8 +35,10 @@ impl Engine {
             return Vec::new();
         }
         *known = generation;
-        let set = shared.get().running().clone();
-        self.replace(set, now)
+        let book = shared.get();
+        let findings = self.replace(book.running().clone(), now);
+        self.book = book.number;
+        findings
     }
 
     /// Goes on with another set. A correlation is the same where its id, what it asks for and the rules that it counts are
@@ -62,7 +66,8 @@ impl Engine {
             let Some(mut state) = same_of(&old.set, place).and_then(|same| kept.remove(&same)) else { continue };
             let Outcome { reports, .. } = state.settle(correlation, Timestamp(i64::MAX));
             if compiled.alerts {
-                findings.extend(reports.into_iter().map(|report| finding_of_report(compiled, correlation, report, now)));
+                let told = Telling { set: &old.set, book: old.book };
+                findings.extend(reports.into_iter().map(|report| finding_of_report(compiled, correlation, report, now, told)));
             }
         }
         findings

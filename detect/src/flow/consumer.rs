@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use super::detectors::{Board, Detectors};
 use super::snapshot::{Snapshot, snapshot_read, snapshot_write};
 use crate::finding::Finding;
-use crate::incident::finding_file;
 use crate::playbook::Playbooks;
+use crate::rulebook::finding_route;
 
 /// The consumer's name, and that of its row in `detect_cursor`.
 pub const NAME: &str = "flow-detect";
@@ -204,7 +204,7 @@ impl FlowDetectConsumer {
         let (findings, playbooks) = (self.pending.clone(), self.playbooks.clone());
         self.db.write(move |tx| {
             for finding in &findings {
-                finding_file(tx, &playbooks, finding, now)?;
+                finding_route(tx, &playbooks, finding, now)?;
             }
             tx.prepare_cached(
                 "INSERT INTO detect_cursor (name, seq, snapshot, moved_at) VALUES (?1, ?2, ?3, ?4)

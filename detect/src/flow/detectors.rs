@@ -296,6 +296,7 @@ pub(super) fn finding(rule: Arc<Rule>, detection: Detection, body: Option<BodyId
         records: detection.records.max(evidence.len() as u64),
         evidence,
         reasons: detection.reasons,
+        explanation: None,
     }
 }
 

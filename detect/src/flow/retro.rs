@@ -32,10 +32,10 @@ use super::networks::Networks;
 use super::wire::Host;
 use super::{ParameterError, Sheet};
 use crate::finding::Finding;
-use crate::incident::finding_file;
 use crate::intel::{IndicatorSet, SharedIndicators, indicator_change, indicator_load_of_hunts, indicator_refresh};
 use crate::playbook::Playbooks;
 use crate::rule::Rule;
+use crate::rulebook::finding_route;
 
 use events::EventHunt;
 pub use store::{RetroHunt, RetroHuntId, RetroState, retro_cancel, retro_list};
@@ -344,7 +344,7 @@ impl RetroHunter {
         let last = chunks.pop().unwrap_or_default();
         for chunk in chunks {
             let playbooks = self.playbooks.clone();
-            self.db.write(move |tx| chunk.iter().try_for_each(|finding| finding_file(tx, &playbooks, finding, now).map(drop)))?;
+            self.db.write(move |tx| chunk.iter().try_for_each(|finding| finding_route(tx, &playbooks, finding, now)))?;
         }
         let moves: Vec<(RetroHuntId, i64, i64)> = hunts
             .iter()
@@ -357,7 +357,7 @@ impl RetroHunter {
         self.db.write(move |tx| {
             let moved = retro_move(tx, stage, &moves, until, now)?;
             if moved > 0 {
-                last.iter().try_for_each(|finding| finding_file(tx, &playbooks, finding, now).map(drop))?;
+                last.iter().try_for_each(|finding| finding_route(tx, &playbooks, finding, now))?;
             }
             Ok::<_, DbError>(())
         })

@@ -126,5 +126,6 @@ fn finding_of(value: &Value, sheet: &Sheet) -> Option<Finding> {
         evidence: serde_json::from_value(value.get("evidence")?.clone()).ok()?,
         records: value.get("records")?.as_u64()?,
         reasons: serde_json::from_value::<Vec<Reason>>(value.get("reasons")?.clone()).ok()?,
+        explanation: None,
     })
 }

@@ -61,6 +61,7 @@ impl World {
             crate::duty::MIGRATIONS,
             crate::consumer::MIGRATIONS,
             crate::rulebook::MIGRATIONS,
+            crate::watch::MIGRATIONS,
         ];
         let db = Db::open(&folder.path().join("w.db"), &owners).unwrap();
         let id = |n: u128| ingest::id::Ulid(n);
@@ -125,6 +126,7 @@ impl World {
             evidence: spec.seqs.iter().take(crate::finding::EVIDENCE_MAX).map(|seq| Seq(*seq)).collect(),
             records: spec.seqs.len() as u64,
             reasons: vec![],
+            explanation: None,
         }
     }
 

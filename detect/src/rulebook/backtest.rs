@@ -1,8 +1,9 @@
 //! The back-test: what a rule would have said of the stored past. The rule, with those that it refers to and with the
-//! filters in force, runs over the stored events in the order of their time, in an engine of its own; nothing is filed.
+//! filters in force, runs over the stored events in the order of their time, in an engine of its own; nothing is filed. Where
+//! it is for flows (`category: network_connection`, `product: flow`), stored flows are read too, as they came.
 //!
-//! It sees what the store keeps: where persons are hidden there, it sees their pseudonyms, and a rule that asks for a name
-//! does not find it. Flows are not read.
+//! The stores are asked only for what the rule could match (`RuleSet::query`). It sees what they keep: where persons are
+//! hidden there, it sees their pseudonyms, and a rule that asks for a name does not find it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
@@ -11,8 +12,10 @@ use std::time::Duration;
 
 use ingest::body::{SiteId, SiteTable};
 use ingest::events::{Cancel, EventStore, Order, SearchError, SearchRequest};
+use ingest::flows::ask::FlowQuestion;
+use ingest::flows::{FlowStore, FlowStoreError};
 use ingest::query::Query;
-use ingest::record::EventRecord;
+use ingest::record::{EventRecord, FlowView};
 use ingest::scope::Scope;
 use ingest::time::{Stopwatch, Timestamp};
 use serde::Serialize;
@@ -34,6 +37,9 @@ const ALERTS_MAX: usize = 100_000;
 const PACE_EVENTS: u64 = 5_000;
 /// Under which name what was typed in is compiled.
 const FILE: &str = "eingabe.yml";
+/// Where events and flows are read together: how much of each at once.
+const PIECE_MIN: i64 = Timestamp::MINUTE;
+const PIECE_MAX: i64 = Timestamp::HOUR;
 /// A store's day is read in leaves; each of them may take this long.
 const LEAF_TIME: Duration = Duration::from_secs(120);
 
@@ -122,6 +128,10 @@ pub struct BacktestReport {
     /// Everything before was looked at.
     pub reached: Timestamp,
     pub events: u64,
+    pub flows: u64,
+    /// How many there were in that time; the rest was passed over, as the rule could not match it. Of flows those looked at.
+    pub events_all: u64,
+    pub flows_all: u64,
     /// As alerts are counted: one for each rule, entity, site and day.
     pub alerts: u64,
     /// The newest ones last, the first `HITS_MAX`.
@@ -144,6 +154,8 @@ impl BacktestReport {
 /// A back-test with what it reads.
 pub struct Backtest<'a> {
     pub events: &'a EventStore,
+    /// Read where the rule is for flows.
+    pub flows: Option<&'a FlowStore>,
     pub sites: Arc<SiteTable>,
     pub scope: Scope,
     pub indicators: Arc<IndicatorSet>,
@@ -152,54 +164,141 @@ pub struct Backtest<'a> {
     pub cancel: Cancel,
     /// Rests as long as it works, so that who asks questions comes first.
     pub gentle: bool,
+    /// Asks the stores for everything: for who wants to see that it makes no difference.
+    pub thorough: bool,
+}
+
+/// Why it could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum BacktestError {
+    #[error(transparent)]
+    Events(#[from] SearchError),
+    #[error(transparent)]
+    Flows(#[from] FlowStoreError),
 }
 
 impl Backtest<'_> {
     /// Runs it, saying again and again how far it is.
     ///
     /// # Errors
-    /// The store's own.
-    pub fn run(&self, candidate: &Candidate, progress: &mut dyn FnMut(&BacktestReport)) -> Result<BacktestReport, SearchError> {
-        let mut engine = Engine::new(candidate.set.clone(), self.indicators.clone());
-        let mut tally = Tally::new(self);
-        let mut watch = Stopwatch::start();
-        let mut day = self.from;
-        while day < self.to && !self.cancel.is_cancelled() {
-            // Day by day: a store's partition after the other, and each of them in bounded memory.
-            let next = Timestamp((day.0.div_euclid(Timestamp::DAY) + 1) * Timestamp::DAY).min(self.to);
-            let request = SearchRequest {
-                from: Some(day),
-                to: Some(next),
-                summary: false,
-                time_max: LEAF_TIME,
-                cancel: self.cancel.clone(),
-                ..SearchRequest::new(Query::all(), self.scope.clone(), self.sites.clone())
-            };
-            let exported = self.events.export(&request, Order::OldestFirst, &mut |event| {
-                let record = EventRecord { event, sites: &self.sites };
-                let found = engine.apply(&record, event.site, self.sites.body(event.site), event.timestamp);
-                tally.add(found, &self.sites);
-                tally.report.events += 1;
-                tally.report.reached = tally.report.reached.max(event.timestamp);
-                if tally.report.events.is_multiple_of(PACE_EVENTS) {
-                    progress(&tally.report);
-                    if self.gentle {
-                        std::thread::sleep(watch.elapsed());
-                        watch = Stopwatch::start();
-                    }
-                }
-                ControlFlow::Continue(())
-            })?;
-            tally.report.partial |= exported.partial;
-            if !self.cancel.is_cancelled() {
-                tally.report.reached = next;
-            }
-            progress(&tally.report);
-            day = next;
+    /// The stores' own.
+    pub fn run(&self, candidate: &Candidate, progress: &mut dyn FnMut(&BacktestReport)) -> Result<BacktestReport, BacktestError> {
+        let set = &candidate.set;
+        let query = if self.thorough { Query::all() } else { set.query() };
+        let (wants_flows, wants_events) = set.reads();
+        let flows = self.flows.filter(|_| wants_flows);
+        let mut running = Running {
+            test: self,
+            query,
+            engine: Engine::new(set.clone(), self.indicators.clone()),
+            tally: Tally::new(self),
+            watch: Stopwatch::start(),
+            progress,
+        };
+        if wants_events {
+            running.tally.report.events_all = self.count_events()?;
         }
+        // Both are read piece by piece, so that what is counted over both comes no later than a window's length.
+        let piece = match (flows.is_some() && wants_events, set.timespan_min()) {
+            (false, _) => Timestamp::DAY,
+            (true, span) => span.unwrap_or(PIECE_MAX).clamp(PIECE_MIN, PIECE_MAX),
+        };
+        let mut from = self.from;
+        while from < self.to && !self.cancel.is_cancelled() {
+            // A store's partition after the other, and each of them in bounded memory.
+            let to = Timestamp((from.0.div_euclid(piece) + 1) * piece).min(self.to);
+            if wants_events {
+                running.events(from, to)?;
+            }
+            if let Some(flows) = flows {
+                running.flows(flows, from, to)?;
+            }
+            if !self.cancel.is_cancelled() {
+                running.tally.report.reached = to;
+            }
+            (running.progress)(&running.tally.report);
+            from = to;
+        }
+        let Running { mut engine, mut tally, .. } = running;
         tally.add(engine.settle(Timestamp(i64::MAX)), &self.sites);
         tally.report.cancelled = self.cancel.is_cancelled();
         Ok(tally.report)
+    }
+
+    fn request(&self, query: Query, from: Timestamp, to: Timestamp) -> SearchRequest {
+        SearchRequest {
+            from: Some(from),
+            to: Some(to),
+            summary: false,
+            time_max: LEAF_TIME,
+            cancel: self.cancel.clone(),
+            ..SearchRequest::new(query, self.scope.clone(), self.sites.clone())
+        }
+    }
+
+    fn count_events(&self) -> Result<u64, SearchError> {
+        let request = SearchRequest { summary: true, tops: false, buckets: 1, limit: 1, ..self.request(Query::all(), self.from, self.to) };
+        Ok(self.events.search(&request)?.total)
+    }
+}
+
+/// A back-test on its way.
+struct Running<'a, 'b> {
+    test: &'a Backtest<'b>,
+    query: Query,
+    engine: Engine,
+    tally: Tally,
+    watch: Stopwatch,
+    progress: &'a mut dyn FnMut(&BacktestReport),
+}
+
+impl Running<'_, '_> {
+    fn events(&mut self, from: Timestamp, to: Timestamp) -> Result<(), SearchError> {
+        let (test, request) = (self.test, self.test.request(self.query.clone(), from, to));
+        let exported = test.events.export(&request, Order::OldestFirst, &mut |event| {
+            let record = EventRecord { event, sites: &test.sites };
+            let found = self.engine.apply(&record, event.site, test.sites.body(event.site), event.timestamp);
+            self.tally.add(found, &test.sites);
+            self.tally.report.events += 1;
+            self.tally.report.reached = self.tally.report.reached.max(event.timestamp);
+            self.pace();
+            ControlFlow::Continue(())
+        })?;
+        self.tally.report.partial |= exported.partial;
+        Ok(())
+    }
+
+    fn flows(&mut self, store: &FlowStore, from: Timestamp, to: Timestamp) -> Result<(), FlowStoreError> {
+        let (test, query) = (self.test, self.query.clone());
+        let question = FlowQuestion {
+            from,
+            to,
+            time_max: LEAF_TIME,
+            cancel: test.cancel.clone(),
+            ..FlowQuestion::new(&query, &test.scope, &test.sites)
+        };
+        let given = store.in_order(&question, &mut |flow| {
+            let record = FlowView { flow, sites: &test.sites };
+            let found = self.engine.apply(&record, flow.site, test.sites.body(flow.site), flow.received_at);
+            self.tally.add(found, &test.sites);
+            self.tally.report.flows += 1;
+            self.pace();
+            ControlFlow::Continue(())
+        })?;
+        self.tally.report.flows_all += given.records_read;
+        self.tally.report.partial |= given.partial;
+        Ok(())
+    }
+
+    fn pace(&mut self) {
+        let report = &self.tally.report;
+        if (report.events + report.flows).is_multiple_of(PACE_EVENTS) {
+            (self.progress)(report);
+            if self.test.gentle {
+                std::thread::sleep(self.watch.elapsed());
+                self.watch = Stopwatch::start();
+            }
+        }
     }
 }
 
@@ -294,10 +393,15 @@ mod tests {
     }
 
     fn run(candidate: &Candidate, days: i64, cancel: Cancel) -> BacktestReport {
+        run_so(candidate, days, cancel, false)
+    }
+
+    fn run_so(candidate: &Candidate, days: i64, cancel: Cancel, thorough: bool) -> BacktestReport {
         let dir = tempfile::tempdir().unwrap();
         let store = store(dir.path());
         let test = Backtest {
             events: &store,
+            flows: None,
             sites: Arc::default(),
             scope: Scope::All,
             indicators: Arc::default(),
@@ -305,6 +409,7 @@ mod tests {
             to: START.plus(Timestamp::HOUR),
             cancel,
             gentle: false,
+            thorough,
         };
         test.run(candidate, &mut |_| ()).unwrap()
     }
@@ -340,6 +445,97 @@ mod tests {
         .assert_eq(&show(&run(&Candidate::typed(&book, typed).unwrap(), 30, Cancel::default())));
         let single = "title: Root\nname: root\nlogsource: {service: sshd}\ndetection: {s: {user.name: root}, condition: s}\n";
         assert_eq!(run(&Candidate::typed(&book, single).unwrap(), 1, Cancel::default()).events, 13, "only the time asked for");
+    }
+
+    /// What the index passes over makes no difference: the same alerts, of fewer records.
+    #[test]
+    fn the_index_passes_over_what_cannot_match() {
+        let book = Rulebook::shipped().unwrap();
+        let rules = [
+            ("{user.name: root}", 26, 26),
+            ("{source.ip: 203.0.113.7}", 2, 26),
+            ("{source.ip: [203.0.113.7, 203.0.113.8], user.name|startswith: r}", 2, 26),
+            ("{user.name: nobody}", 0, 26),
+            ("{source.ip|cidr: 203.0.113.0/24}", 26, 26),
+            ("{host.name: null, source.ip: 203.0.113.9}", 24, 26),
+        ];
+        for (selection, read, all) in rules {
+            let rule = format!("title: T\nname: t\nlogsource: {{service: sshd}}\ndetection: {{s: {selection}, condition: s}}\n");
+            let candidate = Candidate::typed(&book, &rule).unwrap();
+            let [quick, slow] = [false, true].map(|thorough| run_so(&candidate, 30, Cancel::default(), thorough));
+            assert_eq!((quick.events, quick.events_all, slow.events), (read, all, all), "{selection}");
+            assert_eq!((&quick.hits, quick.alerts, &quick.days), (&slow.hits, slow.alerts, &slow.days), "{selection}");
+        }
+        let candidate = Candidate::of(&book, "ssh_bruteforce").unwrap();
+        let [quick, slow] = [false, true].map(|thorough| run_so(&candidate, 30, Cancel::default(), thorough));
+        assert_eq!((quick.hits, quick.alerts), (slow.hits, slow.alerts));
+    }
+
+    /// Rules for flows are tried over the flow store, in the order of receipt; correlations count over it.
+    #[test]
+    fn rules_for_flows_are_tried_over_flows() {
+        use ingest::flow::FlowRecord;
+        use ingest::flows::FlowConsumer;
+
+        let (dir, events) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let flows = FlowStore::open(dir.path()).unwrap();
+        let mut consumer = FlowConsumer::new(flows.clone());
+        let flow = |n: i64| {
+            let at = START.plus(-Timestamp::HOUR + n * Timestamp::SECOND);
+            FlowRecord {
+                seq: Seq(n as u64 + 1),
+                received_at: at,
+                start: at,
+                end: at,
+                src_ip: "203.0.113.9".parse().unwrap(),
+                dst_ip: "192.0.2.7".parse().unwrap(),
+                src_port: 40_000,
+                dst_port: if n % 3 == 0 { 3389 } else { 443 },
+                protocol: 6,
+                bytes: 100,
+                packets: 1,
+                ..FlowRecord::NONE
+            }
+        };
+        let batch = Batch { first: Seq(1), last: Seq(30), flows: (0..30).map(flow).collect(), ..Batch::default() };
+        consumer.apply(&batch).unwrap();
+        let events = store(events.path());
+        let run = |rule: &str, thorough: bool| {
+            let book = Rulebook::shipped().unwrap();
+            let test = Backtest {
+                events: &events,
+                flows: Some(&flows),
+                sites: Arc::default(),
+                scope: Scope::All,
+                indicators: Arc::default(),
+                from: START.plus(-Timestamp::DAY),
+                to: START.plus(Timestamp::HOUR),
+                cancel: Cancel::default(),
+                gentle: false,
+                thorough,
+            };
+            test.run(&Candidate::typed(&book, rule).unwrap(), &mut |_| ()).unwrap()
+        };
+        let of = |logsource: &str, rest: &str| {
+            format!(
+                "title: T\nname: t\nlogsource: {logsource}\ndetection: {{s: {{destination.port: 3389}}, condition: s}}\nwartburg: {{entity: source.ip}}\n{rest}"
+            )
+        };
+        for logsource in ["{category: network_connection}", "{product: flow}", "{product: flow, category: network_connection}"] {
+            let found = run(&of(logsource, ""), false);
+            assert_eq!((found.flows, found.alerts, found.hits.len()), (10, 1, 1), "{logsource}");
+            assert_eq!((found.hits[0].entity.as_str(), found.hits[0].records), ("ip:203.0.113.9", 10));
+            let thorough = run(&of(logsource, ""), true);
+            assert_eq!((thorough.hits, thorough.flows), (found.hits, 30), "{logsource}");
+        }
+        assert_eq!(run(&of("{product: flow}", ""), false).events_all, 0, "events are not asked for");
+        assert_eq!(run(&of("{service: sshd}", ""), false).flows, 0, "flows are not asked for");
+        let counted = of(
+            "{product: flow}",
+            "---\ntitle: C\nname: c\ncorrelation: {type: event_count, rules: [t], group-by: [source.ip], timespan: 1m, condition: {gte: 10}}\n",
+        );
+        let found = run(&counted, false);
+        assert_eq!((found.alerts, found.hits[0].rule.as_str(), found.hits[0].records), (1, "c", 10));
     }
 
     #[test]

@@ -243,7 +243,7 @@ mod tests {
     impl House {
         fn new(files: &[(&str, &str)]) -> Self {
             let dir = tempfile::tempdir().unwrap();
-            let owners = [ingest::audit::MIGRATIONS, ingest::state::MIGRATIONS, crate::rulebook::MIGRATIONS];
+            let owners = [ingest::audit::MIGRATIONS, ingest::state::MIGRATIONS, crate::rulebook::MIGRATIONS, crate::watch::MIGRATIONS];
             let db = Db::open(&dir.path().join("w.db"), &owners).unwrap();
             let rules = dir.path().join("rules");
             std::fs::create_dir_all(&rules).unwrap();

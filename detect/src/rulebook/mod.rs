@@ -9,6 +9,7 @@ mod backtest;
 mod evidence;
 mod keeper;
 mod probe;
+mod route;
 mod state;
 mod tuning;
 
@@ -20,11 +21,14 @@ use std::time::Duration;
 use ingest::db::Migrations;
 use ingest::time::Timestamp;
 
-pub use backtest::{BACKTEST_DAYS_MAX, Backtest, BacktestHit, BacktestReport, Candidate, CandidateError, HITS_MAX as BACKTEST_HITS_MAX};
+pub use backtest::{
+    BACKTEST_DAYS_MAX, Backtest, BacktestError, BacktestHit, BacktestReport, Candidate, CandidateError, HITS_MAX as BACKTEST_HITS_MAX,
+};
 pub use evidence::Evidence;
 pub use keeper::{RuleKeeper, Rulekeeping, rulebook_compose};
 pub(crate) use probe::probe_add;
 pub use probe::{PROBE_HITS_MAX, ProbeHit, probe_hits};
+pub(crate) use route::{finding_route, rule_state};
 pub use state::{RuleStand, RuleState, StateChange, rule_state_set, rule_states};
 pub use tuning::{
     EXPIRY_DAYS_MAX, Held, NewTuning, Preview, TERMS_MAX, Term, Tuning, TuningId, VALUES_MAX as TUNING_VALUES_MAX, shared_with, tuning_add,

@@ -8,6 +8,7 @@ use ingest::time::Timestamp;
 
 use crate::incident::{CaseError, demand, line_clean};
 use crate::role::{Action, Role};
+use crate::watch::watch_renew;
 
 /// A reason is a sentence or two.
 const REASON_CHARS_MAX: usize = 500;
@@ -87,6 +88,7 @@ pub fn rule_state_set(tx: &Transaction<'_>, change: &StateChange, actor: &str, r
         return Err(CaseError::Invalid { what: "reason", value: reason, wanted: "why a rule does not simply run" });
     }
     tx.execute("DELETE FROM probe_hit WHERE rule = ?1", [&change.rule])?;
+    watch_renew(tx, &change.rule)?;
     tx.execute(
         "INSERT INTO rule_state (rule, state, reason, actor, changed_at, hits) VALUES (?1, ?2, ?3, ?4, ?5, 0)
          ON CONFLICT (rule) DO UPDATE SET state = excluded.state, reason = excluded.reason, actor = excluded.actor,

@@ -15,6 +15,10 @@ pub(super) struct Name {
 }
 
 impl Name {
+    pub(super) fn is_alias(&self) -> bool {
+        self.alias.is_some()
+    }
+
     /// The rules that the alias speaks of.
     pub(super) fn rules(&self) -> impl Iterator<Item = (u64, &str)> {
         self.alias.iter().flatten().map(|(line, rule, _)| (*line, rule.as_str()))

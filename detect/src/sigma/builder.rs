@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::collection::Collection;
+use super::correlation::Renaming;
 use super::document::{Body, Document, RuleDocument};
 use super::filter::{Filter, Targets};
 use super::names::Context;
+use super::pipeline::Pipelines;
 use super::set::{CompiledRule, Logic, RuleSet};
 use super::{RuleError, nearest, yaml};
 
@@ -152,7 +154,7 @@ impl Builder {
         Ok(())
     }
 
-    pub(crate) fn finish(mut self) -> (RuleSet, Vec<RuleError>) {
+    pub(crate) fn finish(mut self, pipelines: &Pipelines) -> (RuleSet, Vec<RuleError>) {
         self.apply_filters();
         let references = self.resolve();
         let documents = std::mem::take(&mut self.documents);
@@ -170,6 +172,8 @@ impl Builder {
         let mut waiting: Vec<Option<(String, RuleDocument)>> = documents.into_iter().map(Some).collect();
         let mut new_places: HashMap<usize, usize> = HashMap::new();
         let mut set = RuleSet::default();
+        // By place in the set: the pipelines' steps that the rule went through.
+        let mut steps: Vec<Vec<usize>> = Vec::new();
         for place in order {
             let Some((file, document)) = waiting.get_mut(place).and_then(Option::take) else { continue };
             let places = references.get(place).cloned().flatten().unwrap_or_default();
@@ -182,7 +186,7 @@ impl Builder {
                         self.refuse(&file, body.line, Some(&document.rule.name), message);
                         continue;
                     }
-                    match body.resolve(&rules, &set) {
+                    match body.resolve(&rules, &set, &Renaming { pipelines, steps: &steps, own: &document.steps }) {
                         Ok(correlation) => Logic::Correlation(correlation),
                         Err(error) => {
                             self.refuse(&file, error.line, Some(&document.rule.name), error.message);
@@ -192,6 +196,7 @@ impl Builder {
                 }
             };
             new_places.insert(place, set.rules.len());
+            steps.push(document.steps);
             set.rules.push(CompiledRule {
                 rule: Arc::new(document.rule),
                 file,
@@ -199,6 +204,7 @@ impl Builder {
                 alerts: !silent.get(place).copied().unwrap_or_default(),
                 falsepositives: document.falsepositives,
                 metadata: document.metadata,
+                content: document.content,
                 entity: document.entity,
                 logic,
             });

@@ -2,12 +2,15 @@
 //! until the rules that they mean are known (`resolve`); `crate::correlate` does the counting. The meaning is pySigma's, with
 //! the specification's ranges beside it.
 
+use std::collections::BTreeMap;
+
 use ingest::fields::FieldId;
 use ingest::time::Timestamp;
 
 use super::aliases::{Aliases, Name};
 use super::condition;
 use super::names::FieldNames;
+use super::pipeline::Pipelines;
 use super::read::{text, texts};
 use super::set::{Logic, RuleSet};
 use super::threshold::{self, Threshold};
@@ -27,6 +30,29 @@ pub(crate) struct CorrelationBody {
     values: Vec<Name>,
     timespan: i64,
     names: FieldNames,
+}
+
+/// What pipelines made of the names in the rules that a correlation refers to. A name that all of them were given alike is
+/// that in the correlation too (pySigma's meaning); where they differ it must be said with `aliases`.
+pub(crate) struct Renaming<'a> {
+    pub(crate) pipelines: &'a Pipelines,
+    /// By place in the set: the steps that the rule went through.
+    pub(crate) steps: &'a [Vec<usize>],
+    /// Those that the correlation itself meets.
+    pub(crate) own: &'a [usize],
+}
+
+impl Renaming<'_> {
+    /// What a field is called in the records of the rule at `place`.
+    fn of(&self, place: usize, rule: &str, field: &str) -> Result<String, String> {
+        let steps: Vec<usize> = self.steps.get(place).into_iter().flatten().chain(self.own).copied().collect();
+        let mut names = self.pipelines.names(&steps, field).map_err(|message| format!("'{field}': {message}"))?;
+        match names.len() {
+            1 => Ok(names.remove(0)),
+            0 => Err(format!("a pipeline leaves no name of '{field}' in the records of '{rule}'")),
+            _ => Err(format!("'{field}' is one of {} in the records of '{rule}': name the one that is meant", names.join(", "))),
+        }
+    }
 }
 
 const CORRELATION_KEYS: [&str; 7] = ["type", "rules", "group-by", "timespan", "condition", "generate", "aliases"];
@@ -73,7 +99,7 @@ impl CorrelationBody {
     }
 
     /// With the places of the rules that it refers to, which are in the set already.
-    pub(crate) fn resolve(&self, places: &[usize], set: &RuleSet) -> Result<Correlation, CompileError> {
+    pub(crate) fn resolve<'n>(&'n self, places: &[usize], set: &RuleSet, renaming: &Renaming<'_>) -> Result<Correlation, CompileError> {
         let rules: Vec<_> = places.iter().filter_map(|place| set.rules.get(*place)).collect();
         let meant = |rule: &str| rules.iter().any(|known| known.rule.name == rule || known.rule.id.eq_ignore_ascii_case(rule));
         for name in self.group_by.iter().chain(&self.values) {
@@ -89,12 +115,24 @@ impl CorrelationBody {
         }
         let mut columns: Vec<Column> = self.group_by.iter().map(|name| Column { name: name.text.clone(), fields: Vec::new() }).collect();
         let mut references = Vec::new();
+        // What each name without an alias is in the records of the first rule.
+        let mut called: BTreeMap<&str, (&str, String)> = BTreeMap::new();
         for (place, compiled) in places.iter().zip(&rules) {
-            let source = |name: &Name| -> Result<(Source, Vec<FieldId>), CompileError> {
+            let mut source = |name: &'n Name| -> Result<(Source, Vec<FieldId>), CompileError> {
                 let (line, field) = name.for_rule(&compiled.rule)?;
                 match &compiled.logic {
                     Logic::Detection(_) | Logic::Off => {
-                        let field = self.names.field(field, line)?;
+                        let rule = compiled.rule.name.as_str();
+                        let renamed = renaming.of(*place, rule, field).map_err(|message| CompileError::at(line, message))?;
+                        let (first, known) = called.entry(name.text.as_str()).or_insert_with(|| (rule, renamed.clone()));
+                        if *known != renamed && !name.is_alias() {
+                            let text = &name.text;
+                            let message = format!(
+                                "'{text}' is '{known}' in the records of '{first}' and '{renamed}' in those of '{rule}': say with 'aliases' which is meant"
+                            );
+                            return Err(CompileError::at(line, message));
+                        }
+                        let field = self.names.field(&renamed, line)?;
                         Ok((Source::Field(field), vec![field]))
                     }
                     Logic::Correlation(child) => {

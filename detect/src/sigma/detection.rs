@@ -2,7 +2,6 @@
 //! record. Evaluation parses nothing and allocates only where a value must be folded to lower case. One detection is asked
 //! here by itself; all of a set at once are `index`'s.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ingest::event::ValueRef;
@@ -35,6 +34,8 @@ pub(crate) struct Detection {
 /// Selections and the condition over them: what a rule and a filter have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Formula {
+    /// As the rule calls them.
+    pub(super) names: Vec<Box<str>>,
     pub(super) selections: Vec<Branch>,
     pub(super) condition: Expr,
 }
@@ -77,14 +78,7 @@ impl Detection {
     /// The meaning that `index` is held to.
     #[cfg(test)]
     pub(crate) fn matches(&self, record: &dyn Record) -> bool {
-        self.logsource.holds(record) && self.formula.matches(record) && self.filters.iter().all(|filter| filter.matches(record))
-    }
-
-    /// The fields that the detection asked for and that answered, with the record's values: why it matched.
-    pub(crate) fn matched_fields(&self, record: &dyn Record) -> BTreeMap<&'static str, String> {
-        let mut found = BTreeMap::new();
-        self.formula.selections.iter().for_each(|selection| selection.explain(record, &mut found));
-        found
+        self.logsource.holds(record) && self.formula.holds(record) && self.filters.iter().all(|filter| filter.holds(record))
     }
 }
 
@@ -117,12 +111,12 @@ impl Formula {
         let mut compiler = Compiler { values: 0, context, steps };
         let selections: Result<Vec<Branch>, CompileError> =
             entries.iter().map(|entry| compiler.selection(&entry.node, &entry.key, entry.line)).collect();
-        Ok(Self { selections: selections?, condition })
+        let names = names.into_iter().map(Box::from).collect();
+        Ok(Self { names, selections: selections?, condition })
     }
 
-    #[cfg(test)]
-    fn matches(&self, record: &dyn Record) -> bool {
-        self.condition.eval(&mut |number| self.selections.get(number).is_some_and(|selection| selection.matches(record)))
+    pub(super) fn holds(&self, record: &dyn Record) -> bool {
+        self.condition.eval(&mut |number| self.selections.get(number).is_some_and(|selection| selection.holds(record)))
     }
 
     /// Lines that must hold together, or must not.
@@ -130,7 +124,7 @@ impl Formula {
         let mut compiler = Compiler { values: 0, context, steps: &Steps::default() };
         let lines: Result<Vec<Branch>, CompileError> = lines.iter().map(|line| compiler.entry(line)).collect();
         let condition = if negated { Expr::Not(Box::new(Expr::Selection(0))) } else { Expr::Selection(0) };
-        Ok(Self { selections: vec![Branch::All(lines?)], condition })
+        Ok(Self { names: vec!["pipeline".into()], selections: vec![Branch::All(lines?)], condition })
     }
 
     /// Whether the condition takes anything away: `not` stands in it.
@@ -140,26 +134,11 @@ impl Formula {
 }
 
 impl Branch {
-    #[cfg(test)]
-    fn matches(&self, record: &dyn Record) -> bool {
+    pub(super) fn holds(&self, record: &dyn Record) -> bool {
         match self {
-            Self::All(parts) => parts.iter().all(|part| part.matches(record)),
-            Self::Any(parts) => parts.iter().any(|part| part.matches(record)),
+            Self::All(parts) => parts.iter().all(|part| part.holds(record)),
+            Self::Any(parts) => parts.iter().any(|part| part.holds(record)),
             Self::Item(item) => item.matches(record),
-        }
-    }
-
-    fn explain(&self, record: &dyn Record, found: &mut BTreeMap<&'static str, String>) {
-        match self {
-            Self::All(parts) | Self::Any(parts) => parts.iter().for_each(|part| part.explain(record, found)),
-            Self::Item(item) => {
-                if let Subject::Field(field) = item.subject
-                    && item.matches(record)
-                    && let Some(value) = record.first_text(field)
-                {
-                    found.insert(field.name(), value);
-                }
-            }
         }
     }
 }
@@ -170,7 +149,7 @@ impl Item {
     }
 
     /// Whether one of the matchers finds a value in the record.
-    fn found(&self, matchers: &[Matcher], record: &dyn Record) -> bool {
+    pub(super) fn found(&self, matchers: &[Matcher], record: &dyn Record) -> bool {
         let one = |value: ValueRef<'_>| matchers.iter().any(|matcher| matcher.matches(value, record));
         let field = match self.subject {
             // A line's text holds all of its fields; a flow has no text, so its values are looked at.

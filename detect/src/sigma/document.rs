@@ -9,6 +9,7 @@ use super::filter::Filter;
 use super::metadata::{self, Metadata};
 use super::names::Context;
 use super::read::{one_of, text, texts};
+use super::version;
 use super::yaml::{Node, Value};
 use crate::rule::{Level, Rule};
 
@@ -23,6 +24,10 @@ pub(crate) enum Document {
 pub(crate) struct RuleDocument {
     pub(crate) rule: Rule,
     pub(crate) metadata: Metadata,
+    /// Fingerprint of the document as it was written, before pipelines.
+    pub(crate) content: String,
+    /// The pipelines' steps that it went through.
+    pub(crate) steps: Vec<usize>,
     pub(crate) line: u64,
     /// `wartburg: alert: false`: the rule only feeds correlations.
     pub(crate) silent: bool,
@@ -44,6 +49,7 @@ impl Document {
         if !matches!(node.value, Value::Map(_)) {
             return Err(CompileError::at(line, format!("a rule must be a map, not {}", node.kind())));
         }
+        let content = version::content_of(node);
         let (node, steps) = context.pipelines.apply(node)?;
         let node = &*node;
         metadata::check_keys(node)?;
@@ -76,7 +82,17 @@ impl Document {
         };
         let falsepositives = texts(node, "falsepositives")?.into_iter().map(|(_, text)| text).collect();
         let (silent, entity) = (!attributes.alert, attributes.entity);
-        Ok(Self::Rule(Box::new(RuleDocument { rule, metadata, line, silent, entity, falsepositives, body })))
+        Ok(Self::Rule(Box::new(RuleDocument {
+            rule,
+            metadata,
+            content,
+            steps: steps.places().to_vec(),
+            line,
+            silent,
+            entity,
+            falsepositives,
+            body,
+        })))
     }
 }
 

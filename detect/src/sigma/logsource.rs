@@ -57,10 +57,14 @@ const TABLE: &[(&str, &str, Test)] = &[
     ("product", "fortinet", Test::Is(MODULE, "fortinet")),
     ("product", "cisco", Test::Is(MODULE, "cisco")),
     ("product", "netfilter", Test::Is(MODULE_OR_PROCESS, "iptables")),
+    ("product", "paloalto", Test::Is(MODULE, "panos")),
+    ("product", "zeek", Test::Is(MODULE, "zeek")),
     ("category", "network_connection", Test::Is(CATEGORY, "network")),
     ("category", "firewall", Test::Is(CATEGORY, "network")),
     ("category", "authentication", Test::Is(CATEGORY, "authentication")),
     ("category", "antivirus", Test::Is(CATEGORY, "malware")),
+    // Whatever its maker builds: the product says what it is.
+    ("category", "appliance", Test::Every),
     // What Sigma has no words for.
     ("category", "configuration", Test::Is(CATEGORY, "configuration")),
     ("category", "email", Test::Is(CATEGORY, "email")),
@@ -76,12 +80,36 @@ const TABLE: &[(&str, &str, Test)] = &[
     ("service", "cron", Test::Is(MODULE_OR_PROCESS, "cron")),
     // FortiGate's kinds of logs, Cisco's services: their rules name fields or words that no other has.
     ("service", "event", Test::Every),
+    ("service", "globalprotect", Test::Every),
     ("service", "aaa", Test::Every),
     ("service", "bgp", Test::Every),
     ("service", "ldp", Test::Every),
     // Who writes to auth.log differs between distributions.
     ("service", "auth", Test::Every),
     ("service", "syslog", Test::Every),
+];
+
+const DATASET: &[FieldId] = &[fields::EVENT_DATASET];
+
+/// Zeek's logs, each a service of its own; the names are other products' too.
+const ZEEK: &[(&str, &str)] = &[
+    ("conn", "zeek.connection"),
+    ("dce_rpc", "zeek.dce_rpc"),
+    ("dhcp", "zeek.dhcp"),
+    ("dns", "zeek.dns"),
+    ("files", "zeek.files"),
+    ("http", "zeek.http"),
+    ("kerberos", "zeek.kerberos"),
+    ("notice", "zeek.notice"),
+    ("ntlm", "zeek.ntlm"),
+    ("rdp", "zeek.rdp"),
+    ("smb_files", "zeek.smb_files"),
+    ("smb_mapping", "zeek.smb_mapping"),
+    ("smtp", "zeek.smtp"),
+    ("ssh", "zeek.ssh"),
+    ("ssl", "zeek.ssl"),
+    ("weird", "zeek.weird"),
+    ("x509", "zeek.x509"),
 ];
 
 impl Test {
@@ -184,8 +212,14 @@ impl Logsource {
                 tests.push(Test::WindowsLog(logs));
                 continue;
             }
+            let zeek = ZEEK.iter().filter(|_| key == "service" && product == Some("zeek"));
+            if let Some((_, dataset)) = zeek.clone().find(|(log, _)| *log == word) {
+                tests.push(Test::Is(DATASET, dataset));
+                continue;
+            }
             let Some((_, _, test)) = TABLE.iter().find(|(known, name, _)| *known == key && *name == word) else {
-                let names: Vec<&str> = TABLE.iter().filter(|(known, ..)| *known == key).map(|(_, name, _)| *name).collect();
+                let of_table = TABLE.iter().filter(|(known, ..)| *known == key).map(|(_, name, _)| *name);
+                let names: Vec<&str> = of_table.chain(zeek.map(|(log, _)| *log)).collect();
                 let line = entry.node.get(key).map_or(entry.line, |part| part.line);
                 let written = entry.node.get(key).and_then(|part| part.node.as_str()).unwrap_or(word);
                 let reason = format!("no records of logsource {key} '{written}' are decoded{}", nearest(word, &names));

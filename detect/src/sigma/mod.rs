@@ -5,7 +5,7 @@
 //! The way of a rule: `files` finds it, `yaml` reads it, `collection` puts documents together, `pipeline` changes one to our
 //! names, `document` understands it, `detection` with `modifier` and `condition` compiles it to what `value` and `pattern` ask
 //! of a record, `correlation` with `threshold` and `aliases` to what `crate::correlate` counts, and `builder` puts rules,
-//! filters and correlations together. `index` asks all detections of a set at once.
+//! filters and correlations together. `index` asks all detections of a set at once, `explain` says of one why it holds.
 
 mod aliases;
 mod attributes;
@@ -16,6 +16,7 @@ mod correlation;
 mod detection;
 mod document;
 mod encode;
+mod explain;
 mod expression;
 mod files;
 mod filter;
@@ -25,6 +26,7 @@ mod metadata;
 mod modifier;
 mod moment;
 mod names;
+mod need;
 mod pattern;
 mod pipeline;
 mod placeholder;
@@ -32,6 +34,7 @@ mod read;
 mod set;
 mod threshold;
 mod value;
+mod version;
 mod windows;
 mod yaml;
 

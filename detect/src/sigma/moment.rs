@@ -32,6 +32,17 @@ impl Part {
         })
     }
 
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+            Self::Year => "year",
+        }
+    }
+
     /// The numbers that can ever match.
     pub(crate) fn range(self) -> std::ops::RangeInclusive<i64> {
         match self {

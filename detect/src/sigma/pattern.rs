@@ -2,6 +2,9 @@
 //! Matching walks the text at most once per `*`, allocates only to fold case, and knows nothing of records.
 
 use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::explanation::How;
 
 /// A string with wildcards: `*` any run, `?` one character, `\` makes either of them (or itself) ordinary.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +49,16 @@ pub(crate) enum Place {
 pub(crate) const DASHES: [char; 5] = ['-', '/', '\u{2013}', '\u{2014}', '\u{2015}'];
 
 impl Token {
+    /// As a rule writes it.
+    fn sign(self) -> char {
+        match self {
+            Self::Char(c) => c,
+            Self::One => '?',
+            Self::Many => '*',
+            Self::Dash => '-',
+        }
+    }
+
     fn takes(self, c: char) -> bool {
         match self {
             Self::Char(wanted) => wanted == c,
@@ -99,6 +112,34 @@ impl Pattern {
             Shape::Suffix(wanted) => text.ends_with(&**wanted),
             Shape::Contains(wanted) => text.contains(&**wanted),
             Shape::Glob(tokens) => glob(tokens, text),
+        }
+    }
+
+    /// The bytes of a text that the pattern speaks of, without what only `*` at its ends stands for; `None` where it does not
+    /// match.
+    pub(crate) fn span(&self, text: &str) -> Option<Range<usize>> {
+        let folded = Folded::new(text, self.cased);
+        let (held, length) = (&*folded.text, folded.text.len());
+        let found = match &self.shape {
+            Shape::Any => Some(0..length),
+            Shape::Exact(wanted) => (*held == **wanted).then_some(0..length),
+            Shape::Prefix(wanted) => held.starts_with(&**wanted).then_some(0..wanted.len()),
+            Shape::Suffix(wanted) => held.ends_with(&**wanted).then(|| length - wanted.len()..length),
+            Shape::Contains(wanted) => held.find(&**wanted).map(|at| at..at + wanted.len()),
+            Shape::Glob(tokens) => glob_span(tokens, held),
+        };
+        found.map(|range| folded.original(range))
+    }
+
+    /// What it asks of a value, for people.
+    pub(crate) fn worded(&self) -> (How, String) {
+        match &self.shape {
+            Shape::Any => (How::Anything, String::new()),
+            Shape::Exact(text) => (How::Is, text.to_string()),
+            Shape::Prefix(text) => (How::StartsWith, text.to_string()),
+            Shape::Suffix(text) => (How::EndsWith, text.to_string()),
+            Shape::Contains(text) => (How::Contains, text.to_string()),
+            Shape::Glob(tokens) => (How::Like, tokens.iter().map(|token| token.sign()).collect()),
         }
     }
 
@@ -203,6 +244,81 @@ fn fold_token(token: Token) -> Vec<Token> {
         Token::Char(c) => c.to_lowercase().map(Token::Char).collect(),
         other => vec![other],
     }
+}
+
+/// Where `other` stands in `value` in the place that `anchor` names.
+pub(crate) fn span_of(value: &str, other: &str, anchor: Anchor, cased: bool) -> Option<Range<usize>> {
+    let (value, other) = (Folded::new(value, cased), Folded::new(other, cased));
+    let (held, wanted) = (&*value.text, &*other.text);
+    let found = match anchor {
+        Anchor::Whole => (held == wanted).then_some(0..held.len()),
+        Anchor::Contains => held.find(wanted).map(|at| at..at + wanted.len()),
+        Anchor::Start => held.starts_with(wanted).then_some(0..wanted.len()),
+        Anchor::End => held.ends_with(wanted).then(|| held.len() - wanted.len()..held.len()),
+    };
+    found.map(|range| value.original(range))
+}
+
+/// A text in the case that is compared, which knows where its bytes came from.
+struct Folded<'t> {
+    text: Cow<'t, str>,
+    /// By byte: where the character it came from stands, and where that ends. Empty where nothing has moved.
+    origin: Vec<(usize, usize)>,
+}
+
+impl<'t> Folded<'t> {
+    fn new(text: &'t str, cased: bool) -> Self {
+        if cased || text.is_ascii() {
+            return Self { text: if cased { Cow::Borrowed(text) } else { fold(text) }, origin: Vec::new() };
+        }
+        let (mut folded, mut origin) = (String::with_capacity(text.len()), Vec::with_capacity(text.len()));
+        for (at, c) in text.char_indices() {
+            folded.extend(c.to_lowercase());
+            origin.resize(folded.len(), (at, at + c.len_utf8()));
+        }
+        Self { text: Cow::Owned(folded), origin }
+    }
+
+    fn original(&self, range: Range<usize>) -> Range<usize> {
+        if self.origin.is_empty() {
+            return range;
+        }
+        let whole = self.origin.last().map_or(0, |(_, end)| *end);
+        let start = self.origin.get(range.start).map_or(whole, |(start, _)| *start);
+        let end = range.end.checked_sub(1).and_then(|last| self.origin.get(last)).map_or(0, |(_, end)| *end);
+        start..end.max(start)
+    }
+}
+
+/// Where the pieces between the `*` of a pattern stand: the first as far left as can be, each other behind the one before.
+fn glob_span(tokens: &[Token], text: &str) -> Option<Range<usize>> {
+    let pieces: Vec<&[Token]> = tokens.split(|token| *token == Token::Many).collect();
+    let last = pieces.len().saturating_sub(1);
+    let (mut from, mut start, mut end) = (0, None, 0);
+    for (number, piece) in pieces.into_iter().enumerate() {
+        // Only at the ends: two `*` never stand beside each other.
+        if piece.is_empty() {
+            continue;
+        }
+        let at = if number == 0 {
+            0
+        } else if number == last {
+            text.char_indices().rev().nth(piece.len() - 1).map(|(at, _)| at).filter(|at| *at >= from)?
+        } else {
+            let rest = text.get(from..)?;
+            from + rest.char_indices().map(|(at, _)| at).find(|at| piece_end(piece, rest.get(*at..).unwrap_or_default()).is_some())?
+        };
+        end = at + piece_end(piece, text.get(at..)?)?;
+        (from, start) = (end, start.or(Some(at)));
+    }
+    let closed = tokens.last() != Some(&Token::Many);
+    (!closed || end == text.len()).then(|| start.unwrap_or(0)..end)
+}
+
+/// The length of what the piece takes at the beginning of the text.
+fn piece_end(piece: &[Token], text: &str) -> Option<usize> {
+    let mut chars = text.chars();
+    piece.iter().all(|token| chars.next().is_some_and(|c| token.takes(c))).then(|| text.len() - chars.as_str().len())
 }
 
 /// Greedy with one step back to the last `*`: at most text × pattern steps, no recursion.
@@ -317,6 +433,30 @@ mod tests {
         assert!(!pattern.matches("powershell enc"));
     }
 
+    /// The bytes that are marked, also where folding makes a text longer or shorter.
+    #[test]
+    fn what_matched_is_marked() {
+        use Anchor::{Contains, End, Start, Whole};
+        let table: &[(&str, Anchor, &str, Option<&str>)] = &[
+            ("cmd", Contains, r"C:\CMD.EXE", Some("CMD")),
+            (".exe", End, r"C:\CMD.EXE", Some(".EXE")),
+            ("c:", Start, r"C:\CMD.EXE", Some("C:")),
+            ("x", Contains, "abc", None),
+            ("a*b*c", Contains, "..a.b.b.c..c", Some("a.b.b.c")),
+            ("a*c", Whole, "abcbc", Some("abcbc")),
+            ("*b?c*d", Whole, "abxcyd", Some("bxcyd")),
+            ("ß", Contains, "Straße", Some("ß")),
+            ("i", End, "İI", Some("I")),
+            ("weg", Contains, "İİ WEG", Some("WEG")),
+            ("*", Whole, "alles", Some("alles")),
+            ("", Whole, "", Some("")),
+        ];
+        for (text, anchor, value, expected) in table {
+            let pattern = Pattern::new(tokens_of(text), *anchor, false);
+            assert_eq!(pattern.span(value).and_then(|range| value.get(range)), *expected, "{text} {anchor:?} {value}");
+        }
+    }
+
     proptest! {
         /// The shapes and the backtracking agree with the same pattern written as a regular expression.
         #[test]
@@ -334,7 +474,9 @@ mod tests {
             for cased in [false, true] {
                 let wanted = RegexBuilder::new(&format!("^{before}{body}{behind}$")).case_insensitive(!cased)
                     .dot_matches_new_line(true).build().unwrap();
-                prop_assert_eq!(Pattern::new(tokens_of(&pattern), anchor, cased).matches(&text), wanted.is_match(&text));
+                let pattern = Pattern::new(tokens_of(&pattern), anchor, cased);
+                prop_assert_eq!(pattern.matches(&text), wanted.is_match(&text));
+                prop_assert_eq!(pattern.span(&text).is_some(), wanted.is_match(&text));
             }
         }
     }

@@ -4,6 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ingest::query::Query;
+use ingest::record::Record;
+
 use super::RuleError;
 use super::attributes::EntityField;
 use super::builder::Builder;
@@ -11,9 +14,11 @@ use super::detection::Detection;
 use super::files::{name_of, texts_of};
 use super::metadata::Metadata;
 use super::names::{Context, FieldNames};
+use super::need;
 use super::pipeline::Pipelines;
 use super::placeholder::{self, Placeholders};
-use crate::correlate::Correlation;
+use crate::correlate::{Correlation, Source};
+use crate::explanation::{RuleVersion, Verdict};
 use crate::rule::Rule;
 
 include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
@@ -46,6 +51,8 @@ pub struct CompiledRule {
     /// What may set it off without harm, as its author says.
     pub falsepositives: Vec<String>,
     pub metadata: Metadata,
+    /// Fingerprint of its wording.
+    pub content: String,
     pub(crate) entity: EntityField,
     pub(crate) logic: Logic,
 }
@@ -61,6 +68,19 @@ pub(crate) enum Logic {
 impl CompiledRule {
     pub fn is_correlation(&self) -> bool {
         matches!(self.logic, Logic::Correlation(_))
+    }
+
+    /// Which wording this is, in a book of that number.
+    pub fn version(&self, book: u64) -> RuleVersion {
+        RuleVersion { content: self.content.clone(), modified: self.metadata.modified.clone().or_else(|| self.metadata.date.clone()), book }
+    }
+
+    /// What it says of a record by itself, and why; nothing for a correlation, and for what is off.
+    pub fn verdict(&self, record: &dyn Record) -> Option<Verdict> {
+        match &self.logic {
+            Logic::Detection(detection) => Some(detection.verdict(record)),
+            Logic::Correlation(_) | Logic::Off => None,
+        }
     }
 
     /// Where its records come from, as the rule's own words (`product`, `linux`); nothing for a correlation.
@@ -124,7 +144,7 @@ impl RuleSet {
         for (file, text) in rules {
             builder.read(&file, &name_of(&file), &text, &context);
         }
-        builder.finish()
+        builder.finish(&pipelines)
     }
 
     /// The shipped rules together with an operator's own, which may refer to them; a name or id that is taken is refused.
@@ -166,6 +186,33 @@ impl RuleSet {
     /// The rules that one counts, directly; none for what is no correlation.
     pub fn counted_by(&self, compiled: &CompiledRule) -> Vec<&CompiledRule> {
         compiled.references().filter_map(|place| self.rules.get(place)).collect()
+    }
+
+    /// A query that finds every stored record which one of these rules could match.
+    pub fn query(&self) -> Query {
+        need::query(self.detections())
+    }
+
+    /// Whether one of these rules is for flows, and whether one is for anything else.
+    pub fn reads(&self) -> (bool, bool) {
+        let each: Vec<(bool, bool)> = self.detections().map(need::flows).collect();
+        (each.iter().any(|(_, too)| *too), each.iter().any(|(alone, _)| !alone))
+    }
+
+    /// The shortest time span of the correlations.
+    pub(crate) fn timespan_min(&self) -> Option<i64> {
+        let spans = self.rules.iter().filter_map(|compiled| match &compiled.logic {
+            Logic::Correlation(correlation) => Some(correlation.timespan),
+            Logic::Detection(_) | Logic::Off => None,
+        });
+        spans.min()
+    }
+
+    fn detections(&self) -> impl Iterator<Item = &Detection> {
+        self.rules.iter().filter_map(|compiled| match &compiled.logic {
+            Logic::Detection(detection) => Some(detection),
+            Logic::Correlation(_) | Logic::Off => None,
+        })
     }
 
     /// The correlations that count a rule, directly.
@@ -210,6 +257,7 @@ impl RuleSet {
             alerts: compiled.alerts && names.contains(&compiled.rule.name),
             falsepositives: compiled.falsepositives.clone(),
             metadata: if wanted { compiled.metadata.clone() } else { Metadata::default() },
+            content: compiled.content.clone(),
             entity: compiled.entity,
             logic: if wanted { compiled.logic.clone() } else { Logic::Off },
         };
@@ -223,6 +271,18 @@ impl RuleSet {
         for child in self.rules.get(place).into_iter().flat_map(CompiledRule::references) {
             self.reach(child, wanted);
         }
+    }
+
+    /// The fields that a correlation needs of a record which one of its rules matches, and that the record lacks.
+    pub fn lacks(&self, correlation: &CompiledRule, ground: &CompiledRule, record: &dyn Record) -> Vec<&'static str> {
+        let Logic::Correlation(counts) = &correlation.logic else { return Vec::new() };
+        let of = counts.references.iter().find(|reference| reference.id == ground.rule.id);
+        let fields = of.into_iter().flat_map(|reference| reference.group.iter().chain(&reference.values));
+        let missing = fields.filter_map(|source| match source {
+            Source::Field(field) => (!record.any_value(*field, &mut |_| true)).then(|| field.name()),
+            Source::Group(_) => None,
+        });
+        missing.collect()
     }
 
     /// What is accepted but may be meant otherwise, by file and line.

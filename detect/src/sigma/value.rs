@@ -2,6 +2,7 @@
 //! address ranges, parts of a time, another field. Matching parses nothing but the record's own value.
 
 use std::cmp::Ordering;
+use std::fmt;
 
 use ingest::body::Prefix;
 use ingest::event::ValueRef;
@@ -88,6 +89,15 @@ impl Comparison {
             Self::Lte => order.is_le(),
             Self::Gt => order.is_gt(),
             Self::Gte => order.is_ge(),
+        }
+    }
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int(number) => write!(f, "{number}"),
+            Self::Float(number) => write!(f, "{number}"),
         }
     }
 }

@@ -10,8 +10,8 @@ use ingest::flow::{Account, StreamKey, protocol};
 use ingest::rusqlite::{Transaction, params};
 use ingest::time::Timestamp;
 
-use super::{FLOW_LOSS, Looked, OPENED_PER_LOOK_MAX, watch_put};
-use crate::alert::{AlertId, alert_end, alert_open};
+use super::{FLOW_LOSS, Looked, OPENED_PER_LOOK_MAX, open_as_it_stands, watch_put};
+use crate::alert::{AlertId, alert_end};
 use crate::finding::{Entity, Finding, Reason};
 use crate::say::{count, decimal, duration};
 
@@ -123,6 +123,7 @@ impl Losing<'_> {
                 Reason::new("Zeitraum", duration(now.since(first)), ""),
                 Reason::new("Strom", format!("{}, Domäne {}", protocol(key.version).unwrap_or_default(), key.domain_name()), ""),
             ],
+            explanation: None,
         }
     }
 }
@@ -146,8 +147,8 @@ fn file(tx: &Transaction<'_>, losing: Vec<(String, Finding)>, whole: bool, now: 
         looked.whole += 1;
     }
     for (subject, finding) in losing.iter().filter(|(subject, _)| !open.contains_key(subject)).take(OPENED_PER_LOOK_MAX) {
-        let alert = alert_open(tx, finding, now)?;
-        watch_put(tx, &FLOW_LOSS.name, subject, now, alert.id)?;
+        let Some(alert) = open_as_it_stands(tx, finding, now)? else { break };
+        watch_put(tx, &FLOW_LOSS.name, subject, now, alert)?;
         looked.losing += 1;
     }
     Ok(looked)
@@ -188,6 +189,7 @@ mod tests {
                 ingest::history::MIGRATIONS,
                 crate::incident::MIGRATIONS,
                 crate::alert::MIGRATIONS,
+                crate::rulebook::MIGRATIONS,
                 super::super::MIGRATIONS,
             ];
             let db = Db::open(&dir.path().join("w.db"), &owners).unwrap();

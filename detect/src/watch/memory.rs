@@ -8,8 +8,8 @@ use ingest::db::{Db, DbError};
 use ingest::rusqlite::{Transaction, params};
 use ingest::time::Timestamp;
 
-use super::{MEMORY, OPENED_PER_LOOK_MAX, watch_put};
-use crate::alert::{AlertId, alert_end, alert_open};
+use super::{MEMORY, OPENED_PER_LOOK_MAX, open_as_it_stands, watch_put};
+use crate::alert::{AlertId, alert_end};
 use crate::finding::{Entity, Finding, Reason};
 use crate::say::count;
 
@@ -54,9 +54,10 @@ impl MemoryWatch {
                 let calm = now.since(overflow.at) >= CALM;
                 match open.get(&overflow.rule) {
                     None if !calm && opened < OPENED_PER_LOOK_MAX => {
-                        let alert = alert_open(tx, &overflow.finding(now), now)?;
-                        watch_put(tx, &MEMORY.name, &overflow.rule, overflow.at, alert.id)?;
-                        opened += 1;
+                        if let Some(alert) = open_as_it_stands(tx, &overflow.finding(now), now)? {
+                            watch_put(tx, &MEMORY.name, &overflow.rule, overflow.at, alert)?;
+                            opened += 1;
+                        }
                     }
                     Some(alert) if calm => {
                         alert_end(tx, *alert, overflow.at, "memory_calm", now)?;
@@ -106,6 +107,7 @@ impl Overflow {
                 Reason::new("Regel", &self.title, ""),
                 Reason::new("Aufgegebene Gruppen und Ereignisse", count(self.given_up), "ab 1"),
             ],
+            explanation: None,
         }
     }
 }
@@ -153,6 +155,7 @@ mod tests {
             crate::incident::MIGRATIONS,
             crate::alert::MIGRATIONS,
             crate::consumer::MIGRATIONS,
+            crate::rulebook::MIGRATIONS,
             super::super::MIGRATIONS,
         ];
         let db = Db::open(&dir.path().join("w.db"), &owners).unwrap();

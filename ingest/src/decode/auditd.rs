@@ -12,7 +12,8 @@ use crate::event::Defect;
 use crate::fields;
 use crate::syslog::{self, Stamp};
 
-/// Arguments of a command that are kept; the rest stays in the raw line.
+/// Arguments of a command that are kept together; the rest stays in the raw line. The first ten stand alone too, as rules ask
+/// for them (`auditd.a1`).
 const ARGUMENTS_MAX: usize = 60;
 
 pub(super) fn first_look(look: &Look<'_>) -> bool {
@@ -93,7 +94,15 @@ impl Record<'_> {
         let value = some(pair.value.trim_matches(['?', '\'']));
         let value = if value == "(null)" { "" } else { value };
         match pair.key {
-            key if self.kind == "EXECVE" && is_argument(key) => self.argument(&unhexed(value)),
+            key if self.kind == "EXECVE" && is_argument(key) => {
+                let argument = unhexed(value);
+                if key.len() == 2 {
+                    draft.vendor("auditd", key, &argument);
+                }
+                self.argument(&argument);
+            }
+            // A call's own arguments, in hexadecimal.
+            "a0" | "a1" | "a2" | "a3" if self.kind == "SYSCALL" => draft.vendor("auditd", pair.key, value),
             "exe" => draft.str(fields::PROCESS_EXECUTABLE, &unhexed(value)),
             "comm" if !draft.has(fields::PROCESS_NAME) || draft.text(fields::PROCESS_NAME).is_some_and(is_transport) => {
                 draft.replace_str(fields::PROCESS_NAME, &unhexed(value));

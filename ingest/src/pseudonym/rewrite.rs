@@ -127,6 +127,10 @@ pub fn sort(field: FieldId) -> Option<Sort> {
 
 fn vendor_sort(name: &str) -> Option<Sort> {
     let last = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
+    // What a command was called with, but for its own name.
+    if name.strip_prefix("auditd.a").is_some_and(|number| number != "0" && number.bytes().all(|byte| byte.is_ascii_digit())) {
+        return Some(Sort::User);
+    }
     let has = |words: &[&str]| words.iter().any(|word| last.contains(word));
     if has(&["agent", "type", "group", "count", "class", "mode"]) {
         return None;

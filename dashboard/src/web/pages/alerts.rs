@@ -10,6 +10,7 @@ use ingest::time::Timestamp;
 
 use super::incidents::refused;
 use super::rules::rule_path;
+use super::why::{self, Why};
 use crate::show::{self, Markup, filters, link};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
@@ -32,6 +33,7 @@ struct Row {
     incident: String,
     time: Markup,
     reasons: Vec<Reason>,
+    why: Vec<Why>,
     may_ack: bool,
     /// Where the rule can be held back for what this alert shows; empty for what is no rule in a file.
     tune: String,
@@ -78,6 +80,7 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
     })?;
     let more = found.len() > PAGE_ROWS;
     found.truncate(PAGE_ROWS);
+    let mut explained = why::load(ask, &found.iter().map(|alert| alert.id).collect::<Vec<_>>())?;
     let kept = [("regel", rule), ("urteil", verdict), ("tage", days)];
     let href = |extra: &[(&str, &str)], without: &str| {
         let pairs: Vec<(&str, &str)> =
@@ -100,7 +103,7 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
     let book = ask.app.rules.get();
     let may_tune = ask.viewer.as_ref().is_some_and(|viewer| allowed(Action::RuleTune, viewer.role));
     let may_ack = ask.viewer.as_ref().is_some_and(|viewer| allowed(Action::AlertAcknowledge, viewer.role));
-    let row = |alert: &Alert| {
+    let mut row = |alert: &Alert| {
         let (field, value) = words::entity(&alert.entity);
         let (value, query) = match field {
             "" => {
@@ -121,6 +124,7 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
             incident: alert.incident.and_then(|id| numbers.get(&id).cloned()).unwrap_or_default(),
             time: show::time(alert.detected_at, ask.now),
             reasons: alert.reasons.clone(),
+            why: explained.remove(&alert.id).unwrap_or_default(),
             may_ack: may_ack && alert.state == AlertState::New,
             tune: if may_tune && book.set.find(&alert.rule_name).is_some() { tune_href(alert) } else { String::new() },
         }
@@ -132,6 +136,7 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
         None if counts.new == 0 => t("Kein neuer Alarm").into(),
         None => tf("{n} neu", &[("n", &show::num(counts.new))]),
     };
+    let rows: Vec<Row> = found.iter().map(&mut row).collect();
     let page = ListPage {
         frame: ask.frame(t("Alarme"), Place::Alerts),
         summary,
@@ -146,7 +151,7 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
             (href(&[("stand", "alle")], ""), t("Alle").into(), wanted == "alle"),
         ],
         chips,
-        rows: found.iter().map(row).collect(),
+        rows,
         older: older.unwrap_or_default(),
     };
     ask.page(&page)

@@ -19,6 +19,7 @@ use ingest::db::DbError;
 use ingest::rusqlite::Transaction;
 use ingest::time::Timestamp;
 
+use super::why::{self, Why};
 use crate::show::{self, Markup, Tone, filters, link};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
@@ -189,6 +190,7 @@ struct AlertLine {
     href: String,
     why: String,
     reasons: Vec<Reason>,
+    explained: Vec<Why>,
     /// Where the rule can be held back; empty where it cannot.
     tune: String,
 }
@@ -280,8 +282,8 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         moves: moves(incident.state, viewer.role).map(|state| (state.as_str(), words::state(state))).collect(),
         dispositions: Disposition::ALL.map(|one| (one.as_str(), words::disposition(one))).into(),
         facts: facts(&view, &names, internal),
-        alerts: if internal { alerts(ask, &view) } else { vec![] },
         duties: super::duties::lines(ask, &view)?,
+        alerts: if internal { alerts(ask, &view)? } else { vec![] },
         frame: ask.frame(&incident.number, Place::Incidents),
     };
     let _ = id;
@@ -415,10 +417,15 @@ fn facts(view: &IncidentView, names: &Names, internal: bool) -> Vec<(&'static st
     facts
 }
 
-fn alerts(ask: &Ask, view: &IncidentView) -> Vec<AlertLine> {
+fn alerts(ask: &Ask, view: &IncidentView) -> Result<Vec<AlertLine>, DbError> {
+    /// A case of more alerts says the same again.
+    const SHOWN: usize = 20;
+    let ids: Vec<_> = view.alerts.iter().take(SHOWN).map(|alert| alert.id).collect();
+    let mut explained = why::load(ask, &ids)?;
     let book = ask.app.rules.get();
     let may_tune = ask.viewer.as_ref().is_some_and(|viewer| allowed(Action::RuleTune, viewer.role));
     let line = |alert: &detect::alert::Alert| AlertLine {
+        explained: explained.remove(&alert.id).unwrap_or_default(),
         severity: words::level_badge(alert.level),
         time: show::time(alert.detected_at, ask.now),
         title: alert.title.clone(),
@@ -427,7 +434,7 @@ fn alerts(ask: &Ask, view: &IncidentView) -> Vec<AlertLine> {
         reasons: alert.reasons.clone(),
         tune: if may_tune && book.set.find(&alert.rule_name).is_some() { super::alerts::tune_href(alert) } else { String::new() },
     };
-    view.alerts.iter().take(20).map(line).collect()
+    Ok(view.alerts.iter().take(SHOWN).map(line).collect())
 }
 
 /// What a case store refuses, as a page says it.

@@ -40,6 +40,7 @@ pub(super) mod subscriptions;
 pub(super) mod tail;
 pub(super) mod tokens;
 mod value;
+mod why;
 
 use detect::incident::{IncidentFilter, State, incident_list};
 

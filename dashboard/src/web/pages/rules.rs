@@ -1,18 +1,19 @@
-//! Regeln: the book in force, and all rules in a list that can be narrowed, sorted and turned over, each with how well it
-//! judged in the last months. `rule` shows one; `tuning`, `backtest` and `coverage` are what is done with them.
+//! Regeln: the book in force, and all rules in a list that can be narrowed, sorted and turned over: what each is called, how
+//! it stands, where its records come from, how often it fired. `rule` shows one, and how well it judges; `tuning`, `backtest` and `coverage` are what is done with them.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
-use detect::alert::{RuleRecord, rule_records};
+use detect::alert::{RuleRecord, rule_records, rules_fired};
 use detect::flow::Section;
 use detect::role::{Action, allowed};
 use detect::rsit::Rsit;
 use detect::rule::{Level, Rule};
-use detect::rulebook::{RuleState, rule_states};
+use detect::rulebook::{RuleState, Rulebook, rule_states};
 use detect::sigma::{CompiledRule, RuleError};
 use ingest::db::DbError;
+use ingest::time::Timestamp;
 
 use crate::show::{self, Markup, Tone, filters, link};
 use crate::web::frame::{Frame, Place};
@@ -25,8 +26,6 @@ mod quality;
 pub(in crate::web) mod rule;
 pub(in crate::web) mod tuning;
 
-use quality::Quality;
-
 /// How far back a rule's quality looks: 13 weeks, which people call 90 days.
 const WEEKS: usize = 13;
 const QUALITY_DAYS: i64 = 90;
@@ -34,8 +33,12 @@ const QUALITY_DAYS: i64 = 90;
 const PAGE_ROWS: usize = 100;
 /// Refusals on the page; `wartburg rules check` shows all.
 const REFUSED_SHOWN: usize = 100;
-/// Characters of a description in the list; the rule's page has all of it.
+/// Characters of a description in the list, where one line is shown; the rule's page has all of it.
 const DESCRIPTION_SHOWN: usize = 160;
+/// What counts as lately.
+const FIRED_DAYS: i64 = 30;
+/// Log sources named of what a correlation counts.
+const SOURCES_SHOWN: usize = 2;
 /// Sampling exporters named on the page.
 const EXPORTERS_SHOWN: usize = 20;
 
@@ -82,16 +85,20 @@ struct Item {
     level: Level,
     origin: Origin,
     kind: &'static str,
+    /// Where its records come from.
+    source: String,
     rsit: String,
     attack: Vec<String>,
     state: RuleState,
     record: RuleRecord,
+    /// Alerts lately.
+    fired: u64,
     /// Something about it needs a look: its evidence fails, its memory is full.
     alarm: &'static str,
 }
 
 impl Item {
-    fn new(rule: &Rule, origin: Origin, kind: &'static str) -> Self {
+    fn new(rule: &Rule, origin: Origin, kind: &'static str, source: String) -> Self {
         Self {
             name: rule.name.clone(),
             title: rule.title.clone(),
@@ -99,10 +106,12 @@ impl Item {
             level: rule.level,
             origin,
             kind,
+            source,
             rsit: rsit(rule),
             attack: rule.attack.clone(),
             state: RuleState::On,
             record: RuleRecord::default(),
+            fired: 0,
             alarm: "",
         }
     }
@@ -114,11 +123,14 @@ struct Row {
     title: String,
     description: String,
     kind: &'static str,
-    rsit: String,
-    attack: String,
-    state: Markup,
+    source: String,
+    state: &'static str,
+    /// It does not simply run.
+    stands_out: bool,
     alarm: &'static str,
-    quality: Quality,
+    fired: String,
+    fired_href: String,
+    last: Markup,
 }
 
 /// A detector's memory.
@@ -212,21 +224,33 @@ fn state_badge(state: RuleState) -> Markup {
 /// All that there is, with how it stands.
 fn items(ask: &Ask) -> Result<Vec<Item>, DbError> {
     let (scope, now, book) = (ask.scope(), ask.now, ask.app.rules.get());
-    let (mut records, states) = ask.app.db.read(|c| Ok::<_, DbError>((rule_records(c, &scope, WEEKS, now)?, rule_states(c)?)))?;
+    let since = now.plus(-FIRED_DAYS * Timestamp::DAY);
+    let (mut records, states, fired) =
+        ask.app.db.read(|c| Ok::<_, DbError>((rule_records(c, &scope, WEEKS, now)?, rule_states(c)?, rules_fired(c, &scope, since)?)))?;
     let of = |compiled: &CompiledRule| {
         let shipped = if book.is_shipped(compiled) { Origin::Shipped } else { Origin::Own };
-        let mut item = Item::new(&compiled.rule, if compiled.alerts { shipped } else { Origin::Part }, kind(compiled));
+        let origin = if compiled.alerts { shipped } else { Origin::Part };
+        let mut item = Item::new(&compiled.rule, origin, kind(compiled), source(&book, compiled));
         let failing = book.evidence.get(&compiled.rule.name).is_some_and(|evidence| !evidence.failures.is_empty());
         item.alarm = if failing { t("Belege halten nicht") } else { "" };
         item
     };
     let mut items: Vec<Item> = book.set.rules().iter().map(of).collect();
-    items.extend(ask.app.board.sheet.iter().map(|(_, section)| Item::new(&section.rule, Origin::Detector, detector_kind(section))));
-    items.extend(detect::watch::house_rules().iter().map(|rule| Item::new(rule, Origin::House, t("Eigene Beobachtung"))));
+    items.extend(
+        ask.app
+            .board
+            .sheet
+            .iter()
+            .map(|(_, section)| Item::new(&section.rule, Origin::Detector, detector_kind(section), t("Datenflüsse").into())),
+    );
+    items.extend(
+        detect::watch::house_rules().iter().map(|rule| Item::new(rule, Origin::House, t("Eigene Beobachtung"), t("dieses Haus").into())),
+    );
     let health = ask.app.rules.health();
     for item in &mut items {
         item.state = states.get(&item.name).map_or(RuleState::On, |stand| stand.state);
         item.record = records.remove(&item.name).unwrap_or_default();
+        item.fired = fired.get(&item.name).copied().unwrap_or(0);
         if health.iter().any(|one| one.overflowed > 0 && one.rule.name == item.name) {
             item.alarm = t("Speicher voll");
         }
@@ -234,28 +258,37 @@ fn items(ask: &Ask) -> Result<Vec<Item>, DbError> {
     Ok(items)
 }
 
+/// `linux, sshd`; of a correlation what the rules that it counts are for.
+fn source(book: &Rulebook, compiled: &CompiledRule) -> String {
+    let words = |rule: &CompiledRule| rule.logsource().into_iter().map(|(_, word)| word.to_owned()).collect::<Vec<_>>().join(", ");
+    let all: BTreeSet<String> = book.set.grounds(compiled).into_iter().map(words).collect();
+    match all.len() {
+        0..=SOURCES_SHOWN => all.into_iter().collect::<Vec<_>>().join("; "),
+        n => tf("{n} Quellen", &[("n", &n)]),
+    }
+}
+
 /// By which column the list is sorted: its name in the address, its heading, and whether the largest comes first.
 const COLUMNS: [(&str, bool); 6] =
-    [("stufe", true), ("regel", false), ("einordnung", false), ("alarme", true), ("bewertet", true), ("zuletzt", true)];
+    [("stufe", true), ("regel", false), ("stand", true), ("quelle", false), ("alarme", true), ("zuletzt", true)];
 
 fn column_label(name: &str) -> &'static str {
     match name {
         "stufe" => t("Stufe"),
         "regel" => t("Regel"),
-        "einordnung" => t("Einordnung"),
-        "alarme" => t("Alarme"),
-        "bewertet" => t("Bewertet"),
+        "stand" => t("Stand"),
+        "quelle" => t("Quelle"),
+        "alarme" => t("In 30 Tagen"),
         _ => t("Zuletzt"),
     }
 }
 
 fn compare(a: &Item, b: &Item, by: &str) -> Ordering {
-    let precision = |item: &Item| (item.record.quality.precision().unwrap_or(-1.0) * 1e6) as i64;
     match by {
         "regel" => a.title.to_lowercase().cmp(&b.title.to_lowercase()),
-        "einordnung" => a.rsit.cmp(&b.rsit),
-        "alarme" => a.record.quality.alerts.cmp(&b.record.quality.alerts),
-        "bewertet" => (precision(a), a.record.quality.judged()).cmp(&(precision(b), b.record.quality.judged())),
+        "stand" => a.state.cmp(&b.state),
+        "quelle" => a.source.cmp(&b.source),
+        "alarme" => a.fired.cmp(&b.fired),
         "zuletzt" => a.record.last.cmp(&b.record.last),
         _ => a.level.cmp(&b.level),
     }
@@ -366,11 +399,11 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
             tf("Die Änderung von {time} gilt nicht: Von Ihren eigenen Regeln ließ sich keine mehr übersetzen. Der bisherige Regelsatz bleibt in Kraft, bis sich das ändert.", &[("time", &show::clock(failed.at))])
         }),
         refused_title: tn("{n} Regel ist abgelehnt und wirkt nicht", "{n} Regeln sind abgelehnt und wirken nicht", refused.len() as u64),
-        refused: refused.into_iter().take(REFUSED_SHOWN).collect(),
+        refused: refused.into_iter().take(REFUSED_SHOWN).map(|error| RuleError { message: words::refused(&error.message), ..error }).collect(),
         full: full(ask),
         summary: tf(
-            "{found} von {n} Regeln, dazu {parts} Bausteine; Alarme der letzten {days} Tage",
-            &[("found", &show::num(found.len() as i128)), ("n", &show::num(totals.0)), ("parts", &show::num(totals.1)), ("days", &QUALITY_DAYS)],
+            "{found} von {n} Regeln, dazu {parts} Bausteine",
+            &[("found", &show::num(found.len() as i128)), ("n", &show::num(totals.0)), ("parts", &show::num(totals.1))],
         ),
         word: wish.word,
         technique: wish.technique,
@@ -414,17 +447,24 @@ fn full(ask: &Ask) -> Vec<(String, String)> {
 }
 
 fn row(ask: &Ask, item: &Item) -> Row {
+    let days = FIRED_DAYS.to_string();
+    let fired_href = match item.fired {
+        0 => String::new(),
+        _ => link("/alarme", &[("stand", "alle"), ("regel", &item.name), ("tage", &days)]),
+    };
     Row {
         path: rule_path(&item.name),
         level: words::level_badge(item.level),
         title: item.title.clone(),
         description: cut(&item.description),
         kind: item.kind,
-        rsit: item.rsit.clone(),
-        attack: item.attack.join(", "),
-        state: state_badge(item.state),
+        source: item.source.clone(),
+        state: state_word(item.state),
+        stands_out: item.state != RuleState::On,
         alarm: item.alarm,
-        quality: Quality::new(&item.name, &item.record, ask.now),
+        fired: show::num(item.fired),
+        fired_href,
+        last: item.record.last.map(|at| show::time(at, ask.now)).unwrap_or_default(),
     }
 }
 

@@ -220,3 +220,45 @@ fn a_damaged_file_begins_anew_behind_what_was_reported() {
     let again = consumer(&world, folder.path(), None);
     assert_eq!((again.cursor(), again.filed()), (reported, filed));
 }
+
+/// A detector on probation is counted and alerts nobody, one that is off says nothing; both go on, and a restart changes
+/// nothing of it.
+#[test]
+fn a_detector_is_filed_as_it_stands() {
+    use crate::role::Role;
+    use crate::rulebook::{RuleState, StateChange, probe_hits, rule_state_set, rule_states};
+
+    let (world, folder) = (Arc::new(World::new()), tempfile::tempdir().unwrap());
+    let switch = |state| {
+        let change = StateChange { rule: "portscan".into(), state, reason: "Umzug".into() };
+        world.db.write(move |tx| rule_state_set(tx, &change, "user:x", Role::Lead, START)).unwrap();
+    };
+    let counts = || {
+        world
+            .db
+            .read(|c| {
+                let alerts: i64 = c.query_row("SELECT COUNT(*) FROM alert", [], |row| row.get(0))?;
+                Ok::<_, DbError>((alerts, rule_states(c)?["portscan"].hits, probe_hits(c, "portscan", 50)?.len()))
+            })
+            .unwrap()
+    };
+    switch(RuleState::Probe);
+    let mut one = consumer(&world, folder.path(), None);
+    one.apply(&batch(1, 12)).unwrap();
+    let (_, noted, kept) = counts();
+    assert!(noted > 1 && kept == noted as usize, "{noted} {kept}");
+    assert_eq!((counts().0, one.filed()), (0, noted));
+    drop(one);
+    // Begins where the last state was kept, and files nothing twice.
+    let mut one = consumer(&world, folder.path(), None);
+    one.apply(&batch(one.cursor().0 + 1, 12)).unwrap();
+    assert_eq!(counts(), (0, noted, kept));
+    switch(RuleState::Off);
+    one.apply(&batch(13, 30)).unwrap();
+    assert_eq!(counts(), (0, 0, 0), "another state begins without hits");
+    switch(RuleState::On);
+    let filed = one.filed();
+    one.apply(&batch(31, 60)).unwrap();
+    assert_eq!(counts().0 as u64, one.filed() - filed);
+    assert!(counts().0 > 0);
+}

@@ -37,6 +37,7 @@ impl World {
             crate::incident::MIGRATIONS,
             crate::recommendation::MIGRATIONS,
             crate::duty::MIGRATIONS,
+            crate::rulebook::MIGRATIONS,
             ingest::body::MIGRATIONS,
             ingest::history::MIGRATIONS,
             ingest::audit::MIGRATIONS,

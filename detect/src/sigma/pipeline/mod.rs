@@ -47,6 +47,8 @@ struct Step {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Steps<'a> {
     all: Vec<&'a Step>,
+    /// Where these stand among the steps of all pipelines.
+    places: Vec<usize>,
     /// Added to what the condition demands: the lines that must hold too, or with `true` must not.
     added: Vec<(Vec<Entry>, bool)>,
 }
@@ -79,6 +81,42 @@ impl Pipelines {
         Ok(vars)
     }
 
+    fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.all.iter().flat_map(|pipeline| &pipeline.steps)
+    }
+
+    /// What a field is called in the records of a rule that went through the steps at `places`; several names where any of
+    /// them may have the value. For what correlations group by and count: these have names and no lines.
+    ///
+    /// # Errors
+    /// Where a step refuses the field, or would rename it for some values only.
+    pub(crate) fn names(&self, places: &[usize], field: &str) -> Result<Vec<String>, String> {
+        let mut names = vec![(field.to_owned(), Vec::new())];
+        for (_, step) in self.steps().enumerate().filter(|(place, _)| places.contains(place)) {
+            let mut changed = Vec::with_capacity(names.len());
+            for (name, mut applied) in names {
+                let entry = Entry { key: name.clone(), line: 0, node: Node { line: 0, value: Value::Null } };
+                let line = Line { entry, applied };
+                let meant = step.field.hold(|test| test.holds(&line));
+                applied = line.applied;
+                let renamed = step.change.names(&name).filter(|renamed| meant && *renamed != [name.as_str()]);
+                match (renamed, &step.change) {
+                    (None, Change::RefuseLine(message)) if meant && !step.field.tests.is_empty() => return Err(message.clone()),
+                    (None, _) => changed.push((name, applied)),
+                    (Some(_), _) if !step.item.tests.is_empty() => {
+                        return Err(format!("'{name}' is renamed for some values only, so that it cannot be counted or grouped by"));
+                    }
+                    (Some(renamed), _) => {
+                        applied.extend(step.id.clone());
+                        changed.extend(renamed.into_iter().map(|name| (name, applied.clone())));
+                    }
+                }
+            }
+            names = changed;
+        }
+        Ok(names.into_iter().map(|(name, _)| name).collect())
+    }
+
     /// The rule with its log source changed, and what its lines are to go through.
     ///
     /// # Errors
@@ -87,7 +125,7 @@ impl Pipelines {
         let mut steps = Steps::default();
         let mut facts = Facts { document, logsource: logsource_of(document), applied: Vec::new(), state: Vec::new() };
         let had = facts.logsource.clone();
-        for step in self.all.iter().flat_map(|pipeline| &pipeline.steps) {
+        for (place, step) in self.steps().enumerate() {
             if !step.rule.hold(|test| test.holds(&facts, &steps)) {
                 continue;
             }
@@ -102,7 +140,10 @@ impl Pipelines {
                     steps.added.push((lines, *negated));
                 }
                 Change::RefuseRule(message) => return Err(CompileError::at(document.line, message.clone())),
-                _ => steps.all.push(step),
+                _ => {
+                    steps.all.push(step);
+                    steps.places.push(place);
+                }
             }
             facts.applied.extend(step.id.clone());
         }
@@ -114,6 +155,11 @@ impl Pipelines {
 }
 
 impl Steps<'_> {
+    /// Where its steps stand, for `Pipelines::names`.
+    pub(crate) fn places(&self) -> &[usize] {
+        &self.places
+    }
+
     /// What becomes of a line of a selection: nothing where it is dropped, several where any of them will do.
     pub(crate) fn of_line(&self, entry: &Entry) -> Result<Vec<Entry>, CompileError> {
         let mut lines = vec![Line { entry: entry.clone(), applied: Vec::new() }];

@@ -163,7 +163,7 @@ impl Change {
     }
 
     /// What a field is called instead; `None` where the change does not speak of it.
-    fn names(&self, field: &str) -> Option<Vec<String>> {
+    pub(super) fn names(&self, field: &str) -> Option<Vec<String>> {
         match self {
             Self::FieldNames(mapping) => mapping.get(field).cloned(),
             Self::FieldPrefixes(mapping) => mapping.iter().find_map(|(from, to)| {

@@ -64,11 +64,29 @@ fn each_rule_fires_on_the_events_recorded_for_it() {
             continue;
         };
         let found = case.events.iter().filter(|event| detection.matches(&record(event))).count();
+        case.events.iter().for_each(|event| explained(detection, &record(event)));
         if case.count.map_or(found == 0, |count| count != found) {
             failed.push(format!("{}: {found} of {} events, {:?} expected", case.rule, case.events.len(), case.count));
         }
     }
     assert!(failed.is_empty(), "{} of {}: {failed:#?}", failed.len(), cases.len());
+}
+
+/// The explanation says yes where the rule does, and never nothing.
+fn explained(detection: &super::super::detection::Detection, record: &JsonRecord) {
+    let verdict = detection.verdict(record);
+    assert_eq!(verdict.matched, detection.matches(record));
+    assert!(!verdict.of_source || !verdict.parts.is_empty());
+    let held = verdict.parts.iter().filter(|part| part.held == verdict.matched);
+    assert!(
+        !verdict.of_source
+            || held.clone().any(|part| !part.lines.is_empty())
+            || verdict.parts.iter().any(|part| part.held != verdict.matched)
+    );
+    for found in verdict.parts.iter().flat_map(|part| &part.lines).flat_map(|line| &line.found) {
+        let inside = |(offset, length): (usize, usize)| found.from <= offset && offset + length <= found.of;
+        assert!(found.mark.is_none_or(inside), "{found:?}");
+    }
 }
 
 /// The recorded events as our decoders read them, and public rules in the fields that these give: behind the shipped

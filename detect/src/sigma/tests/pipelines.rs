@@ -171,3 +171,122 @@ fn what_cannot_be_done_is_refused_by_line_and_name() {
         assert!(errors.len() == 1 && errors[0].contains(expected), "{pipeline}: {errors:?}");
     }
 }
+
+/// What a correlation over these rules counts by, behind a pipeline; or why it is refused.
+fn grouped(pipeline: &str, rules: &str, correlation: &str) -> Result<String, String> {
+    let documents = format!("title: C\nname: c\ncorrelation: {correlation}\n---\n{rules}");
+    let files = [("x/pipelines/p.yml", pipeline.to_owned()), ("x/rule.yml", documents)].map(|(file, text)| (file.to_owned(), text));
+    let (set, errors) = RuleSet::compile(files, FieldNames::Raw);
+    if let Some(error) = errors.first() {
+        return Err(error.to_string());
+    }
+    let Logic::Correlation(correlation) = &set.find("c").unwrap().logic else { panic!() };
+    Ok(correlation.fingerprint().split_once(" in 60000: ").unwrap().1.to_owned())
+}
+
+/// As pySigma has it: what the lines of the rules are called, their correlation calls it too. What is not the same in all of
+/// them, or could be several, is refused by name and line, and an alias says which is meant.
+#[test]
+fn correlations_are_renamed_as_their_rules_are() {
+    let rule = |name: &str, product: &str| {
+        format!("title: {name}\nname: {name}\nlogsource: {{product: {product}}}\ndetection: {{s: {{A: 1}}, condition: s}}\n")
+    };
+    let of = |conditions: &str, mapping: &str| format!("  - {{type: field_name_mapping, mapping: {mapping}{conditions}}}\n");
+    let only = |product: &str| format!(", rule_conditions: [{{type: logsource, product: {product}}}]");
+    let pipeline = |steps: &[String]| format!("transformations:\n{}", steps.concat());
+    let (one, two) = (rule("r", "x"), format!("{}---\n{}", rule("r", "x"), rule("q", "y")));
+    let both = [of(&only("x"), "{src: source.ip, U: n.u}"), of(&only("y"), "{src: source.ip, U: m.u}")];
+    let count = |rules: &str, rest: &str| format!("{{type: event_count, rules: [{rules}], timespan: 1m, condition: {{gte: 2}}, {rest}}}");
+    let table: &[(String, &str, String, Result<&str, &str>)] = &[
+        (pipeline(&both), &one, count("r", "group-by: [src]"), Ok("r by (source.ip) of ()")),
+        (pipeline(&both), &two, count("r, q", "group-by: [src]"), Ok("r by (source.ip) of (), q by (source.ip) of ()")),
+        (pipeline(&both), &two, count("r, q", "group-by: [other]"), Ok("r by (other) of (), q by (other) of ()")),
+        (
+            pipeline(&both),
+            &two,
+            count("r, q", "group-by: [U]"),
+            Err("x/rule.yml:3: 'U' is 'n.u' in the records of 'r' and 'm.u' in those of 'q': say with 'aliases' which is meant"),
+        ),
+        // Renamed for one of them only.
+        (
+            pipeline(&both[..1]),
+            &two,
+            count("r, q", "group-by: [src]"),
+            Err("x/rule.yml:3: 'src' is 'source.ip' in the records of 'r' and 'src' in those of 'q': say with 'aliases' which is meant"),
+        ),
+        (
+            pipeline(&both),
+            &two,
+            count("r, q", "group-by: [u], aliases: {u: {r: U, q: U}}"),
+            Ok("r by (n.u) of (), q by (m.u) of ()"),
+        ),
+        (
+            pipeline(&both),
+            &one,
+            "{type: value_count, rules: [r], timespan: 1m, group-by: [src], condition: {field: U, gte: 2}}".into(),
+            Ok("r by (source.ip) of (n.u)"),
+        ),
+        (
+            pipeline(&[of("", "{src: [a, b]}")]),
+            &one,
+            count("r", "group-by: [src]"),
+            Err("x/rule.yml:3: 'src' is one of a, b in the records of 'r': name the one that is meant"),
+        ),
+        // One behind the other; what is for correlations alone counts for these.
+        (pipeline(&[of("", "{src: b}"), of("", "{b: c}")]), &one, count("r", "group-by: [src]"), Ok("r by (c) of ()")),
+        (
+            pipeline(&[of(", rule_conditions: [{type: is_sigma_correlation_rule}]", "{src: d}")]),
+            &one,
+            count("r", "group-by: [src]"),
+            Ok("r by (d) of ()"),
+        ),
+        (
+            pipeline(&[of(", detection_item_conditions: [{type: match_string, pattern: x}]", "{src: d}")]),
+            &one,
+            count("r", "group-by: [src]"),
+            Err("x/rule.yml:3: 'src': 'src' is renamed for some values only, so that it cannot be counted or grouped by"),
+        ),
+        (
+            "transformations:\n  - {type: detection_item_failure, message: nicht da, field_name_conditions: [{type: include_fields, fields: [src]}]}\n".into(),
+            &one,
+            count("r", "group-by: [src]"),
+            Err("x/rule.yml:3: 'src': nicht da"),
+        ),
+    ];
+    for (pipeline, rules, correlation, expected) in table {
+        let found = grouped(pipeline, rules, correlation);
+        assert_eq!(found.as_deref().map_err(String::as_str), *expected, "{correlation}\n{pipeline}");
+    }
+}
+
+/// Zeek, PAN-OS and auditd's arguments: public rules in the names that our decoders give.
+#[test]
+fn public_names_of_zeek_panos_and_auditd_are_ours() {
+    let table = [
+        ("product: zeek\n  service: dns", "query: evil.test", "dns.question.name", true),
+        ("product: zeek\n  service: http", "c-uri|contains: x", "zeek.http.uri", true),
+        ("product: zeek\n  service: smb_files", "name|endswith: x", "file.path", true),
+        ("product: zeek\n  service: x509", "certificate.serial: x", "zeek.x509.certificate.serial", true),
+        ("product: zeek\n  service: rdp", "id.orig_h: 192.0.2.1", "source.ip", true),
+        ("product: zeek\n  service: dns", "dns.question.name: evil.test", "dns.question.name", true),
+        ("product: zeek\n  service: moon", "query: x", "no records of logsource service 'moon' are decoded", false),
+        ("product: paloalto", "app: ssh", "network.application", true),
+        ("category: proxy", "dst_ip: 192.0.2.1", "destination.ip", true),
+        ("category: antivirus", "Signature|contains: x", "threat.indicator.name", true),
+        ("product: linux\n  service: auditd", "a1|startswith: x", "auditd.a1", true),
+        ("product: linux\n  service: auditd", "key: x", "rule.name", true),
+        ("product: linux\n  service: auditd", "a12: x", "Argumente vom elften an", false),
+    ];
+    for (logsource, line, expected, taken) in table {
+        let rule = format!("title: T\nname: t\nlogsource:\n  {logsource}\ndetection:\n  s:\n    {line}\n  condition: s\n");
+        let (set, errors) = RuleSet::shipped_beside([("own/rule.yml".to_owned(), rule)]);
+        match set.find("t") {
+            Some(compiled) if taken => {
+                let parts = compiled.verdict(&record(&json!({}))).unwrap().parts;
+                assert_eq!(parts[0].lines[0].field, expected, "{line}");
+            }
+            Some(_) => panic!("{line} was taken"),
+            None => assert!(!taken && errors[0].message.contains(expected), "{line}: {errors:?}"),
+        }
+    }
+}

@@ -293,7 +293,7 @@ fn audit_golden() {
         r#"type=EXECVE msg=audit(1773471598.123:47): argc=3 a0="sh" a1="-c" a2=6364202F3B206C73"#,
         expect![[r#"
         2026-03-14T06:59:58.123Z no_header
-        event.module=auditd auditd.type=EXECVE auditd.sequence=47 process.command_line='sh -c cd /; ls' event.category=process event.action=process_started"#]],
+        event.module=auditd auditd.type=EXECVE auditd.sequence=47 auditd.a0=sh auditd.a1=-c auditd.a2='cd /; ls' process.command_line='sh -c cd /; ls' event.category=process event.action=process_started"#]],
     );
     check(
         r#"type=PATH msg=audit(1773471598.123:47): item=0 name=2F746D702F6120622E7368 inode=1 dev=08:02 mode=0100755 ouid=0 ogid=0 rdev=00:00 nametype=NORMAL"#,

@@ -355,7 +355,7 @@ fn exports_golden() {
         r#"type=EXECVE msg=audit(1773471600.037:8272): argc=3 a0="bash" a1="-c" a2=6563686F204869"#,
         expect![[r#"
         2026-03-14T07:00:00.037Z no_header
-        event.module=auditd auditd.type=EXECVE auditd.sequence=8272 process.command_line='bash -c echo Hi' event.category=process event.action=process_started"#]],
+        event.module=auditd auditd.type=EXECVE auditd.sequence=8272 auditd.a0=bash auditd.a1=-c auditd.a2='echo Hi' process.command_line='bash -c echo Hi' event.category=process event.action=process_started"#]],
     );
     check(
         r#"<13>Mar 14 08:00:00 h audispd: type=USER_LOGIN msg=audit(1773471600.037:9): pid=7 uid=0 auid=1000 ses=1 msg='op=login acct="anna" exe="/usr/sbin/sshd" hostname=? addr=203.0.113.9 terminal=sshd res=failed'"#,

@@ -5,6 +5,7 @@
 //! one way to the records; the query is compiled (`super::filter`) once for each.
 
 mod conversation;
+mod in_order;
 mod keys;
 mod overview;
 mod page;
@@ -28,6 +29,7 @@ use crate::time::Timestamp;
 pub use super::nfdump::nfdump_parse;
 use super::value::{bytes_scaled, packets_scaled};
 pub use conversation::{CONVERSATION_RECORDS_MAX, Conversation, Session, Tuple};
+pub use in_order::FlowsGiven;
 pub use overview::{Overview, OverviewRequest, OverviewRow, Path};
 pub use page::{FlowCursor, FlowCursorError, FlowPage};
 pub use table::FlowTable;

@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::http::StatusCode;
 use detect::role::{Action, allowed};
-use detect::rulebook::{BACKTEST_DAYS_MAX, BACKTEST_HITS_MAX, BacktestHit, Candidate, CandidateError};
+use detect::rulebook::{BACKTEST_DAYS_MAX, BACKTEST_HITS_MAX, BacktestHit, BacktestReport, Candidate, CandidateError};
 use ingest::time::Timestamp;
 
 use crate::backtests::{BacktestId, BacktestJob, BacktestState, NewBacktest};
@@ -152,7 +152,7 @@ pub(in crate::web) fn start(ask: &mut Ask) -> Reply {
         Ok(candidate) => candidate,
         Err(CandidateError::Unknown(_)) => return Err(PageError::NotFound),
         Err(CandidateError::Refused(errors)) => {
-            let errors = errors.into_iter().map(|error| (error.line, error.message)).collect();
+            let errors = errors.into_iter().map(|error| (error.line, words::refused(&error.message))).collect();
             return page(ask, StatusCode::UNPROCESSABLE_ENTITY, t("Die Regel lässt sich nicht übersetzen.").into(), errors);
         }
     };
@@ -163,6 +163,7 @@ pub(in crate::web) fn start(ask: &mut Ask) -> Reply {
         days,
         by: viewer.user.to_string(),
         events,
+        flows: ask.app.flows.clone(),
         sites: ask.app.sites(),
         scope: viewer.scope.clone(),
         indicators: ask.app.indicators.get(),
@@ -192,7 +193,7 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
         result: result(&job),
         running: job.state == BacktestState::Running,
         percent: report.percent(),
-        events: tf("{n} Ereignisse gelesen, bis {time}", &[("n", &show::num(report.events)), ("time", &show::stamp(report.reached))]),
+        events: read(report),
         partial: if report.partial && job.state == BacktestState::Done {
             t("Ein Teil der Ereignisse war nicht lesbar; es können mehr sein.").into()
         } else {
@@ -211,6 +212,23 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
         text: job.text.clone(),
     };
     ask.page(&page)
+}
+
+/// How many records were put to the rule, of how many.
+fn read(report: &BacktestReport) -> String {
+    let mut parts = Vec::new();
+    if report.events_all > 0 || report.flows_all == 0 {
+        let counts: [(&str, &dyn std::fmt::Display); 2] =
+            [("n", &show::num(report.events)), ("all", &show::num(report.events_all.max(report.events)))];
+        parts.push(tf("{n} von {all} Ereignissen gelesen", &counts));
+    }
+    if report.flows_all > 0 {
+        let counts: [(&str, &dyn std::fmt::Display); 2] = [("n", &show::num(report.flows)), ("all", &show::num(report.flows_all))];
+        parts.push(tf("{n} von {all} Datenflüssen gelesen", &counts));
+    }
+    parts.push(tf("bis {time}", &[("time", &show::stamp(report.reached))]));
+    parts.push(t("der Rest kann nicht treffen").to_owned());
+    parts.join(", ")
 }
 
 /// Alerts by day, or by week where there are too many days.

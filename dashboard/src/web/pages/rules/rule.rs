@@ -81,6 +81,8 @@ struct Stand {
     reason: String,
     choices: Vec<(&'static str, &'static str, bool)>,
     may_switch: bool,
+    /// What the states mean for it.
+    hint: &'static str,
     probe: bool,
     hits: String,
     lines: Vec<HitLine>,
@@ -198,7 +200,7 @@ fn page(ask: &Ask, status: axum::http::StatusCode) -> Reply {
         memory: memory(ask, name),
         counts: compiled.map(|compiled| book.set.counted_by(compiled).iter().map(link_of).collect()).unwrap_or_default(),
         counted_by: compiled.map(|_| book.set.counting(name).iter().map(link_of).collect()).unwrap_or_default(),
-        stand: compiled.map(|_| stand(ask, &loaded, may(Action::RuleSwitch))),
+        stand: Some(stand(ask, &loaded, may(Action::RuleSwitch), compiled.is_none())),
         tunings: loaded.tunings.iter().map(|tuning| tuning_line(tuning, &loaded.names, ask.now)).collect(),
         may_tune: may(Action::RuleTune) && compiled.is_some() && alerts_itself,
         may_try: may(Action::RuleBacktest) && compiled.is_some(),
@@ -298,7 +300,7 @@ fn weeks(record: &RuleRecord, now: Timestamp) -> Markup {
     chart::columns(caption, t("Alarme"), Unit::Count(t("Alarme")), &columns, None)
 }
 
-fn stand(ask: &Ask, loaded: &Loaded, may_switch: bool) -> Stand {
+fn stand(ask: &Ask, loaded: &Loaded, may_switch: bool, looks_on: bool) -> Stand {
     let state = loaded.stand.as_ref().map_or(RuleState::On, |stand| stand.state);
     let decided = loaded
         .stand
@@ -324,6 +326,15 @@ fn stand(ask: &Ask, loaded: &Loaded, may_switch: bool) -> Stand {
         reason: loaded.stand.as_ref().map(|stand| stand.reason.clone()).unwrap_or_default(),
         choices: RuleState::ALL.map(|one| (one.as_str(), state_word(one), one == state)).into(),
         may_switch,
+        hint: if looks_on {
+            t(
+                "Auf Probe zählt sie ihre Treffer und alarmiert niemanden. Auch wenn sie aus ist, lernt sie weiter; gemeldet und gezählt wird dann nichts.",
+            )
+        } else {
+            t(
+                "Auf Probe zählt sie ihre Treffer und alarmiert niemanden. Was aus ist, sieht nichts; auch Regeln, die sie zählen, sehen dann nichts von ihr.",
+            )
+        },
         probe: state == RuleState::Probe,
         hits: show::num(loaded.stand.as_ref().map_or(0, |stand| stand.hits)),
         lines: loaded.hits.iter().map(hit).collect(),
@@ -389,7 +400,9 @@ fn line(ask: &Ask, alert: &Alert, numbers: &HashMap<IncidentId, String>) -> Aler
 /// Switches a rule on, on probation or off.
 pub(in crate::web) fn switch(ask: &mut Ask) -> Reply {
     let name = ask.param("name").to_owned();
-    if ask.app.rules.get().set.find(&name).is_none() {
+    let is_detector = ask.app.board.sheet.get(&name).is_some();
+    let is_watch = || detect::watch::house_rules().iter().any(|rule| rule.name == name);
+    if ask.app.rules.get().set.find(&name).is_none() && !is_detector && !is_watch() {
         return Err(PageError::NotFound);
     }
     let Some(state) = RuleState::parse(ask.form("stand")) else {

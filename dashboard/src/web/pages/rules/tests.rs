@@ -37,6 +37,7 @@ async fn a_rule_shows_wording_playbook_and_its_alerts() {
         evidence: vec![],
         records: 12,
         reasons: vec![],
+        explanation: None,
     };
     let playbooks = front.app.playbooks.clone();
     let filed = front.app.db.write(move |tx| {
@@ -87,6 +88,70 @@ async fn a_rule_shows_wording_playbook_and_its_alerts() {
     }
 }
 
+/// What matched stands marked on the alert's and the case's page, escaped, in both languages; what is hidden does not.
+#[tokio::test]
+async fn an_alert_says_why_its_rule_fired() {
+    use detect::explanation::Because;
+    use ingest::body::SiteTable;
+    use ingest::event::Event;
+    use ingest::record::EventRecord;
+
+    let front = Front::new();
+    let (cookie, _) = front.enter(Role::Analyst);
+    let rule = "title: T\nname: t\nmodified: 2026-05-06\nlogsource: {service: sshd}\ndetection:\n  sel: {process.command_line|contains: '<b>', user.name: anna}\n  condition: sel\n";
+    let files = [("rules/x/t/rule.yml".to_owned(), rule.to_owned())];
+    let (set, errors) = detect::sigma::RuleSet::compile(files, detect::sigma::FieldNames::Decoded);
+    assert_eq!(errors, []);
+    let event = |user: &str| {
+        let peer = std::net::Ipv4Addr::LOCALHOST.into();
+        let mut event = Event::new(ingest::frame::Seq(9), now(), ingest::body::SITE_UNKNOWN, peer, ingest::frame::Transport::Udp, b"x");
+        for (field, value) in [
+            (ingest::fields::EVENT_MODULE, "sshd"),
+            (ingest::fields::PROCESS_COMMAND_LINE, "echo '<B>&amp;"),
+            (ingest::fields::USER_NAME, user),
+        ] {
+            event.push_text(field, value);
+        }
+        event
+    };
+    let (sites, original, kept) = (SiteTable::default(), event("anna"), event("p1zzz"));
+    let mut engine = detect::engine::Engine::new(set, Default::default());
+    let mut finding =
+        engine.apply(&EventRecord { event: &original, sites: &sites }, SiteId(ingest::id::Ulid(9)), Some(front.body), now()).remove(0);
+    let explanation = finding.explanation.as_mut().unwrap();
+    assert!(matches!(explanation.because, Because::Record { .. }));
+    explanation.hide(&EventRecord { event: &kept, sites: &sites });
+    // What the alert itself says of persons is not this test's affair.
+    finding.observables.clear();
+    (finding.entity, finding.rule) =
+        (Entity::Ip("203.0.113.9".parse().unwrap()), front.app.rules.get().set.find("ssh_login_failed").unwrap().rule.clone());
+    let playbooks = front.app.playbooks.clone();
+    front.app.db.write(move |tx| finding_file(tx, &playbooks, &finding, now())).unwrap();
+    let content = front
+        .app
+        .db
+        .read(|c| Ok::<_, ingest::db::DbError>(detect::alert::alert_list(c, &detect::alert::AlertFilter::new(ingest::scope::Scope::All))?))
+        .unwrap();
+    let case = if content[0].incident.is_some() { Some("/vorfall/TC-2026-000001") } else { None };
+    for path in std::iter::once("/alarme").chain(case) {
+        let page = front.get(path, &cookie).await.text;
+        for part in [
+            "Warum sie anschlug",
+            "Auswahl „sel“ trifft zu",
+            "<mark><bdi>&lt;B&gt;</bdi></mark><bdi>&amp;amp;</bdi>",
+            "enthält „&lt;b&gt;“",
+            "p1zzz",
+            "geändert 2026-05-06",
+            "href=\"/ereignis/9\"",
+        ] {
+            assert!(page.contains(part), "{part} is missing at {path} in {page}");
+        }
+        assert!(!page.contains("<B>") && !page.contains(">anna<"), "{page}");
+    }
+    let english = front.get("/alarme", &format!("{cookie}; sprache=en")).await.text;
+    assert!(english.contains("Why it fired") && english.contains("Selection “sel” holds"), "{english}");
+}
+
 /// Files a finding of a shipped rule, and gives the alert's id.
 fn alert_of(front: &Front, rule: &str, address: &str, user: &str, minute: i64) -> String {
     let book = front.app.rules.get();
@@ -111,6 +176,7 @@ fn alert_of(front: &Front, rule: &str, address: &str, user: &str, minute: i64) -
         evidence: vec![],
         records: 12,
         reasons: vec![],
+        explanation: None,
     };
     let playbooks = front.app.playbooks.clone();
     let filed = front.app.db.write(move |tx| {
@@ -120,6 +186,35 @@ fn alert_of(front: &Front, rule: &str, address: &str, user: &str, minute: i64) -
     });
     let (Filed::Opened { alert, .. } | Filed::Joined { alert, .. }) = filed.unwrap() else { panic!("no alert") };
     alert.to_string()
+}
+
+/// Detectors and the house's own watches are switched like rules; the list shows it, also after a restart.
+#[tokio::test]
+async fn detectors_and_watches_are_switched_like_rules() {
+    let front = Front::new();
+    let (lead, csrf) = front.enter(Role::Lead);
+    for name in ["portscan", "source_silent"] {
+        let page = front.get(&format!("/regel/{name}"), &lead).await.text;
+        assert!(page.contains("Neuer Stand") && page.contains("lernt sie weiter"), "{page}");
+        let without = front.post(&format!("/regel/{name}/stand"), &lead, &[("csrf", csrf.as_str()), ("stand", "off"), ("grund", "")]).await;
+        assert_eq!(without.status, StatusCode::CONFLICT, "a reason is needed");
+        let fields = [("csrf", csrf.as_str()), ("stand", "probe"), ("grund", "Umzug des Rechenzentrums")];
+        let switched = front.post(&format!("/regel/{name}/stand"), &lead, &fields).await;
+        assert_eq!(switched.status, StatusCode::SEE_OTHER);
+        let page = front.get(&format!("/regel/{name}"), &lead).await.text;
+        assert!(page.contains("Umzug des Rechenzentrums") && page.contains("0 Treffer auf Probe"), "{page}");
+    }
+    look(&front);
+    let list = front.get("/regeln?stand=probe", &lead).await.text;
+    assert!(
+        list.contains("/regel/portscan\"") && list.contains("/regel/source_silent\"") && !list.contains("/regel/flow_loss\""),
+        "{list}"
+    );
+    let (analyst, csrf) = front.enter(Role::Analyst);
+    let fields = [("csrf", csrf.as_str()), ("stand", "on"), ("grund", "")];
+    assert_eq!(front.post("/regel/portscan/stand", &analyst, &fields).await.status, StatusCode::FORBIDDEN);
+    let fields = [("csrf", csrf.as_str()), ("stand", "on"), ("grund", "")];
+    assert_ne!(front.post("/regel/fehlt/stand", &lead, &fields).await.status, StatusCode::SEE_OTHER);
 }
 
 /// Lets the keeper look as it does in the program.
