@@ -390,6 +390,7 @@ impl Alarm<'_> {
             evidence,
             records,
             reasons: vec![],
+            shares: vec![],
         })
     }
 

@@ -303,6 +303,7 @@ fn finding_of_record(compiled: &CompiledRule, record: &dyn Record, site: SiteId,
         evidence: vec![record.seq()],
         records: 1,
         reasons: vec![],
+        shares: vec![],
     }
 }
 
@@ -328,6 +329,7 @@ fn finding_of_report(compiled: &CompiledRule, correlation: &Correlation, report:
         evidence: report.evidence,
         records: report.records,
         reasons: vec![],
+        shares: report.shares,
     }
 }
 
@@ -339,6 +341,7 @@ fn entity_of(wanted: EntityField, observables: &Observables) -> Entity {
     let named = first(field).map(|value| match value.parse() {
         _ if EntityField::is_host(field) => Entity::Host(value.clone()),
         _ if EntityField::is_user(field) => Entity::User(value.clone()),
+        _ if EntityField::is_indicator(field) => Entity::Indicator(value.clone()),
         Ok(address) => Entity::Ip(address),
         Err(_) => Entity::Host(value.clone()),
     });

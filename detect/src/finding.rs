@@ -35,6 +35,17 @@ pub struct Finding {
     pub records: u64,
     /// The figures that decided; only detectors and watches have them, a rule's wording says it all.
     pub reasons: Vec<Reason>,
+    /// What took part at which body, of a finding that is the state's (`SITE_STATE`); empty for one of a single site.
+    pub shares: Vec<Share>,
+}
+
+/// What took part at one body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    pub body: BodyId,
+    pub records: u64,
+    pub first: Timestamp,
+    pub last: Timestamp,
 }
 
 /// A figure that decided, with the threshold it passed.
@@ -60,6 +71,8 @@ pub enum Entity {
     Ip(IpAddr),
     Host(String),
     User(String),
+    /// What warnings are about, and several bodies can have in common: a listed pattern, a file's hash, a sender of mail.
+    Indicator(String),
     /// The site as a whole, where a rule has no better entity.
     Site,
 }
@@ -71,6 +84,7 @@ impl Entity {
             Self::Ip(address) => format!("ip:{address}"),
             Self::Host(name) => format!("host:{}", name.to_lowercase()),
             Self::User(name) => format!("user:{}", name.to_lowercase()),
+            Self::Indicator(value) => format!("indicator:{}", value.to_lowercase()),
             Self::Site => "site".into(),
         }
     }

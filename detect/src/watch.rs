@@ -283,6 +283,7 @@ fn finding(rule: &Arc<Rule>, source: &Source, now: Timestamp) -> Finding {
         evidence: vec![],
         records: 0,
         reasons: vec![],
+        shares: vec![],
     }
 }
 

@@ -238,5 +238,6 @@ fn finding(rng: &mut StdRng, rule: &Arc<Rule>, body: &DemoBody, detected_at: Tim
         evidence: Vec::new(),
         records,
         reasons: vec![],
+        shares: vec![],
     }
 }

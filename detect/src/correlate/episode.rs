@@ -8,9 +8,10 @@ use ingest::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::line::Cell;
+use super::reach::{Bodies, Shares};
 use super::state::News;
 use super::{GroupKey, Observables};
-use crate::finding::EVIDENCE_MAX;
+use crate::finding::{EVIDENCE_MAX, Share};
 
 /// News of an episode.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +24,8 @@ pub(crate) struct Report {
     pub(crate) records: u64,
     pub(crate) evidence: Vec<Seq>,
     pub(crate) observables: Observables,
+    /// What of the records was at which body, where the correlation looks over all of them.
+    pub(crate) shares: Vec<Share>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -36,6 +39,8 @@ pub(super) struct Episode {
     evidence: Vec<Seq>,
     /// The newest evidence, once `evidence` holds the older half.
     evidence_tail: VecDeque<Seq>,
+    #[serde(default, skip_serializing_if = "Shares::is_empty")]
+    shares: Shares,
 }
 
 impl Episode {
@@ -59,6 +64,7 @@ impl Episode {
         self.first = self.first.min(cell.time);
         self.last = self.last.max(cell.time);
         self.pending += u64::from(cell.count);
+        self.shares.add(cell);
         // The first half of the evidence shows how it began, the second where it stands.
         if self.evidence.len() < EVIDENCE_MAX / 2 {
             self.evidence.push(cell.seq);
@@ -71,7 +77,7 @@ impl Episode {
     }
 
     /// Reports what is pending.
-    pub(super) fn tell(&mut self, observables: &Observables, news: &mut News<'_>) {
+    pub(super) fn tell(&mut self, observables: &Observables, bodies: &Bodies, news: &mut News<'_>) {
         if self.pending == 0 {
             return;
         }
@@ -87,6 +93,7 @@ impl Episode {
             records: self.pending,
             evidence,
             observables: observables.clone(),
+            shares: self.shares.take(bodies),
         });
         self.told += self.pending;
         self.pending = 0;

@@ -124,6 +124,7 @@ impl World {
             evidence: spec.seqs.iter().take(crate::finding::EVIDENCE_MAX).map(|seq| Seq(*seq)).collect(),
             records: spec.seqs.len() as u64,
             reasons: vec![],
+            shares: vec![],
         }
     }
 

@@ -13,7 +13,7 @@ use super::metadata::Metadata;
 use super::names::{Context, FieldNames};
 use super::pipeline::Pipelines;
 use super::placeholder::{self, Placeholders};
-use crate::correlate::Correlation;
+use crate::correlate::{Correlation, Reach};
 use crate::rule::Rule;
 
 include!(concat!(env!("OUT_DIR"), "/shipped.rs"));
@@ -61,6 +61,11 @@ pub(crate) enum Logic {
 impl CompiledRule {
     pub fn is_correlation(&self) -> bool {
         matches!(self.logic, Logic::Correlation(_))
+    }
+
+    /// Whether it looks over all bodies: then what it finds is the state's.
+    pub fn is_state_wide(&self) -> bool {
+        matches!(&self.logic, Logic::Correlation(correlation) if correlation.reach == Reach::State)
     }
 
     /// Where its records come from, as the rule's own words (`product`, `linux`); nothing for a correlation.

@@ -123,6 +123,7 @@ impl Losing<'_> {
                 Reason::new("Zeitraum", duration(now.since(first)), ""),
                 Reason::new("Strom", format!("{}, Domäne {}", protocol(key.version).unwrap_or_default(), key.domain_name()), ""),
             ],
+            shares: vec![],
         }
     }
 }

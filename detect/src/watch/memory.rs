@@ -106,6 +106,7 @@ impl Overflow {
                 Reason::new("Regel", &self.title, ""),
                 Reason::new("Aufgegebene Gruppen und Ereignisse", count(self.given_up), "ab 1"),
             ],
+            shares: vec![],
         }
     }
 }

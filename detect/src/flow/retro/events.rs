@@ -220,6 +220,7 @@ impl EventHunt {
                 Reason::new("Vertrauen in den Eintrag", format!("{} %", met.confidence), format!("ab {} %", self.confidence_min)),
                 Reason::new("Ereignisse", count(met.records), ""),
             ],
+            shares: vec![],
         }
     }
 }

@@ -61,6 +61,7 @@ fn case(front: &Front, n: u32, body: BodyId, (days, hours): (i64, i64), title: &
         evidence: vec![],
         records: 12,
         reasons: vec![],
+        shares: vec![],
     };
     let playbooks = front.app.playbooks.clone();
     let work = front.app.db.write(move |tx| {

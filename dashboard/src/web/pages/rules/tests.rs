@@ -37,6 +37,7 @@ async fn a_rule_shows_wording_playbook_and_its_alerts() {
         evidence: vec![],
         records: 12,
         reasons: vec![],
+        shares: vec![],
     };
     let playbooks = front.app.playbooks.clone();
     let filed = front.app.db.write(move |tx| {
@@ -111,6 +112,7 @@ fn alert_of(front: &Front, rule: &str, address: &str, user: &str, minute: i64) -
         evidence: vec![],
         records: 12,
         reasons: vec![],
+        shares: vec![],
     };
     let playbooks = front.app.playbooks.clone();
     let filed = front.app.db.write(move |tx| {
