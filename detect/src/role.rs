@@ -63,6 +63,8 @@ pub enum Action {
     RecommendationSend,
     /// The body's answer; an analyst types in what came by phone.
     RecommendationAnswer,
+    /// Make a warning of what a case of the state suggests, or say why not.
+    WarningDecide,
     /// Search hidden values by what they are, not by their pseudonyms alone.
     SearchRealValues,
     /// Ask what a pseudonym stands for, and look once another person has approved.
@@ -91,6 +93,7 @@ pub const ALLOWED: &[(Action, &[Role])] = &[
     (Action::RecommendationEdit, &[Analyst, Lead]),
     (Action::RecommendationSend, &[Analyst, Lead]),
     (Action::RecommendationAnswer, &[Analyst, Lead, Municipality, Provider]),
+    (Action::WarningDecide, &[Analyst, Lead]),
     (Action::SearchRealValues, &[Analyst, Lead]),
     (Action::RevealAsk, &[Analyst, Lead]),
     (Action::RevealDecide, &[Lead]),
@@ -131,6 +134,7 @@ mod tests {
             RecommendationEdit: analyst lead - - - - -
             RecommendationSend: analyst lead - - - - -
             RecommendationAnswer: analyst lead municipality provider - - -
+            WarningDecide: analyst lead - - - - -
             SearchRealValues: analyst lead - - - - -
             RevealAsk: analyst lead - - - - -
             RevealDecide: - lead - - - - -

@@ -15,6 +15,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("incident.assigned", de("hat {object} übernommen")),
     ("incident.moved", de("hat {object} in einen anderen Stand gebracht")),
     ("incident.noted", de("hat eine Notiz geschrieben für {object}")),
+    ("incident.warning", de("hat über eine Warnung entschieden für {object}")),
     ("recommendation.sent", de("hat eine Empfehlung verschickt für {object}")),
     ("recommendation.answered", de("hat eine Empfehlung beantwortet für {object}")),
     ("alert.acknowledged", de("hat {object} bestätigt")),
