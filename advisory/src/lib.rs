@@ -8,6 +8,7 @@ pub mod gate;
 pub mod kpi;
 pub mod mail;
 pub mod outbox;
+pub mod proposal;
 pub mod publication;
 pub mod store;
 pub mod subscription;

@@ -391,6 +391,7 @@ impl Alarm<'_> {
             records,
             reasons: vec![],
             explanation: None,
+            shares: vec![],
         })
     }
 

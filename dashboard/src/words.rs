@@ -12,10 +12,11 @@ mod refused;
 
 use std::collections::HashMap;
 
-use detect::alert::{AlertState, Disposition};
+use detect::alert::{Alert, AlertState, Disposition};
 use detect::incident::{Origin, State, Tlp};
 use detect::recommendation::{RecommendationState, StepState};
 use detect::rule::Level;
+use ingest::body::SITE_STATE;
 use ingest::db::DbError;
 use ingest::history::HistoryEvent;
 use ingest::rusqlite::Connection;
@@ -130,8 +131,28 @@ pub fn entity(key: &str) -> (&'static str, &str) {
         Some(("ip", value)) => ("source.ip", value),
         Some(("host", value)) => ("host.name", value),
         Some(("user", value)) => ("user.name", value),
+        Some(("indicator", value)) => (field_of_indicator(value), value),
         _ => ("", t("Standort")),
     }
+}
+
+/// Where stored events have what a list or a filter knows: a hash, a sender, an address, else a name.
+fn field_of_indicator(value: &str) -> &'static str {
+    let is_hash = value.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match value.len() {
+        64 if is_hash => "file.hash.sha256",
+        40 if is_hash => "file.hash.sha1",
+        32 if is_hash => "file.hash.md5",
+        _ if value.contains('@') => "email.from.address",
+        _ if value.parse::<std::net::IpAddr>().is_ok() => "destination.ip",
+        _ => "dns.question.name",
+    }
+}
+
+/// Whose an alert is: the body's, else the site's, else the whole state's.
+pub fn whose(alert: &Alert) -> String {
+    let named = alert.body_name.clone().or_else(|| alert.site_name.clone());
+    named.unwrap_or_else(|| if alert.site == SITE_STATE { t("landesweit").into() } else { String::new() })
 }
 
 /// Who did something: names of accounts by their id.
@@ -223,6 +244,12 @@ pub fn told(event: &HistoryEvent, names: &Names) -> Told {
         "duty.received" => duty_told(t("Eingang der Meldung bestätigt"), text("basis"), text("reference")),
         "duty.waived" => duty_told(t("Meldepflicht gilt nicht"), text("basis"), text("reason")),
         "duty.reopened" => duty_told(t("Meldepflicht wieder offen"), text("basis"), ""),
+        "incident.body_joined" => {
+            Told { what: tf("Weitere Stelle betroffen: {name}", &[("name", &text("name"))]), detail: String::new(), strong: true }
+        }
+        "warning.suggested" => plain(t("Warnung vorgeschlagen"), false),
+        "warning.drafted" => plain(t("Entwurf einer Warnung angelegt"), true),
+        "warning.declined" => plain(t("Vorschlag einer Warnung abgelehnt"), true),
         "recommendation.drafted" => plain(t("Empfehlung vorbereitet"), false),
         "recommendation.edited" => plain(t("Empfehlung geändert"), false),
         "recommendation.sent" => plain(t("Empfehlung gesendet"), true),

@@ -325,6 +325,7 @@ fn finding_of_record(
         records: 1,
         reasons: vec![],
         explanation: explanation.map(Box::new),
+        shares: vec![],
     }
 }
 
@@ -358,6 +359,7 @@ fn finding_of_report(
         records: report.records,
         reasons: vec![],
         explanation: Some(Box::new(explanation)),
+        shares: report.shares,
     }
 }
 
@@ -369,6 +371,7 @@ fn entity_of(wanted: EntityField, observables: &Observables) -> Entity {
     let named = first(field).map(|value| match value.parse() {
         _ if EntityField::is_host(field) => Entity::Host(value.clone()),
         _ if EntityField::is_user(field) => Entity::User(value.clone()),
+        _ if EntityField::is_indicator(field) => Entity::Indicator(value.clone()),
         Ok(address) => Entity::Ip(address),
         Err(_) => Entity::Host(value.clone()),
     });

@@ -50,7 +50,7 @@ impl Feed<'_> {
                 self.insert(reference, &key, input, arrival.body, &mut outcome);
             }
             for (child, firing) in matches.firings.get(reference.place).into_iter().flatten() {
-                if let Some((key, value)) = of_group(self.correlation, reference, child) {
+                if let Some((key, value)) = of_firing(self.correlation, reference, child, firing.body) {
                     let input = Input { time: firing.time, seq: firing.seq, rule, value };
                     self.insert(reference, &key, input, firing.body, &mut outcome);
                 }
@@ -63,7 +63,7 @@ impl Feed<'_> {
         let (arrival, observed, group_by) = (self.arrival, self.observed, &self.correlation.group_by);
         let counted = reference.values.iter().filter_map(|source| match source {
             Source::Field(field) => Some(*field),
-            Source::Group(_) => None,
+            Source::Group(_) | Source::Body => None,
         });
         let mut observe = |observables: &mut Observables| {
             let Some(arrival) = arrival else { return };
@@ -78,14 +78,18 @@ impl Feed<'_> {
 
 /// The group and the value of a record; `None` where it lacks one of the fields.
 fn of_record(correlation: &Correlation, reference: &Reference, arrival: Arrival<'_>) -> Option<(GroupKey, Amount)> {
-    let Arrival { record, site, .. } = arrival;
+    let Arrival { record, site, body } = arrival;
     let field = |source: &Source| match source {
         Source::Field(field) => Some(*field),
-        Source::Group(_) => None,
+        Source::Group(_) | Source::Body => None,
+    };
+    let text = |source: &Source| match source {
+        Source::Body => body.map(|body| body.to_string()),
+        _ => record.first_text(field(source)?),
     };
     let value = match &correlation.measure {
         Measure::Values => {
-            let texts: Option<Vec<String>> = reference.values.iter().map(|source| record.first_text(field(source)?)).collect();
+            let texts: Option<Vec<String>> = reference.values.iter().map(text).collect();
             correlate::value_hash(texts?.iter().map(String::as_str)).into()
         }
         measure if measure.is_numeric() => {
@@ -98,22 +102,23 @@ fn of_record(correlation: &Correlation, reference: &Reference, arrival: Arrival<
         }
         _ => 0,
     };
-    Some((GroupKey::of(record, site, &reference.group)?, value))
+    Some((correlation.group_of_record(record, site, body, &reference.group)?, value))
 }
 
 /// The same of a correlation that fired: its group has the values, the rule set has seen to it.
-fn of_group(correlation: &Correlation, reference: &Reference, child: &GroupKey) -> Option<(GroupKey, Amount)> {
+fn of_firing(correlation: &Correlation, reference: &Reference, child: &GroupKey, body: Option<BodyId>) -> Option<(GroupKey, Amount)> {
     let text = |source: &Source| match source {
-        Source::Group(place) => child.values.get(*place).map(String::as_str),
+        Source::Group(place) => child.values.get(*place).cloned(),
+        Source::Body => body.map(|body| body.to_string()),
         Source::Field(_) => None,
     };
     let value = match &correlation.measure {
         Measure::Values => {
-            let texts: Option<Vec<&str>> = reference.values.iter().map(text).collect();
-            correlate::value_hash(texts?).into()
+            let texts: Option<Vec<String>> = reference.values.iter().map(text).collect();
+            correlate::value_hash(texts?.iter().map(String::as_str)).into()
         }
-        measure if measure.is_numeric() => correlate::amount_of_text(text(reference.values.first()?)?)?,
+        measure if measure.is_numeric() => correlate::amount_of_text(&text(reference.values.first()?)?)?,
         _ => 0,
     };
-    Some((GroupKey::of_group(child, &reference.group)?, value))
+    Some((correlation.group_of_firing(child, body, &reference.group)?, value))
 }

@@ -38,6 +38,17 @@ pub struct Finding {
     pub reasons: Vec<Reason>,
     /// Why a rule said so, and in which wording; detectors and watches have reasons instead.
     pub explanation: Option<Box<Explanation>>,
+    /// What took part at which body, of a finding that is the state's (`SITE_STATE`); empty for one of a single site.
+    pub shares: Vec<Share>,
+}
+
+/// What took part at one body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Share {
+    pub body: BodyId,
+    pub records: u64,
+    pub first: Timestamp,
+    pub last: Timestamp,
 }
 
 /// A figure that decided, with the threshold it passed.
@@ -63,6 +74,8 @@ pub enum Entity {
     Ip(IpAddr),
     Host(String),
     User(String),
+    /// What warnings are about, and several bodies can have in common: a listed pattern, a file's hash, a sender of mail.
+    Indicator(String),
     /// The site as a whole, where a rule has no better entity.
     Site,
 }
@@ -74,6 +87,7 @@ impl Entity {
             Self::Ip(address) => format!("ip:{address}"),
             Self::Host(name) => format!("host:{}", name.to_lowercase()),
             Self::User(name) => format!("user:{}", name.to_lowercase()),
+            Self::Indicator(value) => format!("indicator:{}", value.to_lowercase()),
             Self::Site => "site".into(),
         }
     }

@@ -13,14 +13,17 @@ use std::io::{self, BufRead, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ingest::body::{SITE_UNKNOWN, SiteTable};
+use ingest::body::{BodyId, SITE_UNKNOWN, SiteId, SiteTable};
 use ingest::event::Event;
+use ingest::fields::FieldId;
 use ingest::frame::Seq;
+use ingest::id::Ulid;
 use ingest::record::{EventRecord, Record};
 use ingest::time::Timestamp;
 use serde::Serialize;
 
 use self::lines::Lines;
+use crate::correlate::value_hash;
 use crate::engine::{Engine, RuleSet};
 use crate::explanation::{Explanation, Verdict};
 use crate::intel::{Enriched, Indicator, IndicatorId, IndicatorSet, Tlp};
@@ -119,14 +122,16 @@ pub(crate) fn folder_test(set: &RuleSet, folder: &Path, rules: &[&CompiledRule])
     RuleTest { file, name, failures, explained }
 }
 
-/// A `hit` or `miss` file: lines of `# key: value` in front, then lines as devices send them (`.log`) or decoded records,
+/// A `hit` or `miss` file: lines of `# key: value` in front (`# body:` also between), then lines as devices send them (`.log`) or decoded records,
 /// one JSON object a line (`.ndjson`) for what no line says by itself, such as a country.
 struct Evidence {
     file: String,
     indicators: Vec<Indicator>,
     /// What the findings must be about (`# entity: ip:192.0.2.1`), where the file says so.
     entity: Option<String>,
-    records: Vec<EvidenceRecord>,
+    records: Vec<(Option<BodyId>, EvidenceRecord)>,
+    /// The body that the lines below are of (`# body: Stadt A`), where the file says so.
+    body: Option<BodyId>,
     /// Reads the lines of a `.log`.
     lines: Option<Lines>,
 }
@@ -143,7 +148,7 @@ fn evidence(folder: &Path, kind: &str) -> Result<Evidence, String> {
     let mut text = String::new();
     let opened = std::fs::File::open(folder.join(&file)).map_err(|error| format!("{file}: {error}"))?;
     opened.take(EVIDENCE_BYTES_MAX).read_to_string(&mut text).map_err(|error| format!("{file}: {error}"))?;
-    let mut evidence = Evidence { file, indicators: Vec::new(), entity: None, records: Vec::new(), lines };
+    let mut evidence = Evidence { file, indicators: Vec::new(), entity: None, records: Vec::new(), body: None, lines };
     for (number, line) in (1u64..).zip(text.lines()) {
         evidence.line(number, line.trim()).map_err(|message| format!("{}:{number}: {message}", evidence.file))?;
     }
@@ -172,12 +177,16 @@ impl Evidence {
                 });
             }
             Some(Some(("entity", value))) => self.entity = Some(value.to_owned()),
+            Some(Some(("body", name))) => self.body = Some(body_called(name)),
             Some(_) => {}
             None if line.is_empty() => {}
-            None => self.records.push(match &self.lines {
-                Some(lines) => EvidenceRecord::Line(Box::new(lines.event(number, line).ok_or("not a line")?)),
-                None => EvidenceRecord::Json(record(line, number).ok_or("not a JSON object")?),
-            }),
+            None => {
+                let record = match &self.lines {
+                    Some(lines) => EvidenceRecord::Line(Box::new(lines.event(number, line).ok_or("not a line")?)),
+                    None => EvidenceRecord::Json(record(line, number).ok_or("not a JSON object")?),
+                };
+                self.records.push((self.body, record));
+            }
         }
         Ok(())
     }
@@ -186,7 +195,7 @@ impl Evidence {
     fn explain(&self, set: &RuleSet, name: &str, matched: bool, into: &mut Vec<Explained>) {
         let Some(compiled) = set.find(name) else { return };
         let (sites, indicators) = (SiteTable::default(), IndicatorSet::new(self.indicators.clone()));
-        for record in &self.records {
+        for (_, record) in &self.records {
             let verdicts = |record: &dyn Record| -> Vec<Explained> {
                 let record = Enriched::new(record, &indicators);
                 let one = |ground: &CompiledRule| {
@@ -211,12 +220,12 @@ impl Evidence {
         let mut engine = Engine::new(alone, Arc::new(IndicatorSet::new(self.indicators.clone())));
         let mut findings = Vec::new();
         let sites = SiteTable::default();
-        for record in &self.records {
+        for (body, record) in &self.records {
+            // A body of evidence has one site.
+            let site = body.map_or(SITE_UNKNOWN, |body| SiteId(body.0));
             findings.extend(match record {
-                EvidenceRecord::Json(record) => engine.apply(record, SITE_UNKNOWN, None, Timestamp::default()),
-                EvidenceRecord::Line(event) => {
-                    engine.apply(&EventRecord { event, sites: &sites }, SITE_UNKNOWN, None, Timestamp::default())
-                }
+                EvidenceRecord::Json(record) => engine.apply(record, site, *body, Timestamp::default()),
+                EvidenceRecord::Line(event) => engine.apply(&EventRecord { event, sites: &sites }, site, *body, Timestamp::default()),
             });
         }
         // Long after, so that windows which wait for more are judged.
@@ -232,6 +241,11 @@ impl Evidence {
             _ => Ok(entities),
         }
     }
+}
+
+/// A body that only evidence knows, by its name.
+fn body_called(name: &str) -> BodyId {
+    BodyId(Ulid(value_hash([name]).into()))
 }
 
 fn record(line: &str, number: u64) -> Option<JsonRecord> {
@@ -298,7 +312,9 @@ pub fn rules_run(
             summary.matches += 1;
             on_match(run_match(&rule, number, explanation.fields(&record), Some(explanation)));
         }
-        let findings = engine.apply(&record, SITE_UNKNOWN, None, Timestamp::default());
+        // What a file says of the body is all there is to tell bodies apart by.
+        let body = FieldId::find("organization.id").and_then(|field| record.first_text(field)).map(|name| body_called(&name));
+        let findings = engine.apply(&record, SITE_UNKNOWN, body, Timestamp::default());
         report(&engine, findings, number, &mut summary, on_match);
     }
     let findings = engine.settle(Timestamp(i64::MAX));

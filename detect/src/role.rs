@@ -71,6 +71,8 @@ pub enum Action {
     TaskEdit,
     /// Put two cases into one, take alerts out into a new one, tie two together.
     IncidentJoin,
+    /// Make a warning of what a case of the state suggests, or say why not.
+    WarningDecide,
     /// Search hidden values by what they are, not by their pseudonyms alone.
     SearchRealValues,
     /// Ask what a pseudonym stands for, and look once another person has approved.
@@ -103,6 +105,7 @@ pub const ALLOWED: &[(Action, &[Role])] = &[
     (Action::DutyReport, &[Municipality, Provider]),
     (Action::TaskEdit, &[Analyst, Lead]),
     (Action::IncidentJoin, &[Analyst, Lead]),
+    (Action::WarningDecide, &[Analyst, Lead]),
     (Action::SearchRealValues, &[Analyst, Lead]),
     (Action::RevealAsk, &[Analyst, Lead]),
     (Action::RevealDecide, &[Lead]),
@@ -147,6 +150,7 @@ mod tests {
             DutyReport: - - municipality provider - - -
             TaskEdit: analyst lead - - - - -
             IncidentJoin: analyst lead - - - - -
+            WarningDecide: analyst lead - - - - -
             SearchRealValues: analyst lead - - - - -
             RevealAsk: analyst lead - - - - -
             RevealDecide: - lead - - - - -

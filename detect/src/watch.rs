@@ -287,6 +287,7 @@ fn finding(rule: &Arc<Rule>, source: &Source, now: Timestamp) -> Finding {
         records: 0,
         reasons: vec![],
         explanation: None,
+        shares: vec![],
     }
 }
 

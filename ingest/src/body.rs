@@ -27,6 +27,9 @@ crate::id_type!(
 
 /// The site of everything whose sender is attributed to no other; it always exists and belongs to no body.
 pub const SITE_UNKNOWN: SiteId = SiteId(crate::id::Ulid(0));
+/// Stands for all sites at once, where something is found that no single body could see. It is in no table and belongs to no
+/// body, so that a tenant's filter never lets it through.
+pub const SITE_STATE: SiteId = SiteId(crate::id::Ulid(u128::MAX));
 pub const SITE_UNKNOWN_NAME: &str = "unbekannt";
 
 pub const MIGRATIONS: Migrations = Migrations {

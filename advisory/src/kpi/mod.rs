@@ -8,7 +8,7 @@ pub mod stats;
 
 use std::collections::BTreeMap;
 
-use ingest::body::BodyId;
+use ingest::body::{BodyId, SITE_STATE};
 use ingest::db::DbError;
 use ingest::history::{HistoryEvent, history_between};
 use ingest::rusqlite::Connection;
@@ -323,6 +323,10 @@ fn recommendation_times(events: &[HistoryEvent], period: &Period) -> Vec<KpiRow>
     let cases = by_subject(events, &["incident.opened", "incident.severity", "recommendation.sent"]);
     let row = |events: Vec<&HistoryEvent>| {
         let opened = first(&events, "incident.opened").filter(|event| period.contains(event.event_time))?;
+        // A case of the state is nobody's to recommend to: it suggests a warning, whose time has figures of its own.
+        if opened.data.get("site").and_then(|site| site.as_str()) == Some(SITE_STATE.to_string().as_str()) {
+            return None;
+        }
         let sent = first(&events, "recommendation.sent").map(|event| event.event_time);
         let critical = events.iter().any(|event| {
             let level = if event.kind == "incident.severity" { event.data.get("to") } else { event.data.get("severity") };

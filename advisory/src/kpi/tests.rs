@@ -68,6 +68,8 @@ fn time_to_recommendation_is_the_median_of_those_that_got_one() {
         }
     }
     bench.add("incident.severity", "d", 0.5, json!({ "from": "high", "to": "critical" }));
+    // A case of the state never gets one: its way is the warning.
+    bench.add("incident.opened", "e", 0.0, json!({ "severity": "high", "site": ingest::body::SITE_STATE }));
     bench.check(
         3,
         100,

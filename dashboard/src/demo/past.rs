@@ -239,5 +239,6 @@ fn finding(rng: &mut StdRng, rule: &Arc<Rule>, body: &DemoBody, detected_at: Tim
         records,
         reasons: vec![],
         explanation: None,
+        shares: vec![],
     }
 }

@@ -392,6 +392,8 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         POST /vorfall/{number}/notiz (foreign): 303 409 409 403 403 403 403 403
         POST /vorfall/{number}/empfehlung (own): 303 404 404 403 403 403 403 403
         POST /vorfall/{number}/empfehlung (foreign): 303 404 404 403 403 403 403 403
+        POST /vorfall/{number}/warnung (own): 303 404 404 403 403 403 403 403
+        POST /vorfall/{number}/warnung (foreign): 303 404 404 403 403 403 403 403
         POST /vorfall/{number}/antwort (own): 303 404 404 404 404 403 403 403
         POST /vorfall/{number}/antwort (foreign): 303 404 404 404 404 403 403 403
         GET /vorfall/{number}/pflicht/{duty} (own): 303 200 200 200 200 403 403 403

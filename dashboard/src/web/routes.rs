@@ -219,6 +219,7 @@ pub const ROUTES: &[Route] = &[
         "incident",
         &["empfehlung"],
     )),
+    post("/vorfall/{number}/warnung", CERT, incidents::warn).of(Own(Incident)).note(Done("incident.warning", "incident", &["wahl"])),
     post("/vorfall/{number}/antwort", CASES, incidents::answer).of(Own(Incident)).note(Done(
         "recommendation.answered",
         "incident",

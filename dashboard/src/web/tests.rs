@@ -339,6 +339,7 @@ fn the_matrix_of_routes_and_roles() {
         Post /vorfall/{number}/stand: - analyst lead - - - - -
         Post /vorfall/{number}/notiz: - analyst lead - - - - -
         Post /vorfall/{number}/empfehlung: - analyst lead - - - - -
+        Post /vorfall/{number}/warnung: - analyst lead - - - - -
         Post /vorfall/{number}/antwort: - analyst lead municipality provider - - -
         Get /vorfall/{number}/pflicht/{duty}: - analyst lead municipality provider - - -
         Get /vorfall/{number}/pflicht/{duty}/formular.json: - analyst lead municipality provider - - -

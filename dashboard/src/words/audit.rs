@@ -18,6 +18,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("duty.seen", de("hat eine Meldepflicht angesehen von {object}")),
     ("duty.taken", de("hat das Formular einer Meldepflicht heruntergeladen von {object}")),
     ("duty.acted", de("hat eine Meldepflicht bearbeitet von {object}")),
+    ("incident.warning", de("hat über eine Warnung entschieden für {object}")),
     ("recommendation.sent", de("hat eine Empfehlung verschickt für {object}")),
     ("recommendation.answered", de("hat eine Empfehlung beantwortet für {object}")),
     ("alert.acknowledged", de("hat {object} bestätigt")),

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::condition::Amount;
 use super::line::Cell;
+use super::reach::{Bodies, Shares};
 use super::state::News;
 use super::{GroupKey, Observables};
-use crate::finding::EVIDENCE_MAX;
+use crate::finding::{EVIDENCE_MAX, Share};
 
 /// News of an episode.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +27,8 @@ pub(crate) struct Report {
     /// What was measured in the last window that matched; none for an order of rules.
     pub(crate) reached: Option<Amount>,
     pub(crate) observables: Observables,
+    /// What of the records was at which body, where the correlation looks over all of them.
+    pub(crate) shares: Vec<Share>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -41,6 +44,8 @@ pub(super) struct Episode {
     evidence_tail: VecDeque<Seq>,
     #[serde(default, with = "amount")]
     reached: Option<Amount>,
+    #[serde(default, skip_serializing_if = "Shares::is_empty")]
+    shares: Shares,
 }
 
 /// An amount as text: JSON has no such numbers.
@@ -69,7 +74,8 @@ impl Episode {
     }
 
     pub(super) fn due(&self, span: i64) -> bool {
-        self.pending > 0 && (self.told == 0 || self.pending >= self.told || self.last.saturating_sub(self.told_at) >= span)
+        self.pending > 0
+            && (self.told == 0 || self.shares.has_news() || self.pending >= self.told || self.last.saturating_sub(self.told_at) >= span)
     }
 
     pub(super) fn add(&mut self, cell: &Cell) {
@@ -79,6 +85,7 @@ impl Episode {
         self.first = self.first.min(cell.time);
         self.last = self.last.max(cell.time);
         self.pending += u64::from(cell.count);
+        self.shares.add(cell);
         // The first half of the evidence shows how it began, the second where it stands.
         if self.evidence.len() < EVIDENCE_MAX / 2 {
             self.evidence.push(cell.seq);
@@ -96,7 +103,7 @@ impl Episode {
     }
 
     /// Reports what is pending.
-    pub(super) fn tell(&mut self, observables: &Observables, news: &mut News<'_>) {
+    pub(super) fn tell(&mut self, observables: &Observables, bodies: &Bodies, news: &mut News<'_>) {
         if self.pending == 0 {
             return;
         }
@@ -113,6 +120,7 @@ impl Episode {
             evidence,
             reached: self.reached,
             observables: observables.clone(),
+            shares: self.shares.take(bodies),
         });
         self.told += self.pending;
         self.pending = 0;

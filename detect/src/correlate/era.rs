@@ -1,5 +1,6 @@
 //! One stretch of event time of one group: its records in order, the newest window, and the episode.
 
+use ingest::body::BodyId;
 use serde::{Deserialize, Serialize};
 
 use super::chain::Chains;
@@ -7,6 +8,7 @@ use super::condition::Measure;
 use super::episode::Episode;
 use super::judge;
 use super::line::{Cell, Line, Order, Put};
+use super::reach::Bodies;
 use super::state::News;
 use super::window::Window;
 use super::{Correlation, DIFFERENT_MAX, Observables};
@@ -34,6 +36,8 @@ pub(super) struct Era {
     line: Line,
     episode: Episode,
     observables: Observables,
+    #[serde(default, skip_serializing_if = "Bodies::is_empty")]
+    bodies: Bodies,
     /// Windows that end at this time or later have not been looked at since something came late.
     stale: Option<i64>,
     credit: usize,
@@ -61,12 +65,14 @@ impl Era {
         self.line.last().map(|cell| cell.time)
     }
 
-    /// Takes a record in; `again` where one of its sequence may have been seen. Gives back how many records were given up.
+    /// Takes a record in; `again` where one of its sequence may have been seen, `body` where bodies are told apart. Gives back
+    /// how many records were given up.
     pub(super) fn insert(
         &mut self,
         correlation: &Correlation,
         cell: Cell,
         again: bool,
+        body: Option<BodyId>,
         observe: &mut dyn FnMut(&mut Observables),
         news: &mut News<'_>,
     ) -> u64 {
@@ -79,7 +85,7 @@ impl Era {
         }
         let mut newest = self.newest.take().unwrap_or_else(|| self.newest_made(correlation));
         let late = self.line.last().is_some_and(|last| cell.order() < last.order());
-        let cell = Cell { aside: late && matches!(newest, Newest::Chains(_)), ..cell };
+        let cell = Cell { aside: late && matches!(newest, Newest::Chains(_)), body: self.bodies.number(body), ..cell };
         let put = self.line.put(cell, again);
         if put == Put::Known {
             self.newest = Some(newest);
@@ -262,7 +268,7 @@ impl Era {
     }
 
     pub(super) fn tell(&mut self, news: &mut News<'_>) {
-        self.episode.tell(&self.observables, news);
+        self.episode.tell(&self.observables, &self.bodies, news);
     }
 
     /// Makes one cell of those that say the same, until half the room is free.

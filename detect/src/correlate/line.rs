@@ -26,6 +26,8 @@ pub(super) struct Cell {
     pub(super) end: bool,
     /// Came late, and the open chains do not know of it yet.
     pub(super) aside: bool,
+    /// At which body, where that matters (`reach::Bodies`).
+    pub(super) body: u16,
     /// How many records it stands for.
     pub(super) count: u32,
     /// Their value's fingerprint, or what their values add up to.
@@ -215,13 +217,13 @@ impl Line {
     pub(super) fn fold(&mut self, grid: i64, measure: &Measure) {
         let cells: Vec<Cell> = self.chunks.drain(..).flat_map(|chunk| chunk.cells).collect();
         self.len = 0;
-        let mut together: HashMap<(Amount, u8, bool), usize, FixedState> = HashMap::default();
+        let mut together: HashMap<(Amount, u8, bool, u16), usize, FixedState> = HashMap::default();
         for block in cells.chunk_by(|one, other| one.time.div_euclid(grid) == other.time.div_euclid(grid)) {
             let mut folded: Vec<Cell> = Vec::new();
             together.clear();
             for cell in block {
                 let rule = if measure.tells_rules_apart() { cell.rule } else { 0 };
-                let at = *together.entry((sameness(cell, measure), rule, cell.hot)).or_insert(folded.len());
+                let at = *together.entry((sameness(cell, measure), rule, cell.hot, cell.body)).or_insert(folded.len());
                 match folded.get_mut(at) {
                     None => folded.push(*cell),
                     Some(known) => {
@@ -271,7 +273,8 @@ impl Serialize for Line {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (mut text, mut time, mut seq) = (String::with_capacity(self.len * 16), 0_i64, 0_u64);
         for cell in self.chunks.iter().flat_map(|chunk| &chunk.cells) {
-            let flags = u32::from(cell.rule) << 3 | u32::from(cell.aside) << 2 | u32::from(cell.end) << 1 | u32::from(cell.hot);
+            let marks = u32::from(cell.aside) << 2 | u32::from(cell.end) << 1 | u32::from(cell.hot);
+            let flags = u32::from(cell.body) << 11 | u32::from(cell.rule) << 3 | marks;
             let (time_step, seq_step) = (cell.time.wrapping_sub(time), cell.seq.0.wrapping_sub(seq).cast_signed());
             let bits = cell.value.cast_unsigned();
             // Writing to a text cannot fail.
@@ -295,7 +298,8 @@ impl From<String> for Line {
             line.push(Cell {
                 time,
                 seq: Seq(seq),
-                rule: u8::try_from(flags >> 3).unwrap_or_default(),
+                rule: u8::try_from(flags >> 3 & 0xFF).unwrap_or_default(),
+                body: u16::try_from(flags >> 11).unwrap_or_default(),
                 hot: flags & 1 != 0,
                 end: flags & 2 != 0,
                 aside: flags & 4 != 0,
@@ -314,7 +318,7 @@ mod tests {
     use super::*;
 
     fn cell(time: i64, seq: u64) -> Cell {
-        Cell { time, seq: Seq(seq), rule: 0, hot: false, end: false, aside: false, count: 1, value: -Amount::from(seq) }
+        Cell { time, seq: Seq(seq), rule: 0, hot: false, end: false, aside: false, body: 0, count: 1, value: -Amount::from(seq) }
     }
 
     proptest! {

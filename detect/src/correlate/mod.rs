@@ -3,8 +3,10 @@
 //!
 //! Windows are judged in event time and to the millisecond. A result does not depend on the order of arrival, nor on records
 //! that come twice, as long as no record is later than one time span behind its group's newest. A group is one site and one
-//! set of group-by values: what happens at two sites never adds up here, for a finding belongs to one tenant. A record
-//! without one of the group-by fields, or without the field that is counted or added up, takes no part.
+//! set of group-by values: what happens at two sites never adds up, for a finding belongs to one tenant. Only a correlation
+//! that says so (`Reach::State`) looks over all bodies: its groups are the state's, each of its reports says what took part at
+//! which body, and records of no body take no part. A record without one of the group-by fields, or without the field that is
+//! counted or added up, takes no part either.
 //!
 //! There are two ways to look at windows (`Correlation::slides`):
 //!
@@ -16,8 +18,8 @@
 //!   group has been quiet for that long.
 //!
 //! What a group reports: an *episode* is a run of matching windows that overlap or follow within one time span. It is
-//! reported when it begins, then whenever its records have doubled or a time span has gone by, and once more when it has
-//! been quiet for a while (`settle`), so that ten thousand lines are some fifteen findings. Each report counts the
+//! reported when it begins, then whenever its records have doubled, a time span has gone by or another body is part of it,
+//! and once more when it has been quiet for a while (`settle`), so that ten thousand lines are some fifteen findings. Each report counts the
 //! records not reported before: the counts of one episode's findings add up. `first` and `last` are the episode's own.
 //!
 //! Memory is bounded by group and by rule. A group keeps `GROUP_CELLS_MAX` records one by one; of more, those that say the
@@ -32,10 +34,11 @@ mod era;
 mod judge;
 mod line;
 mod observables;
+mod reach;
 mod state;
 mod window;
 
-use ingest::body::SiteId;
+use ingest::body::{BodyId, SITE_STATE, SiteId};
 use ingest::fields::FieldId;
 use ingest::record::Record;
 use ingest::time::Timestamp;
@@ -44,6 +47,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use condition::{Amount, Bound, Limits, Measure, UNIT, amount_of, amount_of_float, amount_of_text, amount_shown, value_hash};
 pub(crate) use episode::Report;
 pub(crate) use observables::Observables;
+pub(crate) use reach::Reach;
 pub(crate) use state::{Firing, Input, Outcome, State};
 
 /// Different values that a condition may ask for: a group keeps twice as many.
@@ -65,6 +69,7 @@ pub(crate) struct Correlation {
     pub(crate) references: Vec<Reference>,
     pub(crate) group_by: Vec<Column>,
     pub(crate) timespan: i64,
+    pub(crate) reach: Reach,
 }
 
 /// A rule that a correlation refers to, and where its matches have what the correlation asks for.
@@ -86,6 +91,8 @@ pub(crate) enum Source {
     Field(FieldId),
     /// A value of the group of the correlation that fired.
     Group(usize),
+    /// The body that it happened at, which no record says of itself.
+    Body,
 }
 
 /// One of the names that a correlation groups by: a field, or an alias for a field of each rule.
@@ -112,11 +119,13 @@ impl Correlation {
         let source = |source: &Source| match source {
             Source::Field(field) => field.name().to_owned(),
             Source::Group(place) => format!("group {place}"),
+            Source::Body => "body".to_owned(),
         };
         let sources = |all: &[Source]| all.iter().map(source).collect::<Vec<_>>().join("+");
         let reference = |it: &Reference| format!("{} by ({}) of ({})", it.id, sources(&it.group), sources(&it.values));
         let references: Vec<String> = self.references.iter().map(reference).collect();
-        format!("{:?} {:?} in {}: {}", self.measure, self.limits, self.timespan, references.join(", "))
+        let reach = if self.reach == Reach::State { " over all bodies" } else { "" };
+        format!("{:?} {:?} in {}{reach}: {}", self.measure, self.limits, self.timespan, references.join(", "))
     }
 }
 
@@ -127,25 +136,35 @@ pub(crate) struct GroupKey {
     pub(crate) values: Vec<String>,
 }
 
-impl GroupKey {
+impl Correlation {
     /// The group that a record belongs to; `None` where it lacks a field.
-    pub(crate) fn of(record: &dyn Record, site: SiteId, group: &[Source]) -> Option<Self> {
-        let mut values = Vec::with_capacity(group.len());
-        for source in group {
-            let Source::Field(field) = source else { return None };
-            values.push(record.first_text(*field)?);
-        }
-        Some(Self { site, values })
+    pub(crate) fn group_of_record(&self, record: &dyn Record, site: SiteId, body: Option<BodyId>, group: &[Source]) -> Option<GroupKey> {
+        self.group(site, body, group, |source| match source {
+            Source::Field(field) => record.first_text(field),
+            Source::Group(_) | Source::Body => None,
+        })
     }
 
-    /// The group of a correlation that the firing of another one belongs to.
-    pub(crate) fn of_group(child: &Self, group: &[Source]) -> Option<Self> {
-        let mut values = Vec::with_capacity(group.len());
-        for source in group {
-            let Source::Group(place) = source else { return None };
-            values.push(child.values.get(*place)?.clone());
+    /// The group that the firing of another correlation belongs to.
+    pub(crate) fn group_of_firing(&self, child: &GroupKey, body: Option<BodyId>, group: &[Source]) -> Option<GroupKey> {
+        self.group(child.site, body, group, |source| match source {
+            Source::Group(place) => child.values.get(place).cloned(),
+            Source::Field(_) | Source::Body => None,
+        })
+    }
+
+    fn group(&self, site: SiteId, body: Option<BodyId>, group: &[Source], value: impl Fn(Source) -> Option<String>) -> Option<GroupKey> {
+        self.group_of(group.iter().map(|source| value(*source)).collect::<Option<_>>()?, site, body)
+    }
+
+    /// The group of these values at that site; `None` where they mean something else at each body.
+    pub(crate) fn group_of(&self, values: Vec<String>, site: SiteId, body: Option<BodyId>) -> Option<GroupKey> {
+        match self.reach {
+            Reach::Site => Some(GroupKey { site, values }),
+            // What belongs to no body cannot be told to be another one's.
+            Reach::State if body.is_none() || !values.iter().all(|value| reach::is_same_everywhere(value)) => None,
+            Reach::State => Some(GroupKey { site: SITE_STATE, values }),
         }
-        Some(Self { site: child.site, values })
     }
 }
 

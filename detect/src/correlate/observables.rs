@@ -23,6 +23,16 @@ impl From<BTreeMap<String, Vec<String>>> for Observables {
 }
 
 impl Observables {
+    /// Adds values that somebody has read already.
+    pub(crate) fn merge(&mut self, field: &'static str, more: &[String]) {
+        let values = self.0.entry(field).or_default();
+        for value in more {
+            if values.len() < OBSERVABLE_VALUES_MAX && !values.contains(value) {
+                values.push(value.clone());
+            }
+        }
+    }
+
     /// Adds what `record` says of `fields`.
     pub(crate) fn add(&mut self, record: &dyn Record, fields: impl Iterator<Item = FieldId>) {
         for field in fields {

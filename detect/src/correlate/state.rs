@@ -12,7 +12,7 @@ use super::condition::Amount;
 use super::episode::Report;
 use super::era::Era;
 use super::line::Cell;
-use super::{Correlation, GroupKey, Observables};
+use super::{Correlation, GroupKey, Observables, Reach};
 
 /// Cells of all groups of one rule: some 50 MB.
 const RULE_CELLS_MAX: usize = 1_000_000;
@@ -96,6 +96,8 @@ impl State {
         received_at: Timestamp,
         observe: &mut dyn FnMut(&mut Observables),
     ) -> Outcome {
+        // A group is one body's, or it tells bodies apart.
+        let (body, told) = if correlation.reach == Reach::State { (None, body) } else { (body, None) };
         let mut outcome = Outcome::default();
         self.make_room(correlation, &mut outcome);
         self.touches += 1;
@@ -110,8 +112,8 @@ impl State {
         let mut news = News { key, body, outcome: &mut outcome };
         let Some(era) = group.era_for(correlation, input.time.0, &mut self.overflowed, &mut news) else { return outcome };
         let Input { time, seq, rule, value } = input;
-        let cell = Cell { time: time.0, seq, rule, hot: false, end: false, aside: false, count: 1, value };
-        self.overflowed += era.insert(correlation, cell, again, observe, &mut news);
+        let cell = Cell { time: time.0, seq, rule, hot: false, end: false, aside: false, body: 0, count: 1, value };
+        self.overflowed += era.insert(correlation, cell, again, told, observe, &mut news);
         self.cells = (self.cells + group.len()).saturating_sub(before);
         outcome
     }
@@ -192,6 +194,10 @@ impl State {
 
     pub(crate) fn groups(&self) -> usize {
         self.groups.len()
+    }
+
+    pub(crate) fn knows(&self, key: &GroupKey) -> bool {
+        self.groups.contains_key(key)
     }
 
     pub(crate) fn cells(&self) -> usize {

@@ -32,7 +32,7 @@ impl Telling<'_> {
             .flat_map(|reference| &reference.values)
             .filter_map(|source| match source {
                 Source::Field(field) => Some(field.name()),
-                Source::Group(_) => None,
+                Source::Group(_) | Source::Body => None,
             })
             .collect();
         let values = names.iter().filter_map(|name| report.observables.0.get(name)).flatten().take(VALUES_MAX).cloned();

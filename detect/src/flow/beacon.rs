@@ -426,6 +426,7 @@ fn judge(key: &Key, pair: &Pair, end: u32, contacts: u32, sources: u32, settings
         evidence: pair.evidence.iter().copied().collect(),
         records: pair.records,
         reasons,
+        shares: vec![],
     })
 }
 

@@ -300,6 +300,7 @@ fn detection(
         evidence: pair.evidence.clone(),
         records: u64::from(pair.attempts),
         reasons,
+        shares: vec![],
     }
 }
 

@@ -32,6 +32,7 @@ const DETECTORS: &[(&str, Make)] = &[
     ("exfiltration", |parameters| Ok(Box::new(super::exfiltration::Exfiltration::new(parameters)?))),
     ("dns_tunnel", |parameters| Ok(Box::new(super::dns_tunnel::DnsTunnel::new(parameters)?))),
     ("flow_indicator", |parameters| Ok(Box::new(super::indicator::IndicatorTraffic::new(parameters)?))),
+    ("attack_across_bodies", |parameters| Ok(Box::new(super::across::Across::new(parameters)?))),
 ];
 
 /// The state's format.
@@ -267,14 +268,32 @@ impl Detectors {
     }
 
     fn found(&mut self, findings: &mut Vec<Finding>) {
-        for detection in self.scratch.drain(..) {
-            let Some(section) = self.sheet.get(detection.rule) else { continue };
-            // A second rule (the success after attempts) may be switched off alone.
-            if !section.enabled {
-                continue;
+        let mut heard = Vec::new();
+        for detection in std::mem::take(&mut self.scratch) {
+            let body = self.body_of(&detection);
+            if let Some(body) = body
+                && self.rule_of(&detection).is_some()
+            {
+                self.running.iter_mut().for_each(|running| running.detector.hear(&detection, body, &mut heard));
             }
-            let body = detection.body.or_else(|| self.sites.body(detection.site));
-            findings.push(finding(section.rule.clone(), detection, body));
+            self.tell(detection, findings);
+        }
+        heard.into_iter().for_each(|detection| self.tell(detection, findings));
+    }
+
+    fn body_of(&self, detection: &Detection) -> Option<BodyId> {
+        detection.body.or_else(|| self.sites.body(detection.site))
+    }
+
+    /// Its rule, where that is on: a second rule (the success after attempts) may be switched off alone.
+    fn rule_of(&self, detection: &Detection) -> Option<&Arc<Rule>> {
+        self.sheet.get(detection.rule).filter(|section| section.enabled).map(|section| &section.rule)
+    }
+
+    fn tell(&self, detection: Detection, findings: &mut Vec<Finding>) {
+        if let Some(rule) = self.rule_of(&detection).cloned() {
+            let body = self.body_of(&detection);
+            findings.push(finding(rule, detection, body));
         }
     }
 }
@@ -297,6 +316,7 @@ pub(super) fn finding(rule: Arc<Rule>, detection: Detection, body: Option<BodyId
         evidence,
         reasons: detection.reasons,
         explanation: None,
+        shares: detection.shares,
     }
 }
 
@@ -339,6 +359,7 @@ mod tests {
         }
         assert!(made.iter().all(|name| sheet.get(name).is_some()));
         expect![[r#"
+            attack_across_bodies medium intrusion-attempts/brute-force T1595+T1110 landesweit_angriff
             beaconing medium malicious-code/infected-system T1071+T1571+T1029 beaconing
             dns_tunnel medium malicious-code/infected-system T1071.004+T1572+T1048 dns_tunnel
             event_indicator_retro high malicious-code/c2-server T1071+T1105 flow_indicator
@@ -381,7 +402,7 @@ mod tests {
             own.toml, Zeile 3: [portscan.parameters] theta0: erwartet wird eine Zahl von 0.5 bis 0.99, zum Beispiel theta0 = 0.8
             own.toml, Zeile 2: [portscan.parameters] ports_min: erwartet wird eine ganze Zahl von 3 bis 400, zum Beispiel ports_min = 15
             own.toml, Zeile 2: „ports_mni“ ist kein Parameter. Gemeint ist vielleicht ports_min. Bekannt sind: alpha, beta, ports_min, ports_min_outside, sources_max, theta0, theta1, udp_ignored_ports, window_hours
-            own.toml, Zeile 1: „portscam“ ist kein Detektor. Gemeint ist vielleicht portscan. Bekannt sind: beaconing, dns_tunnel, event_indicator_retro, exfiltration, first_seen_peer, first_seen_service, flow_bruteforce, flow_bruteforce_success, flow_indicator, flow_indicator_retro, hostscan, lateral_movement, portscan, volumetric, volumetric_out
+            own.toml, Zeile 1: „portscam“ ist kein Detektor. Gemeint ist vielleicht portscan. Bekannt sind: attack_across_bodies, beaconing, dns_tunnel, event_indicator_retro, exfiltration, first_seen_peer, first_seen_service, flow_bruteforce, flow_bruteforce_success, flow_indicator, flow_indicator_retro, hostscan, lateral_movement, portscan, volumetric, volumetric_out
             own.toml, Zeile 2: „title“ ist kein Schlüssel in [portscan]. Bekannt sind: enabled, level, parameters
             own.toml, Zeile 2: [portscan] enabled: erwartet wird true oder false, zum Beispiel enabled = false
             own.toml, Zeile 2: [portscan] level: erwartet wird eines von informational, low, medium, high, critical, zum Beispiel level = "medium"

@@ -184,6 +184,7 @@ fn judge(key: &Key, pair: &Pair, flow: &FlowRecord, at: Timestamp, settings: &Se
         evidence: pair.evidence.iter().copied().filter(|seq| *seq != Seq(0)).collect(),
         records: pair.records,
         reasons,
+        shares: vec![],
     })
 }
 

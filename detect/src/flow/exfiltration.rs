@@ -327,6 +327,7 @@ fn judge(state: &State, host: Host, flow: &FlowRecord, settings: &Settings, day:
         evidence,
         records: state.records,
         reasons,
+        shares: vec![],
     })
 }
 

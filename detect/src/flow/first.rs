@@ -125,6 +125,7 @@ impl Detector for First {
                 Reason::new(what, value, ""),
                 Reason::new("vorher nicht gesehen seit", duration(self.memory.max(self.term)), format!("Lernzeit {}", duration(self.term))),
             ],
+            shares: vec![],
         });
     }
 

@@ -134,6 +134,7 @@ impl Contact {
             evidence: told.evidence,
             records: told.records,
             reasons,
+            shares: vec![],
         }
     }
 }

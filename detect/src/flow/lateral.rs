@@ -181,6 +181,7 @@ impl Detector for Lateral {
                     ),
                     Reason::new("Zeitraum", duration(own.last.since(own.first)), format!("höchstens {}", duration(self.window))),
                 ],
+                shares: vec![],
             });
         }
     }

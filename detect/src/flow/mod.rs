@@ -2,6 +2,7 @@
 //! memory. This file is the seam: what a detector is, what it gets and what it says. `detectors` holds them all,
 //! `consumer` runs them; each judges in a file of its own and reads no clock, no file and no random number.
 
+mod across;
 mod beacon;
 mod book;
 mod brute;
@@ -43,6 +44,7 @@ pub use parameters::{ParameterError, Parameters, SHIPPED_FILE, Section, Sheet};
 pub use crate::finding::EVIDENCE_MAX;
 use crate::finding::Entity;
 pub(crate) use crate::finding::Reason;
+pub(crate) use crate::finding::Share;
 use crate::intel::SharedIndicators;
 
 /// One detector. Its findings depend on the records it saw in journal order and on nothing else: no clock, no file, no
@@ -64,6 +66,8 @@ pub trait Detector: Send {
     fn restore(&mut self, state: &[u8]) -> Result<(), RestoreError>;
     /// Memory of the state now, bytes (an upper estimate), and whether something was dropped because of the bound.
     fn footprint(&self) -> Footprint;
+    /// What another detector has just found at a body, for one that looks over all of them.
+    fn hear(&mut self, _detection: &Detection, _body: BodyId, _found: &mut Vec<Detection>) {}
     /// The lists in force, for a detector that asks them.
     fn indicators(&mut self, _shared: &SharedIndicators) {}
     /// Whether a 1-in-n sampled exporter's records can be judged; if not, they are left out and the page says so.
@@ -108,6 +112,8 @@ pub struct Detection {
     pub records: u64,
     /// The figures that decided, each with the threshold it passed; a person must be able to check the reasoning.
     pub reasons: Vec<Reason>,
+    /// What took part at which body, of what is the state's (`across`).
+    pub shares: Vec<Share>,
 }
 
 /// How much a detector holds.

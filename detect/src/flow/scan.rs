@@ -351,6 +351,7 @@ fn detection(kind: Kind, contact: &Contact, walk: &Walk, least: u32, upper: f32)
             Reason::new("Entscheidungswert", format!("{:.1}", walk.score).replace('.', ","), format!("ab {upper:.1}").replace('.', ",")),
             Reason::new("Zeitraum", duration(walk.last.since(walk.first)), ""),
         ],
+        shares: vec![],
     }
 }
 

@@ -94,11 +94,12 @@ fn finding_json(finding: &Finding) -> Value {
         Entity::Ip(address) => ("ip", address.to_string()),
         Entity::Host(name) => ("host", name.clone()),
         Entity::User(name) => ("user", name.clone()),
+        Entity::Indicator(value) => ("indicator", value.clone()),
         Entity::Site => ("site", String::new()),
     };
     json!({ "rule": finding.rule.name, "site": finding.site, "body": finding.body, "entity": [kind, name], "observables": finding.observables,
         "first": finding.first, "last": finding.last, "detected_at": finding.detected_at, "evidence": finding.evidence,
-        "records": finding.records, "reasons": finding.reasons })
+        "records": finding.records, "reasons": finding.reasons, "shares": finding.shares })
 }
 
 fn finding_of(value: &Value, sheet: &Sheet) -> Option<Finding> {
@@ -109,6 +110,7 @@ fn finding_of(value: &Value, sheet: &Sheet) -> Option<Finding> {
         "ip" => Entity::Ip(name.parse().ok()?),
         "host" => Entity::Host(name),
         "user" => Entity::User(name),
+        "indicator" => Entity::Indicator(name),
         _ => Entity::Site,
     };
     let kept = |(field, values): (&String, &Value)| {
@@ -127,5 +129,7 @@ fn finding_of(value: &Value, sheet: &Sheet) -> Option<Finding> {
         records: value.get("records")?.as_u64()?,
         reasons: serde_json::from_value::<Vec<Reason>>(value.get("reasons")?.clone()).ok()?,
         explanation: None,
+        // Files of before have none.
+        shares: value.get("shares").and_then(|shares| serde_json::from_value(shares.clone()).ok()).unwrap_or_default(),
     })
 }

@@ -505,6 +505,7 @@ fn a_million_addresses_stay_within_the_bounds() {
         exfiltration 49 MB at most, full
         dns_tunnel 31 MB at most, never full
         flow_indicator 25 MB at most, never full
+        attack_across_bodies 23 MB at most, never full
     "#]]
     .assert_eq(&shown);
 }

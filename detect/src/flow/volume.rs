@@ -267,6 +267,7 @@ fn detection(flow: &FlowRecord, seen: &Seen, direction: u8, host: &Minute, usual
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
         records: host.amounts.flows as u64,
         reasons,
+        shares: vec![],
     }
 }
 

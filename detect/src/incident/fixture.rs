@@ -127,6 +127,7 @@ impl World {
             records: spec.seqs.len() as u64,
             reasons: vec![],
             explanation: None,
+            shares: vec![],
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use ingest::body::{BodyId, SiteId};
+use ingest::body::{BodyId, SITE_STATE, SiteId};
 use ingest::db::DbError;
 use ingest::history::{HistoryId, NewHistory, history_add, history_of};
 use ingest::rusqlite::{OptionalExtension, Transaction};
@@ -12,9 +12,10 @@ use ingest::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::change::{TEXT_CHARS_MAX, TITLE_CHARS_MAX, filled};
+use super::statewide::{bodies_add, warning_suggest};
 use super::store::{incident_find, incident_insert, incident_near, incident_write, keys_add, number_next, search_update};
-use super::words::{self, BECAUSE_OPENED};
-use super::{CaseError, Incident, IncidentId, Origin, State, Tlp, demand};
+use super::words::{self, BECAUSE_OPENED, BECAUSE_OPENED_STATE};
+use super::{CaseError, GROUP_WINDOW, Incident, IncidentId, Origin, State, Tlp, demand};
 use crate::alert::{Alert, AlertId, Applied, Observables, alert_apply, alert_tie, observables_merge};
 use crate::finding::Finding;
 use crate::playbook::Playbooks;
@@ -23,8 +24,6 @@ use crate::role::{Action, Role};
 use crate::rsit::Rsit;
 use crate::rule::Level;
 
-/// An alert joins a case whose activity is at most this far away in event time.
-const GROUP_WINDOW: i64 = 14 * Timestamp::DAY;
 /// Alerts below this level wait in the alert list: they tell of something, they do not call for somebody.
 const INCIDENT_LEVEL_MIN: Level = Level::Low;
 /// Keys that one alert looks for a case by, and that one case is found by. A scan names thousands of addresses.
@@ -55,7 +54,7 @@ pub fn finding_file(tx: &Transaction<'_>, playbooks: &Playbooks, finding: &Findi
         Applied::Known(alert) => return Ok(Filed::Known { alert: alert.id }),
         Applied::Extended(alert) => {
             if let Some(id) = alert.incident {
-                incident_touch(tx, id, &alert, now)?;
+                incident_touch(tx, id, &alert, finding, now)?;
             }
             return Ok(Filed::Extended { alert: alert.id });
         }
@@ -78,16 +77,21 @@ pub fn finding_file(tx: &Transaction<'_>, playbooks: &Playbooks, finding: &Findi
         }
         None => {
             let id = incident_open_rule(tx, &alert, now)?;
-            (id, BECAUSE_OPENED.to_owned(), Filed::Opened { alert: alert.id, incident: id })
+            let because = if alert.site == SITE_STATE { BECAUSE_OPENED_STATE } else { BECAUSE_OPENED };
+            (id, because.to_owned(), Filed::Opened { alert: alert.id, incident: id })
         }
     };
     alert_tie(tx, &alert, incident, &because)?;
+    bodies_add(tx, incident, &alert, &finding.shares, now)?;
     if keys_add(tx, incident, &keys, INCIDENT_KEYS_MAX)?
         && let Some(incident) = incident_find(tx, incident)?
     {
         search_update(tx, &incident)?;
     }
-    if let Some(playbook) = playbooks.choose(&alert.rule_name, alert.playbook.as_deref(), &alert.rsit) {
+    // Nobody could be asked to contain what is the state's: there the suggested warning is the way.
+    if alert.site != SITE_STATE
+        && let Some(playbook) = playbooks.choose(&alert.rule_name, alert.playbook.as_deref(), &alert.rsit)
+    {
         recommendation_propose(tx, incident, alert.body, playbook, alert.detected_at, now)?;
     }
     Ok(filed)
@@ -95,6 +99,11 @@ pub fn finding_file(tx: &Transaction<'_>, playbooks: &Playbooks, finding: &Findi
 
 /// By what a case is found again: the entity first, then hosts and addresses.
 fn keys(entity: &str, site: SiteId, observables: &Observables) -> Vec<String> {
+    if site == SITE_STATE {
+        // Only what the bodies have in common: their machines bear the same names and inner addresses as others' do.
+        let address = entity.strip_prefix("indicator:").and_then(|value| value.parse::<IpAddr>().ok());
+        return [Some(entity.to_owned()), address.map(|address| format!("ip:{address}"))].into_iter().flatten().collect();
+    }
     let mut keys = vec![if entity == "site" { format!("site:{site}") } else { entity.to_owned() }];
     let hosts = observables.get("host.name").into_iter().flatten().map(|name| format!("host:{}", name.to_lowercase()));
     let addresses = ["source.ip", "destination.ip", "host.ip"].into_iter().filter_map(|field| observables.get(field)).flatten();
@@ -115,7 +124,7 @@ fn tells_apart(address: &IpAddr) -> bool {
 
 fn incident_open_rule(tx: &Transaction<'_>, alert: &Alert, now: Timestamp) -> Result<IncidentId, DbError> {
     let (body_name, site_name) = names(tx, alert.body, Some(alert.site))?;
-    let place = words::place(body_name.as_deref(), site_name.as_deref());
+    let place = words::place(body_name.as_deref(), Some(alert.site), site_name.as_deref());
     let rsit = alert.rsit.parse().unwrap_or_else(|_| {
         tracing::warn!(rule = alert.rule_name, rsit = alert.rsit, "rule has no RSIT class: its incident is undetermined");
         Rsit::UNDETERMINED
@@ -147,6 +156,9 @@ fn incident_open_rule(tx: &Transaction<'_>, alert: &Alert, now: Timestamp) -> Re
         events: 0,
     };
     incident_begin(tx, &incident, &actor(alert), now)?;
+    if incident.is_state_wide() {
+        warning_suggest(tx, incident.id, incident.opened_at, now)?;
+    }
     Ok(incident.id)
 }
 
@@ -176,7 +188,7 @@ fn incident_join(tx: &Transaction<'_>, id: IncidentId, alert: &Alert, key: &str,
         next.severity = alert.level;
         decisions.push(("incident.severity", incident.severity.as_str().into(), next.severity.as_str().into()));
         if incident.state == State::New {
-            let place = words::place(incident.body_name.as_deref(), incident.site_name.as_deref());
+            let place = words::place(incident.body_name.as_deref(), incident.site, incident.site_name.as_deref());
             next.title = words::title(&alert.title, &alert.entity, &place);
             next.rsit = alert.rsit.parse().unwrap_or(incident.rsit);
             decisions.push(("incident.titled", json!(incident.title), json!(next.title)));
@@ -194,13 +206,14 @@ fn incident_join(tx: &Transaction<'_>, id: IncidentId, alert: &Alert, key: &str,
 }
 
 /// Brings a case up to date with an alert that got new records. A closed one stays as it was closed.
-fn incident_touch(tx: &Transaction<'_>, id: IncidentId, alert: &Alert, now: Timestamp) -> Result<(), DbError> {
+fn incident_touch(tx: &Transaction<'_>, id: IncidentId, alert: &Alert, finding: &Finding, now: Timestamp) -> Result<(), DbError> {
     let Some(incident) = incident_find(tx, id)?.filter(|incident| incident.state != State::Closed) else { return Ok(()) };
     let mut next = incident.clone();
     stretch(tx, &incident, &mut next, alert, now)?;
     if next != incident {
         incident_write(tx, &next, incident.version)?;
     }
+    bodies_add(tx, id, alert, &finding.shares, now)?;
     if keys_add(tx, id, &keys(&alert.entity, alert.site, &alert.observables), INCIDENT_KEYS_MAX)? {
         search_update(tx, &next)?;
     }

@@ -6,6 +6,7 @@ use ingest::scope::Scope;
 use ingest::time::Timestamp;
 use serde::Serialize;
 
+use super::statewide::affected;
 use super::{Incident, IncidentFilter, IncidentId, incident_list};
 use crate::alert::{Alert, AlertFilter, Observables, alert_list, observables_merge};
 
@@ -24,6 +25,8 @@ pub struct IncidentJson {
     pub tlp: &'static str,
     pub body: Option<String>,
     pub site: Option<String>,
+    /// Of a case of the state: the bodies that it concerns, in the order in which it reached them.
+    pub bodies: Vec<String>,
     /// The short names of the rules that spoke.
     pub rules: Vec<String>,
     #[serde(rename = "source.ip")]
@@ -54,12 +57,13 @@ pub fn incident_json(connection: &Connection, filter: &IncidentFilter) -> Result
     list.into_iter()
         .map(|incident| {
             let alerts = alert_list(connection, &AlertFilter { incident: Some(incident.id), ..AlertFilter::new(Scope::All) })?;
-            Ok(flat(incident, &alerts))
+            let bodies = affected(connection, &filter.scope, &incident)?.into_iter().map(|body| body.name).collect();
+            Ok(flat(incident, &alerts, bodies))
         })
         .collect()
 }
 
-fn flat(incident: Incident, alerts: &[Alert]) -> IncidentJson {
+fn flat(incident: Incident, alerts: &[Alert], bodies: Vec<String>) -> IncidentJson {
     let mut observables = incident.observables.clone();
     for alert in alerts.iter().rev() {
         observables_merge(&mut observables, alert.observables.iter().map(|(field, values)| (field.as_str(), values.as_slice())));
@@ -89,6 +93,7 @@ fn flat(incident: Incident, alerts: &[Alert]) -> IncidentJson {
         title: incident.title,
         body: incident.body_name,
         site: incident.site_name,
+        bodies,
     }
 }
 
@@ -107,6 +112,7 @@ fn entity_term(key: &str, observables: &Observables) -> Option<String> {
         "ip" => &["source.ip", "destination.ip", "host.ip"],
         "host" => &["host.name"],
         "user" => &["user.name", "user.target.name", "source.user.name"],
+        "indicator" => &["destination.ip", "dns.question.name", "url.domain", "file.hash.sha256", "email.from.address"],
         _ => return None,
     };
     // The value as the records have it: the key is lower case, the logs may not be.

@@ -1,9 +1,11 @@
 //! The incident: its states and who may move it, as tables and pure functions. `store` keeps it, `change` applies
-//! what people do to it, `intake` makes it of findings, `words` tells it in German, `json` prints it.
+//! what people do to it, `intake` makes it of findings, `statewide` is what only a case of the state has, `words` tells it
+//! in German, `json` prints it.
 
 mod change;
 mod intake;
 mod json;
+mod statewide;
 mod store;
 mod words;
 
@@ -22,6 +24,7 @@ pub(crate) use change::filled;
 pub use change::{Change, incident_change};
 pub use intake::{Filed, NewIncident, finding_file, incident_open_manual};
 pub use json::{IncidentJson, incident_json};
+pub use statewide::{AffectedBody, OwnCase, Suggestion, SuggestionState, incident_of_warning, warning_decline, warning_draft};
 pub use store::{
     IncidentCounts, IncidentFilter, IncidentLabel, IncidentView, MIGRATIONS, Note, incident_by_number, incident_counts, incident_get,
     incident_labels, incident_list, incident_marks,
@@ -31,6 +34,9 @@ pub(crate) use words::{line_clean, text_clean};
 
 use Role::{Analyst, Lead};
 use State::{Closed, Contained, InWork, New, Recovered, Triaged};
+
+/// What belongs to a case is at most this far from its activity, in event time.
+const GROUP_WINDOW: i64 = 14 * Timestamp::DAY;
 
 ingest::id_type!(
     /// A case: what people call by its number.
@@ -272,5 +278,7 @@ pub fn replay(history: &[HistoryEvent]) -> Option<Replayed> {
 
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod statewide_tests;
 #[cfg(test)]
 mod tests;

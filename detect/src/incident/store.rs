@@ -12,6 +12,7 @@ use ingest::scope::Scope;
 use ingest::time::Timestamp;
 use serde::Serialize;
 
+use super::statewide::{self, AffectedBody, Suggestion};
 use super::words::summary;
 use super::{Incident, IncidentId, Origin, State, Tlp};
 use crate::alert::{self, Alert, AlertFilter, Disposition, Observables, alert_list, observables_merge};
@@ -21,7 +22,8 @@ use crate::rule::Level;
 
 pub const MIGRATIONS: Migrations = Migrations {
     owner: "incident",
-    steps: &["
+    steps: &[
+        "
         CREATE TABLE incident (
             id TEXT PRIMARY KEY,
             number TEXT NOT NULL UNIQUE,
@@ -65,7 +67,9 @@ pub const MIGRATIONS: Migrations = Migrations {
             text TEXT NOT NULL
         );
         CREATE INDEX incident_note_incident ON incident_note (incident, id);
-    "],
+    ",
+        statewide::MIGRATION,
+    ],
 };
 
 /// A page of a list; a page asks for less.
@@ -166,6 +170,9 @@ pub struct IncidentView {
     pub alerts: Vec<Alert>,
     pub evidence: Vec<Seq>,
     pub observables: Observables,
+    /// Of a case of the state: which bodies it concerns, and the warning that it suggests.
+    pub bodies: Vec<AffectedBody>,
+    pub warning: Option<Suggestion>,
     pub recommendations: Vec<Recommendation>,
     pub notes: Vec<Note>,
     /// Oldest first.
@@ -253,9 +260,11 @@ pub fn incident_get(connection: &Connection, scope: &Scope, id: IncidentId) -> R
     // The gravest first: a taken account before the scan that led to it.
     let gravity = |playbook: &str| alerts.iter().filter(|alert| alert.playbook.as_deref() == Some(playbook)).map(|alert| alert.level).max();
     recommendations.sort_by_key(|recommendation| std::cmp::Reverse(gravity(&recommendation.playbook)));
-    let summary = incident.summary.clone().unwrap_or_else(|| summary(&incident, &alerts, &observables));
+    let bodies = statewide::affected(connection, scope, &incident)?;
+    let warning = if internal { statewide::suggestion(connection, id)? } else { None };
+    let summary = incident.summary.clone().unwrap_or_else(|| summary(&incident, &alerts, &observables, bodies.len()));
     let evidence = alert::evidence_of_incident(connection, id, EVIDENCE_SHOWN_MAX)?;
-    Ok(Some(IncidentView { incident, summary, alerts, evidence, observables, recommendations, notes, history }))
+    Ok(Some(IncidentView { incident, summary, alerts, evidence, observables, bodies, warning, recommendations, notes, history }))
 }
 
 /// The identity behind a number that somebody typed or a mail's subject holds.

@@ -2,6 +2,7 @@
 //! Values come from hostile lines: they are cut and stripped of what could disguise text, never interpreted.
 
 use chrono_tz::Europe::Berlin;
+use ingest::body::{SITE_STATE, SiteId};
 use ingest::time::Timestamp;
 
 use super::Incident;
@@ -42,14 +43,20 @@ pub(crate) fn entity_name(key: &str) -> Option<String> {
     }
 }
 
-/// The body, else the site.
-pub(crate) fn place(body_name: Option<&str>, site_name: Option<&str>) -> String {
+/// The body, else the site; or the whole state.
+pub(crate) fn place(body_name: Option<&str>, site: Option<SiteId>, site_name: Option<&str>) -> String {
+    if site == Some(SITE_STATE) {
+        return "landesweit".to_owned();
+    }
     body_name.map(str::to_owned).unwrap_or_else(|| format!("Standort {}", site_name.unwrap_or("unbekannt")))
 }
 
 /// Two sentences: when and how often which rules spoke at which place, and who took part.
-pub(crate) fn summary(incident: &Incident, alerts: &[Alert], observables: &Observables) -> String {
-    let place = place(incident.body_name.as_deref(), incident.site_name.as_deref());
+pub(crate) fn summary(incident: &Incident, alerts: &[Alert], observables: &Observables, bodies: usize) -> String {
+    let place = match incident.is_state_wide() {
+        true => format!("{bodies} Stellen"),
+        false => place(incident.body_name.as_deref(), incident.site, incident.site_name.as_deref()),
+    };
     if alerts.is_empty() {
         return line_clean(&format!("Gemeldet am {} für: {place}.", moment(incident.detected_at)), 1_000);
     }
@@ -95,13 +102,20 @@ pub(crate) fn because_joined(key: &str, incident: &Incident) -> String {
         Some(("ip", address)) => format!("gleiche Adresse {address}"),
         Some(("host", name)) => format!("gleicher Host {name}"),
         Some(("user", name)) => format!("gleiches Konto {name}"),
+        Some(("indicator", value)) => format!("gleicher Indikator {value}"),
         _ => "gleicher Standort".to_owned(),
     };
-    let whose = if incident.body.is_some() { "derselben Stelle" } else { "desselben Standorts" };
+    let whose = match incident.body {
+        Some(_) => "derselben Stelle",
+        None if incident.is_state_wide() => "des Landes",
+        None => "desselben Standorts",
+    };
     line_clean(&format!("{what} wie im offenen Vorfall {whose}, zuletzt aktiv am {}.", moment(incident.last_activity)), 500)
 }
 
 pub(crate) const BECAUSE_OPENED: &str = "Neuer Vorfall: Kein offener Vorfall derselben Stelle hatte in den 14 Tagen davor oder danach eine gemeinsame Adresse, einen gemeinsamen Host oder dasselbe Konto.";
+
+pub(crate) const BECAUSE_OPENED_STATE: &str = "Neuer Vorfall des Landes: Kein offener Vorfall des Landes hatte in den 14 Tagen davor oder danach dieselbe Adresse oder denselben Indikator.";
 
 /// `21.11.2026, 14:02 Uhr` in Thuringia.
 pub(crate) fn moment(at: Timestamp) -> String {

@@ -20,6 +20,7 @@ const AREAS: &[(&str, &str)] = &[
     ("dns", "DNS und DHCP"),
     ("linux", "Linux"),
     ("windows", "Windows"),
+    ("state", "Landesweit: über alle Stellen hinweg"),
 ];
 
 const BEGIN: &str = "<!-- Anfang: aus den Regeln geschrieben -->";

@@ -1,11 +1,12 @@
 //! What a rule says to this program alone, below `wartburg:`: its RSIT class, its playbook, whom its findings are about,
-//! whether it alerts.
+//! whether it alerts, whether it looks over all bodies.
 
 use ingest::fields::{self, FieldId, Kind as FieldKind};
 
 use super::names::FieldNames;
 use super::yaml::{Node, Value};
 use super::{CompileError, nearest};
+use crate::correlate::Reach;
 
 /// The reference incident classification, `category/type`; the names are those of its machine-readable form.
 pub(crate) const RSIT: [&str; 39] = [
@@ -52,7 +53,8 @@ pub(crate) const RSIT: [&str; 39] = [
 /// The class of a rule that names none, such as a public one.
 const RSIT_DEFAULT: &str = "other/undetermined";
 
-const WARTBURG_KEYS: [&str; 4] = ["rsit", "playbook", "entity", "alert"];
+const WARTBURG_KEYS: [&str; 5] = ["rsit", "playbook", "entity", "alert", "scope"];
+const SCOPES: [&str; 2] = ["site", "state"];
 
 /// Which field names the entity of a rule's findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,11 +71,21 @@ pub(crate) struct Attributes {
     pub(crate) entity: EntityField,
     /// `false`: the rule only feeds correlations.
     pub(crate) alert: bool,
+    pub(crate) reach: Reach,
+    /// Where `scope` stands, if it does.
+    pub(crate) reach_line: Option<u64>,
 }
 
 impl Attributes {
     pub(crate) fn read(node: &Node, names: FieldNames) -> Result<Self, CompileError> {
-        let mut all = Self { rsit: RSIT_DEFAULT.into(), playbook: None, entity: EntityField::Field(fields::SOURCE_IP), alert: true };
+        let mut all = Self {
+            rsit: RSIT_DEFAULT.into(),
+            playbook: None,
+            entity: EntityField::Field(fields::SOURCE_IP),
+            alert: true,
+            reach: Reach::default(),
+            reach_line: None,
+        };
         let Some(own) = node.get("wartburg") else { return Ok(all) };
         for entry in own.node.entries() {
             match (entry.key.as_str(), &entry.node.value) {
@@ -84,6 +96,14 @@ impl Attributes {
                 ("playbook", Value::Str(name)) => all.playbook = Some(name.clone()),
                 ("entity", Value::Str(name)) => all.entity = entity(name, entry.line, names)?,
                 ("alert", Value::Bool(alert)) => all.alert = *alert,
+                ("scope", Value::Str(scope)) => {
+                    all.reach_line = Some(entry.line);
+                    all.reach = match scope.as_str() {
+                        "site" => Reach::Site,
+                        "state" => Reach::State,
+                        _ => return Err(CompileError::at(entry.line, format!("unknown scope '{scope}'{}", nearest(scope, &SCOPES)))),
+                    };
+                }
                 (key, _) if WARTBURG_KEYS.contains(&key) => {
                     return Err(CompileError::at(entry.line, format!("wartburg {key} cannot be {}", entry.node.kind())));
                 }
@@ -102,16 +122,33 @@ fn entity(name: &str, line: u64, names: FieldNames) -> Result<EntityField, Compi
     }
     let field = names.field(name, line)?;
     let address = field.known().is_some_and(|known| known.kind == FieldKind::Ip);
-    match address || EntityField::is_host(field) || EntityField::is_user(field) {
+    match address || EntityField::is_host(field) || EntityField::is_user(field) || EntityField::is_indicator(field) {
         true => Ok(EntityField::Field(field)),
-        false => Err(CompileError::at(line, format!("'{name}' names no address, host or account, so it cannot be the entity"))),
+        false => Err(CompileError::at(line, format!("'{name}' names no address, host, account or indicator, so it cannot be the entity"))),
     }
 }
 
 const ENTITY_HOSTS: [FieldId; 2] = [fields::HOST_NAME, fields::OBSERVER_NAME];
 const ENTITY_USERS: [FieldId; 4] = [fields::USER_NAME, fields::USER_TARGET_NAME, fields::USER_EFFECTIVE_NAME, fields::SOURCE_USER_NAME];
 
+const ENTITY_INDICATORS: [FieldId; 10] = [
+    fields::THREAT_INDICATOR,
+    fields::FILE_HASH_MD5,
+    fields::FILE_HASH_SHA1,
+    fields::FILE_HASH_SHA256,
+    fields::PROCESS_HASH_MD5,
+    fields::PROCESS_HASH_SHA1,
+    fields::PROCESS_HASH_SHA256,
+    fields::EMAIL_FROM,
+    fields::URL_DOMAIN,
+    fields::DNS_QUESTION_NAME,
+];
+
 impl EntityField {
+    pub(crate) fn is_indicator(field: FieldId) -> bool {
+        ENTITY_INDICATORS.contains(&field)
+    }
+
     pub(crate) fn is_host(field: FieldId) -> bool {
         ENTITY_HOSTS.contains(&field)
     }

@@ -187,7 +187,13 @@ impl Builder {
                         continue;
                     }
                     match body.resolve(&rules, &set, &Renaming { pipelines, steps: &steps, own: &document.steps }) {
-                        Ok(correlation) => Logic::Correlation(correlation),
+                        Ok(correlation) if correlation.is_about(document.entity) => Logic::Correlation(correlation),
+                        Ok(_) => {
+                            let message =
+                                "the entity of a rule over all bodies must be one of its group-by fields: it is what they have in common";
+                            self.refuse(&file, body.line, Some(&document.rule.name), message.into());
+                            continue;
+                        }
                         Err(error) => {
                             self.refuse(&file, error.line, Some(&document.rule.name), error.message);
                             continue;

@@ -8,6 +8,7 @@ use ingest::fields::FieldId;
 use ingest::time::Timestamp;
 
 use super::aliases::{Aliases, Name};
+use super::attributes::EntityField;
 use super::condition;
 use super::names::FieldNames;
 use super::pipeline::Pipelines;
@@ -16,7 +17,13 @@ use super::set::{Logic, RuleSet};
 use super::threshold::{self, Threshold};
 use super::yaml::{Entry, Node, Value};
 use super::{CompileError, nearest};
-use crate::correlate::{COUNT_MAX, Column, Correlation, DIFFERENT_MAX, Limits, Measure, REFERENCES_MAX, Reference, Source, TIMESPAN_MAX};
+use crate::correlate::{
+    COUNT_MAX, Column, Correlation, DIFFERENT_MAX, Limits, Measure, REFERENCES_MAX, Reach, Reference, Source, TIMESPAN_MAX,
+};
+
+/// What the body that something happened at is called in a condition, after ECS. No record says it of itself: whose something
+/// is follows from where it came from.
+const BODY_FIELD: &str = "organization.id";
 
 /// A correlation whose references are still names.
 #[derive(Debug)]
@@ -29,6 +36,7 @@ pub(crate) struct CorrelationBody {
     group_by: Vec<Name>,
     values: Vec<Name>,
     timespan: i64,
+    reach: Reach,
     names: FieldNames,
 }
 
@@ -60,7 +68,7 @@ const TYPES: [&str; 8] =
     ["event_count", "value_count", "temporal", "temporal_ordered", "value_sum", "value_avg", "value_percentile", "value_median"];
 
 impl CorrelationBody {
-    pub(crate) fn read(correlation: &Entry, names: FieldNames) -> Result<Self, CompileError> {
+    pub(crate) fn read(correlation: &Entry, names: FieldNames, reach: Reach) -> Result<Self, CompileError> {
         let (node, line) = (&correlation.node, correlation.line);
         if !matches!(node.value, Value::Map(_)) {
             return Err(CompileError::at(line, format!("the correlation must be a map, not {}", node.kind())));
@@ -95,7 +103,18 @@ impl CorrelationBody {
             Some((Value::Bool(generate), _)) => *generate,
             Some((_, line)) => return Err(CompileError::at(line, "'generate' must be true or false")),
         };
-        Ok(Self { references, generate, line, measure, limits, group_by, values, timespan, names })
+        if let Some(name) = group_by.iter().chain(&values).find(|name| name.text == BODY_FIELD) {
+            let grouped = group_by.iter().any(|name| name.text == BODY_FIELD);
+            let message = match reach {
+                Reach::Site => format!("'{BODY_FIELD}' is the same throughout a site: counting bodies needs 'wartburg: {{scope: state}}'"),
+                Reach::State if grouped => format!("'{BODY_FIELD}' can be counted, not grouped by: then nothing is left to look over"),
+                Reach::State => String::new(),
+            };
+            if !message.is_empty() {
+                return Err(CompileError::at(name.line, message));
+            }
+        }
+        Ok(Self { references, generate, line, measure, limits, group_by, values, timespan, reach, names })
     }
 
     /// With the places of the rules that it refers to, which are in the set already.
@@ -113,6 +132,11 @@ impl CorrelationBody {
                 return Err(CompileError::at(line, message));
             }
         }
+        if let Some(below) = rules.iter().find(|known| known.is_state_wide()) {
+            let message =
+                format!("'{}' looks over all bodies: what it finds is told, and counted by no other correlation", below.rule.name);
+            return Err(CompileError::at(self.line, message));
+        }
         let mut columns: Vec<Column> = self.group_by.iter().map(|name| Column { name: name.text.clone(), fields: Vec::new() }).collect();
         let mut references = Vec::new();
         // What each name without an alias is in the records of the first rule.
@@ -120,6 +144,9 @@ impl CorrelationBody {
         for (place, compiled) in places.iter().zip(&rules) {
             let mut source = |name: &'n Name| -> Result<(Source, Vec<FieldId>), CompileError> {
                 let (line, field) = name.for_rule(&compiled.rule)?;
+                if field == BODY_FIELD && self.reach == Reach::State {
+                    return Ok((Source::Body, vec![]));
+                }
                 match &compiled.logic {
                     Logic::Detection(_) | Logic::Off => {
                         let rule = compiled.rule.name.as_str();
@@ -157,8 +184,16 @@ impl CorrelationBody {
             }
             references.push(Reference { place: *place, id: compiled.rule.id.clone(), group, values });
         }
-        let (measure, limits, timespan) = (self.measure.clone(), self.limits, self.timespan);
-        Ok(Correlation { measure, limits, references, group_by: columns, timespan })
+        let (measure, limits, timespan, reach) = (self.measure.clone(), self.limits, self.timespan, self.reach);
+        Ok(Correlation { measure, limits, references, group_by: columns, timespan, reach })
+    }
+}
+
+impl Correlation {
+    /// Whether its findings can be about that: those over all bodies must be about what these have in common.
+    pub(super) fn is_about(&self, entity: EntityField) -> bool {
+        let grouped = |field| self.group_by.iter().any(|column| column.fields.contains(&field));
+        self.reach == Reach::Site || matches!(entity, EntityField::Field(field) if grouped(field))
     }
 }
 

@@ -71,13 +71,18 @@ impl Document {
             attack: metadata.tags.iter().filter_map(|tag| technique(tag)).collect(),
             playbook: attributes.playbook,
         };
+        if node.get("correlation").is_none()
+            && let Some(line) = attributes.reach_line
+        {
+            return Err(CompileError::at(line, "a detection judges one record: only a correlation has a scope"));
+        }
         let body = match (node.get("logsource"), node.get("detection"), node.get("correlation")) {
             (_, Some(detection), Some(_)) => {
                 return Err(CompileError::at(detection.line, "a document is a detection or a correlation, not both"));
             }
             (Some(logsource), Some(detection), None) => Body::Detection(Detection::compile(logsource, detection, context, &steps)?),
             (None, Some(detection), None) => return Err(CompileError::at(detection.line, "the rule has no logsource")),
-            (_, None, Some(correlation)) => Body::Correlation(CorrelationBody::read(correlation, context.names)?),
+            (_, None, Some(correlation)) => Body::Correlation(CorrelationBody::read(correlation, context.names, attributes.reach)?),
             (_, None, None) => return Err(CompileError::at(line, "the rule has neither a detection nor a correlation")),
         };
         let falsepositives = texts(node, "falsepositives")?.into_iter().map(|(_, text)| text).collect();

@@ -17,7 +17,7 @@ use super::names::{Context, FieldNames};
 use super::need;
 use super::pipeline::Pipelines;
 use super::placeholder::{self, Placeholders};
-use crate::correlate::{Correlation, Source};
+use crate::correlate::{Correlation, Reach, Source};
 use crate::explanation::{RuleVersion, Verdict};
 use crate::rule::Rule;
 
@@ -81,6 +81,11 @@ impl CompiledRule {
             Logic::Detection(detection) => Some(detection.verdict(record)),
             Logic::Correlation(_) | Logic::Off => None,
         }
+    }
+
+    /// Whether it looks over all bodies: then what it finds is the state's.
+    pub fn is_state_wide(&self) -> bool {
+        matches!(&self.logic, Logic::Correlation(correlation) if correlation.reach == Reach::State)
     }
 
     /// Where its records come from, as the rule's own words (`product`, `linux`); nothing for a correlation.
@@ -280,7 +285,7 @@ impl RuleSet {
         let fields = of.into_iter().flat_map(|reference| reference.group.iter().chain(&reference.values));
         let missing = fields.filter_map(|source| match source {
             Source::Field(field) => (!record.any_value(*field, &mut |_| true)).then(|| field.name()),
-            Source::Group(_) => None,
+            Source::Group(_) | Source::Body => None,
         });
         missing.collect()
     }

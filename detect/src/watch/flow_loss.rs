@@ -124,6 +124,7 @@ impl Losing<'_> {
                 Reason::new("Strom", format!("{}, Domäne {}", protocol(key.version).unwrap_or_default(), key.domain_name()), ""),
             ],
             explanation: None,
+            shares: vec![],
         }
     }
 }

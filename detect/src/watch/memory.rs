@@ -108,6 +108,7 @@ impl Overflow {
                 Reason::new("Aufgegebene Gruppen und Ereignisse", count(self.given_up), "ab 1"),
             ],
             explanation: None,
+            shares: vec![],
         }
     }
 }

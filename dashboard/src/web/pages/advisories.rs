@@ -15,6 +15,7 @@ use advisory::store::{
 use advisory::tree::tree_write;
 use advisory::workflow::{Actor, Refusal, Role as WidRole, transitions_open};
 use askama::Template;
+use detect::incident::incident_of_warning;
 use detect::role::Role;
 use ingest::db::DbError;
 use ingest::history::history_of;
@@ -91,7 +92,7 @@ fn internal(ask: &Ask) -> bool {
 
 /// Who acts in the WID's workflow: analysts write and review, the lead publishes too. That nobody approves the own
 /// text is the workflow's affair.
-fn actor(ask: &Ask) -> Result<Actor, PageError> {
+pub(super) fn actor(ask: &Ask) -> Result<Actor, PageError> {
     let viewer = ask.viewer()?;
     let roles: &[WidRole] = match viewer.role {
         Role::Analyst | Role::Lead => &[WidRole::Author, WidRole::Reviewer, WidRole::Publisher],
@@ -418,6 +419,8 @@ struct DetailPage {
     sections: Vec<(&'static str, String)>,
     measures: Vec<(usize, String, String)>,
     facts: Vec<(&'static str, String)>,
+    /// The number of the case that it was made of; empty where there is none, or none for this viewer.
+    incident: String,
     own_ack: Option<Own>,
     board: Option<Board>,
     history: Vec<Entry>,
@@ -426,10 +429,11 @@ struct DetailPage {
 pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
     let advisory = find(ask)?;
     let (scope, internal, actor) = (ask.scope(), internal(ask), actor(ask)?);
-    let (board, audience, names, history) = ask.app.db.read(|c| {
+    let (board, audience, names, history, incident) = ask.app.db.read(|c| {
         let audience = if internal && advisory.revision == 0 { advisory_audience(c, &advisory)?.len() } else { 0 };
         let history = if internal { history_of(c, &advisory.id.to_string())? } else { vec![] };
-        Ok::<_, DbError>((ack_board(c, &scope, advisory.id)?, audience, Names::load(c)?, history))
+        let incident = incident_of_warning(c, &scope, &advisory.id.to_string())?;
+        Ok::<_, DbError>((ack_board(c, &scope, advisory.id)?, audience, Names::load(c)?, history, incident))
     })?;
     let content = &advisory.content;
     let open = transitions_open(advisory.state, &actor, &advisory.editors);
@@ -463,6 +467,7 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         sections,
         measures,
         facts: facts(content),
+        incident: incident.unwrap_or_default(),
         own_ack,
         board: (internal && !board.is_empty()).then(|| board_of(&board, ask)),
         history: history

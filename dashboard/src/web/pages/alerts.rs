@@ -119,7 +119,7 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
             rule: rule_path(&alert.rule_name),
             entity: value,
             entity_href: super::evidence::href(&query, alert.first, alert.last),
-            body: alert.body_name.clone().or_else(|| alert.site_name.clone()).unwrap_or_default(),
+            body: words::whose(alert),
             records: show::num(alert.records),
             incident: alert.incident.and_then(|id| numbers.get(&id).cloned()).unwrap_or_default(),
             time: show::time(alert.detected_at, ask.now),

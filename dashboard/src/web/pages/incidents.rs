@@ -1,4 +1,7 @@
-//! Vorfälle: the list with its filters, one case with its evidence, and what people do to it.
+//! Vorfälle: the list with its filters, one case with its evidence, and what people do to it. What only a case of the state
+//! has is `statewide`'s.
+
+mod statewide;
 
 use std::collections::HashMap;
 
@@ -224,6 +227,8 @@ struct DetailPage {
     facts: Vec<(&'static str, String)>,
     alerts: Vec<AlertLine>,
     duties: Vec<super::duties::Line>,
+    affected: Option<statewide::Affected>,
+    warning: Option<statewide::Warning>,
 }
 
 /// Evidence lines on the page; the search shows all.
@@ -272,7 +277,11 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         evidence,
         history: history(ask, &view, &names, internal),
         plans,
-        plan_none: if internal {
+        plan_none: if incident.is_state_wide() {
+            t(
+                "Ein Vorfall des Landes hat keine Stelle, der etwas zu empfehlen wäre. Was zu tun ist, sagt die Warnung allen; was bei einer Stelle geschah, steht in deren eigenem Vorfall.",
+            )
+        } else if internal {
             t("Zu diesem Vorfall gibt es noch keine Empfehlung.")
         } else {
             t("Wir prüfen den Vorfall. Sobald es eine Empfehlung gibt, steht sie hier.")
@@ -284,6 +293,8 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         facts: facts(&view, &names, internal),
         duties: super::duties::lines(ask, &view)?,
         alerts: if internal { alerts(ask, &view)? } else { vec![] },
+        affected: statewide::affected(ask, &view),
+        warning: statewide::warning(ask, &view, &names),
         frame: ask.frame(&incident.number, Place::Incidents),
     };
     let _ = id;
@@ -496,6 +507,8 @@ fn recommendation(ask: &Ask, view: &IncidentView) -> Result<Recommendation, Page
     view.recommendations.iter().find(|one| one.id == id).cloned().ok_or(PageError::NotFound)
 }
 
+pub(in crate::web) use statewide::warn;
+
 pub(in crate::web) fn send(ask: &mut Ask) -> Reply {
     let (_, view) = find(ask)?;
     let one = recommendation(ask, &view)?;
@@ -539,3 +552,6 @@ pub(in crate::web) fn answer(ask: &mut Ask) -> Reply {
     ask.write(move |tx| recommendation_answer(tx, &scope, one.id, &answer, &actor, role, now)).map_err(refused)?;
     ask.redirect(&format!("/vorfall/{}", view.incident.number), "answered")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! What correlations mean, by the plainest definition there is, and their bounds.
 
+mod bodies;
 mod bounds;
 mod equal;
 
@@ -13,7 +14,7 @@ const SPAN: i64 = 100;
 /// Of three rules, grouped by nothing.
 fn correlation(measure: Measure, limits: Limits) -> Correlation {
     let reference = |place: usize| Reference { place, id: place.to_string(), group: vec![], values: vec![] };
-    Correlation { measure, limits, references: (0..3).map(reference).collect(), group_by: vec![], timespan: SPAN }
+    Correlation { measure, limits, references: (0..3).map(reference).collect(), group_by: vec![], timespan: SPAN, reach: Reach::Site }
 }
 
 fn at_least(number: i64) -> Limits {

@@ -39,6 +39,7 @@ impl Threes {
             records: seqs.len() as u64,
             evidence: seqs,
             reasons: vec![Reason::new("Verschiedene Ports", 3, "ab 3")],
+            shares: vec![],
         });
     }
 }

@@ -221,6 +221,7 @@ impl EventHunt {
                 Reason::new("Ereignisse", count(met.records), ""),
             ],
             explanation: None,
+            shares: vec![],
         }
     }
 }

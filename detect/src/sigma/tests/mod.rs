@@ -1,5 +1,6 @@
 //! What rules mean and which are refused, as tables over whole rules. The meanings follow pySigma's.
 
+mod across;
 mod corpora;
 mod correlations;
 mod documents;

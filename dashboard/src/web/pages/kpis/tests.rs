@@ -62,6 +62,7 @@ fn case(front: &Front, n: u32, body: BodyId, (days, hours): (i64, i64), title: &
         records: 12,
         reasons: vec![],
         explanation: None,
+        shares: vec![],
     };
     let playbooks = front.app.playbooks.clone();
     let work = front.app.db.write(move |tx| {

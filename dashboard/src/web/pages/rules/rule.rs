@@ -382,7 +382,7 @@ fn line(ask: &Ask, alert: &Alert, numbers: &HashMap<IncidentId, String>) -> Aler
     let (field, value) = words::entity(&alert.entity);
     let site = alert.site_name.clone().unwrap_or_default();
     let (entity, query) = match field {
-        "" => (site.clone(), evidence::term("site", &site)),
+        "" => (alert.site_name.clone().unwrap_or_default(), evidence::term("site", &site)),
         field => (value.to_owned(), evidence::term(field, value)),
     };
     let number = alert.incident.and_then(|id| numbers.get(&id)).cloned();
@@ -392,7 +392,7 @@ fn line(ask: &Ask, alert: &Alert, numbers: &HashMap<IncidentId, String>) -> Aler
         time: show::time(alert.detected_at, ask.now),
         href: number.as_ref().map_or_else(|| evidence::href(&query, alert.first, alert.last), |number| format!("/vorfall/{number}")),
         entity,
-        place: alert.body_name.clone().unwrap_or(site),
+        place: words::whose(alert),
         incident: number.unwrap_or_else(|| t("Ereignisse in der Suche").into()),
     }
 }

@@ -38,6 +38,7 @@ async fn a_rule_shows_wording_playbook_and_its_alerts() {
         records: 12,
         reasons: vec![],
         explanation: None,
+        shares: vec![],
     };
     let playbooks = front.app.playbooks.clone();
     let filed = front.app.db.write(move |tx| {
@@ -177,6 +178,7 @@ fn alert_of(front: &Front, rule: &str, address: &str, user: &str, minute: i64) -
         records: 12,
         reasons: vec![],
         explanation: None,
+        shares: vec![],
     };
     let playbooks = front.app.playbooks.clone();
     let filed = front.app.db.write(move |tx| {

@@ -157,7 +157,7 @@ fn page(ask: &Ask, status: StatusCode, problem: String) -> Reply {
 
 fn about(alert: &Alert) -> String {
     let (_, value) = words::entity(&alert.entity);
-    let place = alert.body_name.clone().or_else(|| alert.site_name.clone()).unwrap_or_default();
+    let place = words::whose(alert);
     if value.is_empty() { place } else { format!("{value} · {place}") }
 }
 
