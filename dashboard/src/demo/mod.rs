@@ -264,7 +264,8 @@ fn greet(server: &serve::Server, dir: &Path, watch: Stopwatch) {
     }
     say(&format!("  Daten        {} (verschwinden am Ende)", dir.display()));
     say("");
-    say("  Alle drei Minuten beginnt ein Angriff. Ende mit Strg+C.");
+    say("  Alle drei Minuten beginnt ein Angriff. Der erste geht bei drei weiteren Stellen weiter: Daraus wird ein Vorfall des Landes.");
+    say("  Ende mit Strg+C.");
     say("");
 }
 

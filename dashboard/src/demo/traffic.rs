@@ -20,6 +20,13 @@ const STEP: Duration = Duration::from_millis(200);
 /// From one attack's begin to the next one's; the first comes soon after the start.
 const ATTACK_STEPS: u64 = 5 * 180;
 const ATTACK_FIRST_STEP: u64 = 25;
+/// The first attack and then each so-manieth goes on to other bodies, so many of them, three seconds apart.
+const WAVE_EVERY: u8 = 5;
+const WAVE_BODIES: usize = 3;
+const WAVE_FIRST_STEP: u32 = 30;
+const WAVE_STEPS: u32 = 15;
+/// Failed log-ins at each.
+const WAVE_TRIES: u32 = 12;
 /// A v5 datagram holds at most 30 records; v9 is kept below one Ethernet frame likewise.
 const RECORDS_PER_DATAGRAM: usize = 24;
 
@@ -62,7 +69,8 @@ pub(super) async fn play(
             let number = u8::try_from(step / ATTACK_STEPS % 200).unwrap_or(0);
             let source = Ipv4Addr::from_bits(ATTACKERS.to_bits() + 23 + u32::from(number));
             on_attack(source.into(), victim);
-            attack = Some(Attack { source, step: 0, victim: victim.clone() });
+            let next = if number.is_multiple_of(WAVE_EVERY) { neighbours(bodies, victim) } else { vec![] };
+            attack = Some(Attack { source, step: 0, victim: victim.clone(), next });
         }
         if let Some(running) = &mut attack
             && !stage.attack(running)
@@ -76,6 +84,14 @@ struct Attack {
     source: Ipv4Addr,
     step: u32,
     victim: DemoBody,
+    /// At whom the attacker tries the same passwords afterwards: each of them sees its part, the Land the whole.
+    next: Vec<DemoBody>,
+}
+
+/// The bodies that stand behind a victim in the list: of the same part of the Land, where there are such.
+fn neighbours(bodies: &[DemoBody], victim: &DemoBody) -> Vec<DemoBody> {
+    let from = bodies.iter().position(|body| body.body.id == victim.body.id).map_or(0, |place| place + 1);
+    bodies.iter().cycle().skip(from).take(WAVE_BODIES.min(bodies.len().saturating_sub(1))).cloned().collect()
 }
 
 struct Stage {
@@ -224,9 +240,17 @@ impl Stage {
                 };
                 self.flows(&victim, &[flow]);
             }
-            _ => return step < 23,
+            _ => {}
         }
-        true
+        let place = step.checked_sub(WAVE_FIRST_STEP).filter(|behind| behind.is_multiple_of(WAVE_STEPS)).map(|behind| behind / WAVE_STEPS);
+        if let Some(body) = place.and_then(|place| attack.next.get(usize::try_from(place).ok()?)).cloned() {
+            for number in 0..WAVE_TRIES {
+                let line = format!("sshd[{}]: Failed password for svc-backup from {source} port {port} ssh2", 5_100 + number);
+                self.send_line(&body, 10, 86, "srv-01", &line);
+            }
+        }
+        let last = attack.next.len().checked_sub(1).and_then(|place| u32::try_from(place).ok());
+        step < last.map_or(23, |place| WAVE_FIRST_STEP + place * WAVE_STEPS)
     }
 
     fn send_line(&mut self, body: &DemoBody, host: u8, priority: u8, name: &str, message: &str) {
