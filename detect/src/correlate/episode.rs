@@ -54,7 +54,8 @@ impl Episode {
     }
 
     pub(super) fn due(&self, span: i64) -> bool {
-        self.pending > 0 && (self.told == 0 || self.pending >= self.told || self.last.saturating_sub(self.told_at) >= span)
+        self.pending > 0
+            && (self.told == 0 || self.shares.has_news() || self.pending >= self.told || self.last.saturating_sub(self.told_at) >= span)
     }
 
     pub(super) fn add(&mut self, cell: &Cell) {

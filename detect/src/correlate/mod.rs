@@ -18,8 +18,8 @@
 //!   group has been quiet for that long.
 //!
 //! What a group reports: an *episode* is a run of matching windows that overlap or follow within one time span. It is
-//! reported when it begins, then whenever its records have doubled or a time span has gone by, and once more when it has
-//! been quiet for a while (`settle`), so that ten thousand lines are some fifteen findings. Each report counts the
+//! reported when it begins, then whenever its records have doubled, a time span has gone by or another body is part of it,
+//! and once more when it has been quiet for a while (`settle`), so that ten thousand lines are some fifteen findings. Each report counts the
 //! records not reported before: the counts of one episode's findings add up. `first` and `last` are the episode's own.
 //!
 //! Memory is bounded by group and by rule. A group keeps `GROUP_CELLS_MAX` records one by one; of more, those that say the

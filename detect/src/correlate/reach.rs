@@ -2,7 +2,7 @@
 //! of them could see, so it remembers for each what took part there, and it takes nothing for the same at two bodies that
 //! only bears the same name: a private address is another machine in every house.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use ingest::body::BodyId;
@@ -65,18 +65,30 @@ impl Bodies {
     }
 }
 
-/// What took part at each body, by its number.
+/// What took part at each body of one episode, by its number.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Shares(BTreeMap<u16, (u64, i64, i64)>);
+pub(super) struct Shares {
+    /// Records, first and last, that no report has told.
+    pending: BTreeMap<u16, (u64, i64, i64)>,
+    told: BTreeSet<u16>,
+    /// One of the pending is of a body that no report has told of.
+    news: bool,
+}
 
 impl Shares {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.pending.is_empty() && self.told.is_empty()
+    }
+
+    /// Whether there is a body that nobody has heard of.
+    pub(super) fn has_news(&self) -> bool {
+        self.news
     }
 
     pub(super) fn add(&mut self, cell: &Cell) {
         if cell.body > 0 {
-            let (records, first, last) = self.0.entry(cell.body).or_insert((0, cell.time, cell.time));
+            self.news |= !self.told.contains(&cell.body);
+            let (records, first, last) = self.pending.entry(cell.body).or_insert((0, cell.time, cell.time));
             *records += u64::from(cell.count);
             (*first, *last) = ((*first).min(cell.time), (*last).max(cell.time));
         }
@@ -84,7 +96,9 @@ impl Shares {
 
     /// As they are told, by body; nothing is left.
     pub(super) fn take(&mut self, bodies: &Bodies) -> Vec<Share> {
-        let told = std::mem::take(&mut self.0).into_iter().filter_map(|(number, (records, first, last))| {
+        self.news = false;
+        self.told.extend(self.pending.keys());
+        let told = std::mem::take(&mut self.pending).into_iter().filter_map(|(number, (records, first, last))| {
             Some(Share { body: bodies.get(number)?, records, first: Timestamp(first), last: Timestamp(last) })
         });
         let mut told: Vec<Share> = told.collect();

@@ -74,6 +74,8 @@ fn bodies_are_counted_over_all_sites() {
     check(BODIES, "0 A 10.1.1.1\n1 B 10.1.1.1\n2 C 10.1.1.1\n", "");
     // More bodies later; late ones; and a record that comes twice.
     check(BODIES, &format!("{story}9 D IP\n"), "ip:IP 1,2,3,4 of A1 B2 C1; ip:IP 5 of D1");
+    // A body that is known waits for the rest, one that is new is told at once, with what has waited.
+    check(BODIES, &format!("{story}4 A IP\n5 D IP\n6 D IP\n"), "ip:IP 1,2,3,4 of A1 B2 C1; ip:IP 5,6 of A1 D1; ip:IP 7 of D1");
     check(BODIES, "3 C IP\n0 A IP\n1 B IP\n", "ip:IP 1,2,3 of A1 B1 C1");
     // Whatever else a correlation can do.
     check("type: event_count\n  rules: a\n  condition: {gte: 3}", "0 A IP\n1 A IP\n2 B IP\n", "ip:IP 1,2,3 of A2 B1");
