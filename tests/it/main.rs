@@ -25,4 +25,5 @@ mod pseudonyms;
 mod real_clients;
 mod rules;
 mod rules_peer;
+mod statewide;
 mod tidy;

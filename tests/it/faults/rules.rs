@@ -48,6 +48,17 @@ title: Summe
 name: sum_of_ports
 correlation: {type: value_sum, rules: ssh_login_failed, group-by: user.name, timespan: 20s, condition: {field: source.port, gte: 2500000}}
 wartburg: {entity: user.name}
+---
+title: Drei Stellen
+name: three_bodies
+correlation: {type: value_count, rules: ssh_login_failed, group-by: source.ip, timespan: 10s, condition: {field: organization.id, gte: 3}}
+wartburg: {entity: source.ip, scope: state}
+---
+title: Ausbruch bei zwei Stellen
+name: bursts_at_two
+level: low
+correlation: {type: value_count, rules: failure_and_success, group-by: source.ip, timespan: 1m, condition: {field: organization.id, gte: 2}, generate: true}
+wartburg: {entity: source.ip, scope: state}
 ";
 
 #[test]
@@ -64,7 +75,17 @@ fn alerts_are_filed_exactly_once_through_kills_while_the_rules_count() {
     let template = dir.path().join("template");
     copy(&undisturbed, &template);
     let expected = finish(&undisturbed, &setup);
-    for rule in ["many_users", "range_of_failures", "high_ports", "failure_and_success", "sum_of_ports", "ssh_bruteforce"] {
+    for rule in [
+        "three_bodies",
+        "bursts_at_two",
+        "of the state",
+        "many_users",
+        "range_of_failures",
+        "high_ports",
+        "failure_and_success",
+        "sum_of_ports",
+        "ssh_bruteforce",
+    ] {
         assert!(expected.keys().any(|key| key.starts_with(&format!("{rule} "))), "{rule} found nothing: the test tests too little");
     }
     let (mut done, mut midway) = (0, 0);
@@ -90,7 +111,7 @@ fn alerts_are_filed_exactly_once_through_kills_while_the_rules_count() {
 
 /// Failed and successful log-ins from thirty addresses: bursts, pauses, and lines that come late.
 fn write_journal(data: &Path, random: &mut Random) {
-    std::fs::create_dir_all(data).unwrap();
+    let sites = crate::statewide::bodies(data);
     // Received a little later than the test runs: no clock closes a window in one run and not in the other.
     let now = Clock::system().now().plus(Timestamp::HOUR);
     let (mut journal, _) = Journal::open(&data.join("journal"), &data.join("quarantine"), now).unwrap();
@@ -108,7 +129,8 @@ fn write_journal(data: &Path, random: &mut Random) {
         );
         frames.push(NewFrame {
             received_at: now,
-            site: SITE_UNKNOWN,
+            // Most are nobody's, as before there were bodies.
+            site: if random.below(6) == 0 { sites[random.below(5) as usize] } else { SITE_UNKNOWN },
             peer: Ipv4Addr::LOCALHOST.into(),
             transport: Transport::Tcp,
             kind: FrameKind::Line,
@@ -143,12 +165,21 @@ fn finish(data: &Path, setup: &Setup) -> BTreeMap<String, String> {
     let database = database(data).unwrap();
     let mut statement = database
         .prepare(
-            "SELECT a.rule_name || ' ' || a.entity || ' ' || a.anchor || ' ' || a.first, a.last || ' n' || a.records || ' [' ||
+            "SELECT a.rule_name || ' ' || a.entity || ' ' || a.site || ' ' || a.anchor || ' ' || a.first, a.last || ' n' || a.records || ' [' ||
                 (SELECT GROUP_CONCAT(seq) FROM (SELECT e.seq FROM alert_evidence e WHERE e.alert = a.id ORDER BY e.seq)) || ']'
              FROM alert a WHERE a.rule_name NOT IN ('sender_unknown', 'source_silent', 'flow_loss', 'rule_memory')",
         )
         .unwrap();
-    let rows: Vec<(String, String)> = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    let mut rows: Vec<(String, String)> =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+    // What of it happened at which body; an address has one case of the state at a time.
+    let mut statement = database
+        .prepare(
+            "SELECT 'of the state ' || i.title || ' ' || i.first_activity || ' ' || b.body, b.records || ' ' || b.first || ' ' || b.last
+             FROM incident_affected b JOIN incident i ON i.id = b.incident",
+        )
+        .unwrap();
+    rows.extend(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap));
     let count = rows.len();
     let alerts: BTreeMap<String, String> = rows.into_iter().collect();
     assert_eq!(alerts.len(), count, "an alert stands there twice");
