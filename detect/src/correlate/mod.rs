@@ -19,8 +19,9 @@
 //!
 //! What a group reports: an *episode* is a run of matching windows that overlap or follow within one time span. It is
 //! reported when it begins, then whenever its records have doubled, a time span has gone by or another body is part of it,
-//! and once more when it has been quiet for a while (`settle`), so that ten thousand lines are some fifteen findings. Each report counts the
-//! records not reported before: the counts of one episode's findings add up. `first` and `last` are the episode's own.
+//! and once more when it has been quiet for a while (`settle`), so that ten thousand lines are some fifteen findings. Each
+//! report counts the records not reported before: the counts of one episode's findings add up. `first` and `last` are the
+//! episode's own.
 //!
 //! Memory is bounded by group and by rule. A group keeps `GROUP_CELLS_MAX` records one by one; of more, those that say the
 //! same within a thousandth of the time span become one cell that knows how many it stands for (`line::Line::fold`): counts

@@ -425,6 +425,7 @@ fn the_printed_case() {
             "tlp": "AMBER",
             "body": "Stadt Musterhausen",
             "site": "rathaus-a",
+            "bodies": [],
             "rules": [
               "ssh_bruteforce",
               "ssh_bruteforce_success"

@@ -39,8 +39,8 @@ pub(crate) fn stamps_of(dirs: &[PathBuf]) -> Vec<Stamp> {
     files.into_iter().filter_map(stamp).collect()
 }
 
-/// A folder of this name holds playbooks, not rules.
-const PLAYBOOKS: &str = "playbooks";
+/// Folders of these names hold playbooks and duties to report, not rules.
+const NO_RULES: [&str; 2] = ["playbooks", "duties"];
 
 fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>, errors: &mut Vec<RuleError>) {
     let mut error = |message: String| errors.push(RuleError { file: path.display().to_string(), line: 1, rule: None, message });
@@ -56,8 +56,8 @@ fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>, errors: &mut Vec
     inside.sort_unstable();
     for child in inside {
         let is_rule = child.extension().is_some_and(|extension| extension == "yml" || extension == "yaml");
-        if child.is_dir() && child.file_name().is_some_and(|name| name == PLAYBOOKS) {
-            // What to do when a rule fires stands beside the rules and is read by `playbook`.
+        if child.is_dir() && child.file_name().is_some_and(|name| NO_RULES.iter().any(|other| name == *other)) {
+            // What to do when a rule fires stands beside the rules and is read by `playbook`, whom to tell by `duty`.
             continue;
         }
         if child.is_dir() && !child.is_symlink() {

@@ -113,7 +113,7 @@ fn what_is_not_supported_is_refused_by_line_and_name() {
         rules/x/y/rule.yml:6: taxonomy 'ocsf' is not valid: expected sigma, ecs
         rules/x/y/rule.yml:6: status 'done' is not valid: expected stable, test, experimental, deprecated, unsupported
         rules/x/y/rule.yml:6: unknown RSIT class 'intrusions/privileged-acount-compromise', did you mean 'intrusions/privileged-account-compromise'?
-        rules/x/y/rule.yml:6: 'destination.port' names no address, host or account, so it cannot be the entity
+        rules/x/y/rule.yml:6: 'destination.port' names no address, host, account or indicator, so it cannot be the entity
         rules/x/y/rule.yml:6: unknown wartburg key 'playbok', did you mean 'playbook'?
         rules/x/y/rule.yml:4: unclosed bracket '{'
         rules/x/y/rule.yml:5: duplicate mapping key: s
