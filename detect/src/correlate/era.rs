@@ -175,15 +175,43 @@ impl Era {
         }
         self.credit = self.credit.saturating_sub(cost);
         self.stale = None;
-        let mut newest = Newest::new(correlation, from);
-        let cells = self.line.taken_in(from);
-        for cell in &cells {
-            match &mut newest {
-                Newest::Window(window) if cell.time < stale => window.add(cell),
-                _ => self.step(correlation, &mut newest, cell, news),
+        self.newest = Some(match Newest::new(correlation, from) {
+            Newest::Window(window) => Newest::Window(self.replay_window(correlation, window, stale, news)),
+            mut chains @ Newest::Chains(_) => {
+                for cell in self.line.taken_in(from) {
+                    self.step(correlation, &mut chains, &cell, news);
+                }
+                chains
+            }
+        });
+    }
+
+    /// Judges each window that ends at `stale` or later, and gives back the last. One reader walks where they end and one
+    /// where they begin; what they found is noted behind them, as the line stands still meanwhile.
+    fn replay_window(&mut self, correlation: &Correlation, mut window: Window, stale: i64, news: &mut News<'_>) -> Window {
+        let mut behind = (0usize..).zip(self.line.since(window.since)).peekable();
+        let (mut matching, mut heated): (Vec<(i64, Cell, bool)>, usize) = (Vec::new(), 0);
+        for (at, cell) in (1usize..).zip(self.line.since(window.since)) {
+            if cell.time >= stale {
+                window.since = window.since.max(cell.time.saturating_sub(correlation.timespan));
+                while let Some((place, old)) = behind.next_if(|(_, old)| old.time < window.since) {
+                    window.remove(&Cell { hot: old.hot || place < heated, ..*old });
+                }
+            }
+            window.add(cell);
+            if cell.time >= stale && window.matches(correlation) {
+                matching.push((window.since, *cell, window.cold > 0));
+                (window.cold, heated) = (0, at);
             }
         }
-        self.newest = Some(newest);
+        drop(behind);
+        for (since, end, cold) in matching {
+            for fresh in if cold { self.line.heat(since, end.order()) } else { Vec::new() } {
+                self.count(&fresh, correlation.timespan, news);
+            }
+            self.end(&end, news);
+        }
+        window
     }
 
     /// The newest window as it is without having been kept up.
