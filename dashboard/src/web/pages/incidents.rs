@@ -87,6 +87,8 @@ struct ListPage<'a> {
     rows: Vec<Row>,
     older: String,
     first: String,
+    /// The same cases as a table.
+    csv: String,
 }
 
 pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
@@ -139,6 +141,7 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
         rows,
         older: older.unwrap_or_default(),
         first: if before.is_some() { link("/vorfaelle", &here) } else { String::new() },
+        csv: link("/vorfaelle.csv", &here),
     };
     ask.page(&page)
 }
@@ -221,6 +224,7 @@ struct DetailPage {
     dispositions: Vec<(&'static str, &'static str)>,
     facts: Vec<(&'static str, String)>,
     alerts: Vec<AlertLine>,
+    export: super::incident_export::Menu,
 }
 
 /// Evidence lines on the page; the search shows all.
@@ -280,6 +284,7 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         dispositions: Disposition::ALL.map(|one| (one.as_str(), words::disposition(one))).into(),
         facts: facts(&view, &names, internal),
         alerts: if internal { alerts(ask, &view) } else { vec![] },
+        export: super::incident_export::menu(&view, internal),
         frame: ask.frame(&incident.number, Place::Incidents),
     };
     let _ = id;
@@ -287,7 +292,7 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
 }
 
 /// The case of the path, where this viewer may know that it exists.
-fn find(ask: &Ask) -> Result<(IncidentId, IncidentView), PageError> {
+pub(super) fn find(ask: &Ask) -> Result<(IncidentId, IncidentView), PageError> {
     let (scope, number) = (ask.scope(), ask.param("number"));
     let found = ask.app.db.read(|c| match incident_by_number(c, &scope, number)? {
         Some(id) => Ok::<_, DbError>(incident_get(c, &scope, id)?.map(|view| (id, view))),
