@@ -34,10 +34,13 @@ def misp(path):
     if len(event.attributes) != len(whole["Attribute"]) or len(event.objects) != len(whole["Object"]):
         problems.append("PyMISP reads less than was written")
     for one in whole["Object"]:
-        # By MISP's own template: an attribute that it does not know, or one that it wants, is an error.
+        # By MISP's own template, as PyMISP brings it: an attribute that it does not know, or one that it wants, is an error.
         template = MISPObject(one["name"], strict=True)
         template.from_dict(**one)
-        template.to_dict(strict=True)
+        known = set(template._definition["attributes"])
+        problems += [f"{one['name']} has no {part['object_relation']}" for part in one["Attribute"] if part["object_relation"] not in known]
+        values = {part["object_relation"]: part["value"] for part in one["Attribute"]}
+        problems += [f"{one['name']} without {needed}" for needed in ("name", "type") if not values.get(needed)]
         if template.template_uuid != one["template_uuid"]:
             problems.append(f"not the template of {one['name']}")
     if again["uuid"] != whole["uuid"] or not event.tags:
