@@ -96,8 +96,14 @@ pub enum Command {
     Tail(TailArgs),
     /// Zeigt Flussdaten oder die größten nach einem Feld
     Flows(FlowsArgs),
-    /// Listet die Vorfälle
-    Incidents(ListArgs),
+    /// Listet die Vorfälle, gibt einen weiter oder liest Meldungen anderer ein
+    #[command(args_conflicts_with_subcommands = true)]
+    Incidents {
+        #[command(flatten)]
+        list: ListArgs,
+        #[command(subcommand)]
+        command: Option<IncidentsCommand>,
+    },
     /// Listet die Alarme
     Alerts(ListArgs),
     /// Listet die Quellen und wann sie zuletzt sendeten
@@ -233,6 +239,50 @@ pub struct DecodeArgs {
     /// Eine Tabelle je Zeile, mit deutschen Namen und was zu tun ist (Vorgabe)
     #[arg(long, group = "form")]
     pub table: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum IncidentsCommand {
+    /// Gibt einen Vorfall in einer Form aus, die andere lesen
+    #[command(
+        long_about = "Gibt einen Vorfall als STIX-2.1-Bundle, MISP-Event, IODEF-2-Dokument (RFC 7970) oder CSV aus. Notizen, Entwürfe und \
+                            Bearbeitung bleiben hier; was der Ereignisspeicher verbirgt, bleibt verborgen. Ein zweiter Export trägt dieselben \
+                            Kennungen und ersetzt beim Empfänger den ersten. Steht im Protokoll."
+    )]
+    Export {
+        /// Die Nummer, etwa TC-2026-000123
+        number: String,
+        /// Form der Datei
+        #[arg(long, value_parser = ["stix", "misp", "iodef", "csv"])]
+        format: String,
+        /// Auch einen Vorfall mit TLP:RED
+        #[arg(long)]
+        red: bool,
+    },
+    /// Liest Meldungen anderer als Alarme ein: IntelMQ, Shadowserver, MISP, STIX 2.1
+    #[command(
+        long_about = "Liest Tabellen von IntelMQ und Shadowserver, MISP-Events und STIX-2.1-Bundles. Jede Zeile wird ein Alarm der Stelle, zu \
+                            deren Netzen ihre Adresse gehört; Alarme werden zu Vorfällen gruppiert. Dieselbe Datei zweimal ändert nichts. Was \
+                            nicht lesbar ist, wird mit Zeile, Spalte und Wert genannt, der Rest wird übernommen. Die Art eines Berichts von \
+                            Shadowserver steht in seinem Dateinamen, oder in --report."
+    )]
+    Import(IncidentImportArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct IncidentImportArgs {
+    /// Dateien; gzip und zstd werden erkannt
+    #[arg(required = true, value_name = "DATEI", value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// Art des Berichts von Shadowserver, wo der Dateiname sie nicht nennt (scan_rdp)
+    #[arg(long, value_name = "ART")]
+    pub report: Option<String>,
+    /// Sagt nur, was geschähe
+    #[arg(long)]
+    pub preview: bool,
+    /// Zahlen als JSON, ein Objekt je Datei
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,5 +1,5 @@
 //! Comma-separated values as a spreadsheet in German settings reads them: semicolons, and no cell that it would take for
-//! a formula, because titles and names come from outside.
+//! a formula (`detect::exchange` says what that is), because titles and names come from outside.
 
 /// The mark by which spreadsheets know UTF-8.
 pub const MARK: &str = "\u{feff}";
@@ -11,14 +11,9 @@ pub fn line(out: &mut String, cells: &[&str]) {
     out.push_str("\r\n");
 }
 
-/// One cell. What a spreadsheet would take for a formula gets an apostrophe in front, also where something invisible
-/// stands before it, and in the wide forms that some of them fold.
+/// One cell.
 pub fn cell(text: &str) -> String {
-    let invisible = |ch: char| ch.is_whitespace() || ch.is_control() || matches!(ch, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{2060}');
-    let first = text.trim_start_matches(invisible);
-    let formula = first.starts_with(['=', '+', '-', '@', '|', '＝', '＋', '－', '＠']) || text.starts_with(['\t', '\r', '\n']);
-    let text = format!("{}{}", if formula { "'" } else { "" }, text.replace('\0', "\u{fffd}"));
-    if text.contains([';', '"', '\n', '\r', ',', '\t']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+    detect::exchange::csv_cell(text, ';')
 }
 
 #[cfg(test)]

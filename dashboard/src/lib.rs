@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod account;
+pub mod api_request;
 pub mod api_token;
 pub mod audit_check;
 pub mod audit_queue;
@@ -24,6 +25,7 @@ pub mod mandate;
 pub mod metrics;
 pub mod node;
 pub mod oidc;
+pub mod outside;
 pub mod proof;
 pub mod reveal;
 pub mod saved_run;

@@ -72,6 +72,7 @@ const MIGRATIONS: &[Migrations] = &[
     crate::identity::MIGRATIONS,
     crate::invitation::MIGRATIONS,
     crate::api_token::MIGRATIONS,
+    crate::api_request::MIGRATIONS,
     crate::mandate::MIGRATIONS,
     crate::saved_search::MIGRATIONS,
 ];

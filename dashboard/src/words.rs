@@ -13,6 +13,7 @@ mod refused;
 use std::collections::HashMap;
 
 use detect::alert::{Alert, AlertState, Disposition};
+use detect::exchange::read::Why;
 use detect::incident::{Origin, State, Tlp};
 use detect::recommendation::{RecommendationState, StepState};
 use detect::rule::Level;
@@ -123,6 +124,34 @@ pub fn step(state: StepState) -> &'static str {
 
 pub fn tlp_badge(tlp: Tlp) -> Markup {
     show::tlp(tlp.as_str())
+}
+
+/// Why a line of a report was not taken.
+pub fn report_fault(why: Why) -> &'static str {
+    match why {
+        Why::Missing => t("Angabe fehlt"),
+        Why::NotATime => t("keine Zeit"),
+        Why::Future => t("liegt in der Zukunft"),
+        Why::NotAnAddress => t("keine Adresse"),
+        Why::UnknownClass => t("keine Klasse der RSIT und keine, die wir übersetzen können"),
+        Why::OpenQuote => t("Anführungszeichen ohne Ende"),
+        Why::TooLong => t("zu lang oder zu viele Spalten"),
+        Why::Malformed => t("in sich nicht stimmig"),
+        Why::TooMany => t("zu viele Zeilen; teilen Sie die Datei"),
+    }
+}
+
+/// With whom what carries a label may be shared (FIRST, TLP 2.0), for the one who is about to do it.
+pub fn tlp_rule(tlp: Tlp) -> &'static str {
+    match tlp {
+        Tlp::Clear => t("darf an alle gehen und veröffentlicht werden."),
+        Tlp::Green => t("darf an Partner in Verwaltung und Sicherheitsgemeinschaft gehen, aber nicht veröffentlicht werden."),
+        Tlp::Amber => {
+            t("darf an die betroffene Stelle und ihre Dienstleister gehen, soweit sie es zum Handeln brauchen, sonst an niemanden.")
+        }
+        Tlp::AmberStrict => t("darf nur innerhalb der betroffenen Stelle weitergehen, nicht an ihre Dienstleister."),
+        Tlp::Red => t("ist nur für die Personen, denen es ausdrücklich gegeben wird."),
+    }
 }
 
 /// What an entity's key says (`ip:192.0.2.1`): its field and its value.

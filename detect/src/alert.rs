@@ -179,7 +179,7 @@ pub struct Alert {
     pub incident: Option<IncidentId>,
     /// German: why it stands in that incident.
     pub grouped: String,
-    /// Event time of the finding that opened it: the middle of its window.
+    /// The middle of its window: `Finding::anchor` of the finding that opened it.
     #[serde(skip)]
     pub(crate) anchor: Timestamp,
     /// The highest sequence ever counted: beyond `EVIDENCE_MAX` it tells new records from known ones.
@@ -225,7 +225,7 @@ fn candidates(tx: &Transaction<'_>, finding: &Finding) -> Result<Vec<(Alert, boo
         "{SELECT} WHERE a.rule = ?1 AND a.entity = ?2 AND a.site = ?3 AND a.anchor > ?4 AND a.anchor < ?5
          ORDER BY a.anchor DESC LIMIT {CANDIDATES_MAX}"
     ))?;
-    let (from, to) = (finding.first.plus(-WINDOW), finding.first.plus(WINDOW));
+    let (from, to) = (finding.anchor().plus(-WINDOW), finding.anchor().plus(WINDOW));
     let key = params![finding.rule.id, entity_key(finding), finding.site, from.0, to.0];
     let alerts: Vec<Alert> = statement.query_map(key, alert_row)?.collect::<Result<_, _>>()?;
     let mut holds = tx.prepare_cached("SELECT 1 FROM alert_evidence WHERE alert = ?1 AND seq = ?2")?;
@@ -263,7 +263,7 @@ pub(crate) fn alert_open(tx: &Transaction<'_>, finding: &Finding, now: Timestamp
         actor: None,
         incident: None,
         grouped: String::new(),
-        anchor: finding.first,
+        anchor: finding.anchor(),
         seq_last: evidence.last().copied().unwrap_or_default(),
     };
     tx.prepare_cached(

@@ -68,6 +68,17 @@ impl Reason {
     }
 }
 
+impl Finding {
+    /// The middle of the time in which findings of the same belong to one alert: its beginning. What others report comes by
+    /// the day, so a report's alerts are those of a calendar day (UTC), from its midnight on.
+    pub(crate) fn anchor(&self) -> Timestamp {
+        if self.rule.id.starts_with(REPORT_PREFIX) { self.first.plus(-self.first.0.rem_euclid(Timestamp::DAY)) } else { self.first }
+    }
+}
+
+/// How the identities of those rules begin that stand for reports of others (`exchange::import`).
+pub const REPORT_PREFIX: &str = "report:";
+
 /// What a finding is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Entity {

@@ -23,7 +23,9 @@ mod warning;
 
 pub use enriched::{Enriched, LOOKED_UP, Role};
 pub use export::{Flavour, sightings_export};
+pub(crate) use export::{stix_marking, stix_pattern};
 pub use pattern::{HashKind, KINDS, Pattern, PatternError};
+pub(crate) use read::stix_label;
 pub use set::{Attributes, Hit, INDICATORS_MAX, IndicatorSet};
 pub use shared::SharedIndicators;
 pub use sighting::{Seen, Sightings};

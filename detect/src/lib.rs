@@ -7,6 +7,7 @@ pub mod consumer;
 mod correlate;
 pub mod duty;
 pub mod engine;
+pub mod exchange;
 pub mod explanation;
 mod feed;
 pub mod finding;

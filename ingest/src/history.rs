@@ -17,7 +17,8 @@ crate::id_type!(
 
 pub const MIGRATIONS: Migrations = Migrations {
     owner: "history",
-    steps: &["
+    steps: &[
+        "
         CREATE TABLE history (
             id TEXT PRIMARY KEY,
             event_time BIGINT NOT NULL,
@@ -32,7 +33,10 @@ pub const MIGRATIONS: Migrations = Migrations {
         CREATE INDEX history_subject ON history (subject, event_time);
         CREATE INDEX history_kind ON history (kind, event_time);
         CREATE INDEX history_corrects ON history (corrects);
-    "],
+    ",
+        // The newest change of each subject, for those who ask what changed since.
+        "CREATE INDEX history_changed ON history (subject, recorded_at);",
+    ],
 };
 
 /// What is to be recorded. `kind` is `noun.verb` as DOMAIN.md lists them (`incident.contained`),

@@ -13,6 +13,7 @@ mod commands;
 mod demo;
 mod detectors;
 mod enrich;
+mod exchange;
 mod faults;
 mod flow_parity;
 mod flows;

@@ -8,6 +8,7 @@ mod export;
 mod flows;
 mod forget;
 mod import;
+mod incidents;
 mod indicators;
 mod journal;
 mod list;
@@ -42,9 +43,10 @@ use decode::decode_files;
 use doctor::doctor;
 use flows::flows;
 use import::import;
+use incidents::incidents;
 use indicators::indicators;
 use journal::journal;
-use list::{alerts, incidents};
+use list::alerts;
 use pseudonyms::pseudonyms;
 use rules::{rules, validate};
 use search::search;
@@ -72,7 +74,7 @@ pub fn run(cli: &Cli, config: &Config, clock: &Clock) -> Result<ExitCode> {
         Command::Search(args) => search(args, &View::open(&data_dir(cli, config), config, clock)?, clock.now(), &mut out)?,
         Command::Tail(args) => tail(args, &data_dir(cli, config), config, clock, &mut out)?,
         Command::Flows(args) => flows(args, &View::open(&data_dir(cli, config), config, clock)?, clock.now(), &mut out)?,
-        Command::Incidents(args) => incidents(args.json, &View::open(&data_dir(cli, config), config, clock)?, &mut out)?,
+        Command::Incidents { list, command } => incidents(list, command.as_ref(), cli, config, clock, &mut out)?,
         Command::Alerts(args) => alerts(args.json, &View::open(&data_dir(cli, config), config, clock)?, &mut out)?,
         Command::Sources { list, command } => sources(list, command.as_ref(), cli, config, clock, &mut out)?,
         Command::Doctor(args) => doctor(args.json, &data_dir(cli, config), config, clock.now(), &mut out)?,

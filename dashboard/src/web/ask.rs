@@ -36,6 +36,13 @@ impl Pairs {
     }
 }
 
+/// What came with a request: the fields of a form, or a program's JSON.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sent {
+    pub(super) pairs: Pairs,
+    pub(super) json: Option<String>,
+}
+
 /// A request that was let in.
 pub struct Ask {
     pub app: App,
@@ -43,6 +50,8 @@ pub struct Ask {
     params: Pairs,
     pub query: Pairs,
     pub form: Pairs,
+    /// What came as JSON instead of a form.
+    pub(super) json: Option<String>,
     pub(super) headers: HeaderMap,
     pub peer: Option<IpAddr>,
     pub now: Timestamp,
@@ -102,7 +111,7 @@ impl PageError {
 pub type Reply = Result<Response, PageError>;
 
 impl Ask {
-    pub(super) fn new(app: App, path: String, params: Pairs, query: Pairs, form: Pairs, headers: HeaderMap, peer: Option<IpAddr>) -> Self {
+    pub(super) fn new(app: App, path: String, params: Pairs, query: Pairs, form: Sent, headers: HeaderMap, peer: Option<IpAddr>) -> Self {
         let now = app.clock.now();
         let part = headers.get("x-fragment");
         let (fragment, click) = (part.is_some(), part.is_none_or(|kind| kind == "swap"));
@@ -111,7 +120,8 @@ impl Ask {
             path,
             params,
             query,
-            form,
+            form: form.pairs,
+            json: form.json,
             headers,
             peer,
             now,

@@ -5,8 +5,9 @@
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::problem::problem;
 use super::{Ask, Machine, PageError, Reply, Route, Verb, note, pages};
 use crate::access::{self, Verdict};
 use crate::api_token::{Grant, PREFIX, api_token_find, api_token_seen};
@@ -75,8 +76,13 @@ pub(super) fn missing() -> Response {
 
 /// What went wrong, for a program: the page's status without its HTML.
 pub(super) fn told(ask: &Ask, error: PageError) -> Response {
+    let text = match &error {
+        PageError::NotFound => "Das gibt es nicht, oder es gehört nicht zum Bereich des Kontos.".to_owned(),
+        PageError::Refused(why) => why.clone(),
+        _ => "Das ging nicht.".to_owned(),
+    };
     let status = pages::error::respond(ask, error).status();
-    refused(status, "refused", "Das gibt es nicht, oder es gehört nicht zum Bereich des Kontos.")
+    refused(status, "refused", &text)
 }
 
 /// JSON, as programs read it.
@@ -88,7 +94,7 @@ pub(super) fn json_reply(status: StatusCode, value: &Value) -> Response {
 }
 
 fn refused(status: StatusCode, code: &str, text: &str) -> Response {
-    let mut response = json_reply(status, &json!({ "error": code, "message": text }));
+    let mut response = problem(status, code, text);
     let challenge = match status {
         StatusCode::UNAUTHORIZED => "Bearer error=\"invalid_token\"",
         StatusCode::FORBIDDEN => "Bearer error=\"insufficient_scope\"",

@@ -364,6 +364,27 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         POST /konto/zugriff: 303 422 422 422 422 422 422 422
         POST /konto/zugriff/{id}/widerrufen: 303 404 404 404 404 404 404 404
         GET /api/v1/me: 401 200 200 200 200 200 200 200
+        GET /api/v1/incidents: 401 200 200 200 200 403 403 403
+        GET /api/v1/alerts: 401 200 200 403 403 403 403 403
+        GET /api/v1/incidents/{number} (own): 401 200 200 200 200 403 403 403
+        GET /api/v1/incidents/{number} (foreign): 401 200 200 404 404 403 403 403
+        GET /api/v1/incidents/{number}/history (own): 401 200 200 200 200 403 403 403
+        GET /api/v1/incidents/{number}/history (foreign): 401 200 200 404 404 403 403 403
+        GET /api/v1/incidents/{number}/recommendations (own): 401 200 200 200 200 403 403 403
+        GET /api/v1/incidents/{number}/recommendations (foreign): 401 200 200 404 404 403 403 403
+        GET /api/v1/incidents/{number}/alerts (own): 401 200 200 403 403 403 403 403
+        GET /api/v1/incidents/{number}/alerts (foreign): 401 200 200 403 403 403 403 403
+        POST /api/v1/incidents: 401 422 422 422 422 403 403 403
+        POST /api/v1/incidents/{number}/notes (own): 401 422 422 403 403 403 403 403
+        POST /api/v1/incidents/{number}/notes (foreign): 401 422 422 403 403 403 403 403
+        POST /api/v1/incidents/{number}/move (own): 401 428 428 403 403 403 403 403
+        POST /api/v1/incidents/{number}/move (foreign): 401 428 428 403 403 403 403 403
+        POST /api/v1/incidents/{number}/close (own): 401 428 428 403 403 403 403 403
+        POST /api/v1/incidents/{number}/close (foreign): 401 428 428 403 403 403 403 403
+        POST /api/v1/incidents/{number}/assignee (own): 401 428 428 403 403 403 403 403
+        POST /api/v1/incidents/{number}/assignee (foreign): 401 428 428 403 403 403 403 403
+        POST /api/v1/incidents/{number}/answer (own): 401 422 422 422 422 403 403 403
+        POST /api/v1/incidents/{number}/answer (foreign): 401 422 422 404 404 403 403 403
         GET /konten: 303 403 403 403 403 403 403 200
         GET /konten/neu: 303 403 403 403 403 403 403 200
         POST /konten/neu: 303 403 403 403 403 403 403 422
@@ -382,6 +403,9 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         GET /lage/live: 303 200 200 403 403 403 403 403
         GET /strom: 303 409 409 409 409 403 403 403
         GET /vorfaelle: 303 200 200 200 200 403 403 403
+        GET /vorfaelle.csv: 303 200 200 200 200 403 403 403
+        GET /vorfall/{number}/export (own): 303 200 200 200 200 403 403 403
+        GET /vorfall/{number}/export (foreign): 303 200 200 404 404 403 403 403
         GET /vorfall/{number} (own): 303 200 200 200 200 403 403 403
         GET /vorfall/{number} (foreign): 303 200 200 404 404 403 403 403
         POST /vorfall/{number}/uebernehmen (own): 303 303 303 403 403 403 403 403

@@ -2,6 +2,8 @@
 //! function from `Ask` to `Reply` that may block; it is called on a blocking thread. Which pages there are and who is
 //! let in stands in `routes`; a page that is not in that table cannot be reached.
 
+#[cfg(test)]
+mod api_tests;
 mod ask;
 pub(crate) mod assets;
 mod bearer;
@@ -22,6 +24,7 @@ mod login_tests;
 mod matrix;
 mod note;
 mod pages;
+mod problem;
 mod prove;
 mod routes;
 #[cfg(test)]
@@ -65,6 +68,7 @@ use ingest::time::Clock;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use ask::Sent;
 pub use ask::{Ask, PageError, Pairs, Reply};
 pub(crate) use gate::host_of;
 pub use note::Note;
@@ -245,7 +249,7 @@ fn method(route: &'static Route) -> MethodRouter<App> {
 
 async fn fallback(State(app): State<App>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    run(app, None, parts.uri.path().to_owned(), Pairs::default(), Pairs::default(), Pairs::default(), parts.headers, None).await
+    run(app, None, parts.uri.path().to_owned(), Pairs::default(), Pairs::default(), Sent::default(), parts.headers, None).await
 }
 
 async fn enter(app: App, route: Option<&'static Route>, params: RawPathParams, request: Request) -> Response {
@@ -255,8 +259,8 @@ async fn enter(app: App, route: Option<&'static Route>, params: RawPathParams, r
     let query = Query::<Vec<(String, String)>>::try_from_uri(request.uri()).map(|query| Pairs(query.0)).unwrap_or_default();
     let headers = request.headers().clone();
     let form = match route.filter(|route| route.verb == Verb::Post) {
-        None => Pairs::default(),
-        Some(route) => match form(request, route.form_bytes_max).await {
+        None => Sent::default(),
+        Some(route) => match form(request, route).await {
             Ok(form) => form,
             Err(response) => return response,
         },
@@ -265,7 +269,8 @@ async fn enter(app: App, route: Option<&'static Route>, params: RawPathParams, r
 }
 
 /// Reads a form within its bounds of size and time.
-async fn form(request: Request, bytes_max: usize) -> Result<Pairs, Response> {
+async fn form(request: Request, route: &Route) -> Result<Sent, Response> {
+    let bytes_max = route.form_bytes_max;
     let too_large =
         || plain(StatusCode::PAYLOAD_TOO_LARGE, "Das ist zu viel Text für dieses Formular. Bitte gehen Sie zurück und kürzen Sie ihn.");
     let (parts, body) = request.into_parts();
@@ -289,8 +294,15 @@ async fn form(request: Request, bytes_max: usize) -> Result<Pairs, Response> {
             return Err(response);
         }
     };
+    let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    // Only where programs are let in: a form of another site cannot be made to send this kind, and has no token for it.
+    if route.machine.is_some() && kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
+        let text = String::from_utf8(bytes.into());
+        let not_text = |_| problem::problem(StatusCode::BAD_REQUEST, "not_json", "Erwartet wird JSON in UTF-8.");
+        return text.map(|text| Sent { pairs: Pairs::default(), json: Some(text) }).map_err(not_text);
+    }
     let form = axum::Form::<Vec<(String, String)>>::from_request(Request::from_parts(parts, Body::from(bytes)), &()).await;
-    form.map(|form| Pairs(form.0)).map_err(|rejection| {
+    form.map(|form| Sent { pairs: Pairs(form.0), json: None }).map_err(|rejection| {
         let status = axum::response::IntoResponse::into_response(rejection).status();
         plain(status, "Das Formular war nicht lesbar. Bitte gehen Sie zurück und senden Sie es noch einmal.")
     })
@@ -303,7 +315,7 @@ async fn run(
     path: String,
     params: Pairs,
     query: Pairs,
-    form: Pairs,
+    form: Sent,
     headers: HeaderMap,
     peer: Option<IpAddr>,
 ) -> Response {
@@ -327,7 +339,7 @@ async fn run(
             if let Some(route) = route {
                 reply = note::after(&ask, route, reply);
             }
-            let program = ask.bearer.is_some();
+            let program = ask.bearer.is_some() || route.is_some_and(|route| route.path.starts_with("/api/"));
             reply.unwrap_or_else(|error| if program { bearer::told(&ask, error) } else { pages::error::respond(&ask, error) })
         })
     };

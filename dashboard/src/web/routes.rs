@@ -4,9 +4,9 @@
 use super::ask::{Ask, Reply};
 use super::note::Note;
 use super::pages::{
-    account, account_edit, accounts, acknowledge, advisories, alerts, api, duties, event, export, flows, gallery, incidents, indicators,
-    invitation, kpis, mailbox, mandates, metrics, oidc, protocol, raster, reveals, rules, saved, search, source, sources, start,
-    subscriptions, tail as tail_page, tokens,
+    account, account_edit, accounts, acknowledge, advisories, alerts, api, duties, event, export, flows, gallery, incident_export, incidents,
+    indicators, invitation, kpis, mailbox, mandates, metrics, oidc, protocol, raster, reveals, rules, saved, search, source, sources,
+    start, subscriptions, tail as tail_page, tokens,
 };
 use super::{door, steps, stream, tail};
 use crate::access::{ADMIN, AUDIT, BODIES, CASES, CERT, FIGURES, LEAD, SOURCES, SOURCES_EDIT, Who};
@@ -186,6 +186,49 @@ pub const ROUTES: &[Route] = &[
     post("/konto/zugriff", Who::SignedIn, tokens::add).of(Nobodys).note(Itself).step_up(),
     post("/konto/zugriff/{id}/widerrufen", Who::SignedIn, tokens::revoke).of(Any(Other)).note(Itself),
     get("/api/v1/me", Who::SignedIn, api::me).of(Nobodys).note(Nothing).machine(Machine::Any),
+    // Cases for programs. What changes something takes JSON from a token, or a form with its CSRF token from a session.
+    get("/api/v1/incidents", CASES, api::incidents::list).of(Scoped).note(Nothing).machine(Machine::In(Area::Incidents)),
+    get("/api/v1/alerts", CERT, api::incidents::alert_all).of(Scoped).note(Nothing).machine(Machine::In(Area::Incidents)),
+    get("/api/v1/incidents/{number}", CASES, api::incidents::detail)
+        .of(Own(Incident))
+        .note(Seen("incident.seen", "incident"))
+        .machine(Machine::In(Area::Incidents)),
+    get("/api/v1/incidents/{number}/history", CASES, api::incidents::history)
+        .of(Own(Incident))
+        .note(Seen("incident.seen", "incident"))
+        .machine(Machine::In(Area::Incidents)),
+    get("/api/v1/incidents/{number}/recommendations", CASES, api::incidents::recommendations)
+        .of(Own(Incident))
+        .note(Seen("incident.seen", "incident"))
+        .machine(Machine::In(Area::Incidents)),
+    get("/api/v1/incidents/{number}/alerts", CERT, api::incidents::alerts)
+        .of(Own(Incident))
+        .note(Seen("incident.seen", "incident"))
+        .machine(Machine::In(Area::Incidents)),
+    post("/api/v1/incidents", CASES, api::acts::open)
+        .of(Scoped)
+        .note(Done("incident.opened", "incident", &[]))
+        .machine(Machine::In(Area::Incidents)),
+    post("/api/v1/incidents/{number}/notes", CERT, api::acts::note)
+        .of(Own(Incident))
+        .note(Done("incident.noted", "incident", &[]))
+        .machine(Machine::In(Area::Incidents)),
+    post("/api/v1/incidents/{number}/move", CERT, api::acts::move_to)
+        .of(Own(Incident))
+        .note(Done("incident.moved", "incident", &[]))
+        .machine(Machine::In(Area::Incidents)),
+    post("/api/v1/incidents/{number}/close", CERT, api::acts::close)
+        .of(Own(Incident))
+        .note(Done("incident.moved", "incident", &[]))
+        .machine(Machine::In(Area::Incidents)),
+    post("/api/v1/incidents/{number}/assignee", CERT, api::acts::assign)
+        .of(Own(Incident))
+        .note(Done("incident.assigned", "incident", &[]))
+        .machine(Machine::In(Area::Incidents)),
+    post("/api/v1/incidents/{number}/answer", CASES, api::acts::answer)
+        .of(Own(Incident))
+        .note(Done("recommendation.answered", "incident", &[]))
+        .machine(Machine::In(Area::Incidents)),
     get("/konten", ADMIN, accounts::list).of(Nobodys).note(Seen("account.listed", "accounts")),
     get("/konten/neu", ADMIN, accounts::new_show).of(Nobodys).note(Nothing),
     post("/konten/neu", ADMIN, accounts::new_do).of(Nobodys).note(Itself).step_up(),
@@ -206,6 +249,14 @@ pub const ROUTES: &[Route] = &[
     // Each topic has its own roles: `live::Topic`.
     get("/strom", CASES, stream::open).of(Scoped).note(Nothing).quiet(),
     get("/vorfaelle", CASES, incidents::list).of(Scoped).note(Nothing),
+    get("/vorfaelle.csv", CASES, incident_export::list)
+        .of(Scoped)
+        .note(Taken("incident.exported", "incident"))
+        .machine(Machine::In(Area::Incidents)),
+    get("/vorfall/{number}/export", CASES, incident_export::download)
+        .of(Own(Incident))
+        .note(Taken("incident.exported", "incident"))
+        .machine(Machine::In(Area::Incidents)),
     get("/vorfall/{number}", CASES, incidents::detail).of(Own(Incident)).note(Seen("incident.seen", "incident")),
     post("/vorfall/{number}/uebernehmen", CERT, incidents::assign).of(Own(Incident)).note(Done("incident.assigned", "incident", &[])),
     post("/vorfall/{number}/stand", CERT, incidents::move_to).of(Own(Incident)).note(Done(

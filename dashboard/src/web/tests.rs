@@ -316,6 +316,18 @@ fn the_matrix_of_routes_and_roles() {
         Post /konto/zugriff: - analyst lead municipality provider steering auditor admin (fresh proof)
         Post /konto/zugriff/{id}/widerrufen: - analyst lead municipality provider steering auditor admin
         Get /api/v1/me: - analyst lead municipality provider steering auditor admin
+        Get /api/v1/incidents: - analyst lead municipality provider - - -
+        Get /api/v1/alerts: - analyst lead - - - - -
+        Get /api/v1/incidents/{number}: - analyst lead municipality provider - - -
+        Get /api/v1/incidents/{number}/history: - analyst lead municipality provider - - -
+        Get /api/v1/incidents/{number}/recommendations: - analyst lead municipality provider - - -
+        Get /api/v1/incidents/{number}/alerts: - analyst lead - - - - -
+        Post /api/v1/incidents: - analyst lead municipality provider - - -
+        Post /api/v1/incidents/{number}/notes: - analyst lead - - - - -
+        Post /api/v1/incidents/{number}/move: - analyst lead - - - - -
+        Post /api/v1/incidents/{number}/close: - analyst lead - - - - -
+        Post /api/v1/incidents/{number}/assignee: - analyst lead - - - - -
+        Post /api/v1/incidents/{number}/answer: - analyst lead municipality provider - - -
         Get /konten: - - - - - - - admin
         Get /konten/neu: - - - - - - - admin
         Post /konten/neu: - - - - - - - admin (fresh proof)
@@ -334,6 +346,8 @@ fn the_matrix_of_routes_and_roles() {
         Get /lage/live: - analyst lead - - - - -
         Get /strom: - analyst lead municipality provider - - -
         Get /vorfaelle: - analyst lead municipality provider - - -
+        Get /vorfaelle.csv: - analyst lead municipality provider - - -
+        Get /vorfall/{number}/export: - analyst lead municipality provider - - -
         Get /vorfall/{number}: - analyst lead municipality provider - - -
         Post /vorfall/{number}/uebernehmen: - analyst lead - - - - -
         Post /vorfall/{number}/stand: - analyst lead - - - - -

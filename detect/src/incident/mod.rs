@@ -26,8 +26,8 @@ pub use intake::{Filed, NewIncident, finding_file, incident_open_manual};
 pub use json::{IncidentJson, incident_json};
 pub use statewide::{AffectedBody, OwnCase, Suggestion, SuggestionState, incident_of_warning, warning_decline, warning_draft};
 pub use store::{
-    IncidentCounts, IncidentFilter, IncidentLabel, IncidentView, MIGRATIONS, Note, incident_by_number, incident_counts, incident_get,
-    incident_labels, incident_list, incident_marks,
+    Changed, IncidentCounts, IncidentFilter, IncidentLabel, IncidentView, MIGRATIONS, Note, incident_by_number, incident_changed,
+    incident_counts, incident_get, incident_labels, incident_list, incident_marks,
 };
 pub(crate) use store::{ROWS_MAX, Where, incident_find, word_known};
 pub(crate) use words::{line_clean, text_clean};

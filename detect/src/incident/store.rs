@@ -72,6 +72,11 @@ pub const MIGRATIONS: Migrations = Migrations {
     ],
 };
 
+/// What of a case's history is the CERT's own.
+const INTERNAL_KINDS: [&str; 3] = ["incident.noted", "recommendation.drafted", "recommendation.edited"];
+/// The same of what the CERT itself has to report elsewhere, as a condition on the history.
+const NO_DUTY_OF_CERT: &str = r#"AND NOT (h.kind LIKE 'duty.%' AND h.data LIKE '%"by":"cert"%')"#;
+
 /// A page of a list; a page asks for less.
 pub(crate) const ROWS_MAX: usize = 1_000;
 /// Alerts that one view loads; a storm's case says its full number beside them.
@@ -201,6 +206,58 @@ const FROM: &str = "FROM incident i LEFT JOIN body b ON b.id = i.body LEFT JOIN 
 /// # Errors
 /// The database's own.
 pub fn incident_list(connection: &Connection, filter: &IncidentFilter) -> Result<Vec<Incident>, DbError> {
+    let condition = condition(filter)?;
+    let sql = format!("{SELECT}, {COUNTS} {FROM} WHERE {} ORDER BY i.id DESC LIMIT {}", condition.sql(), filter.limit.min(ROWS_MAX));
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(condition.into_values(), incident_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A place in the order of changes: when a case last changed, and which it is.
+pub type Changed = (Timestamp, IncidentId);
+
+/// The cases that `filter` finds in the order in which they last changed, the longest ago first: those that did at
+/// `since` or later, and behind `after`. What changed is what stands in the history that `filter.scope` may read.
+///
+/// # Errors
+/// The database's own.
+pub fn incident_changed(
+    connection: &Connection,
+    filter: &IncidentFilter,
+    since: Option<Timestamp>,
+    after: Option<Changed>,
+) -> Result<Vec<(Changed, Incident)>, DbError> {
+    let mut condition = condition(filter)?;
+    // A body does not learn by the time alone that somebody wrote a note.
+    let kinds = if filter.scope == Scope::All { String::new() } else { format!("AND h.kind NOT IN ('{}') {NO_DUTY_OF_CERT}", INTERNAL_KINDS.join("', '")) };
+    let changed = format!("(SELECT MAX(h.recorded_at) FROM history h WHERE h.subject = i.id {kinds})");
+    if let Some(since) = since {
+        condition.and(&format!("{changed} >= ?"), &[&since.0])?;
+    }
+    if let Some((at, id)) = after {
+        condition.and(&format!("({changed} > ? OR ({changed} = ? AND i.id > ?))"), &[&at.0, &at.0, &id])?;
+    }
+    // Counts only for those of the page: a storm's case has thousands of alerts.
+    let limit = filter.limit.min(ROWS_MAX);
+    let sql = format!("SELECT i.id, {changed} {FROM} WHERE {} ORDER BY 2, 1 LIMIT {limit}", condition.sql());
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(condition.into_values(), |row| {
+        Ok((Timestamp(row.get::<_, Option<i64>>(1)?.unwrap_or_default()), row.get::<_, IncidentId>(0)?))
+    })?;
+    let order: Vec<Changed> = rows.collect::<Result<_, _>>()?;
+    let mut page = Where::default();
+    page.any_of("i.id", &order.iter().map(|(_, id)| *id).collect::<Vec<_>>())?;
+    let mut statement = connection.prepare(&format!("{SELECT}, {COUNTS} {FROM} WHERE {}", page.sql()))?;
+    let rows = statement.query_map(page.into_values(), incident_row)?;
+    let mut cases: HashMap<IncidentId, Incident> = HashMap::new();
+    for case in rows {
+        let case = case?;
+        cases.insert(case.id, case);
+    }
+    Ok(order.into_iter().filter_map(|place| Some((place, cases.remove(&place.1)?))).collect())
+}
+
+fn condition(filter: &IncidentFilter) -> Result<Where, DbError> {
     let mut condition = Where::default();
     condition.scope("i.body", &filter.scope)?;
     if !filter.states.is_empty() {
@@ -225,10 +282,7 @@ pub fn incident_list(connection: &Connection, filter: &IncidentFilter) -> Result
     if let Some(before) = filter.before {
         condition.and("i.id < ?", &[&before])?;
     }
-    let sql = format!("{SELECT}, {COUNTS} {FROM} WHERE {} ORDER BY i.id DESC LIMIT {}", condition.sql(), filter.limit.min(ROWS_MAX));
-    let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map(condition.into_values(), incident_row)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    Ok(condition)
 }
 
 /// One case with all that belongs to it; `None` where it does not exist for this caller.
@@ -252,10 +306,9 @@ pub fn incident_get(connection: &Connection, scope: &Scope, id: IncidentId) -> R
         notes = note_list(connection, id)?;
     } else {
         recommendations.retain(|recommendation| recommendation.state != RecommendationState::Draft);
-        history.retain(|event| !matches!(event.kind.as_str(), "incident.noted" | "recommendation.drafted" | "recommendation.edited"));
         // What the CERT itself has to report elsewhere is not the body's affair.
         let by_cert = |event: &HistoryEvent| event.kind.starts_with("duty.") && event.data.get("by").is_some_and(|by| by == "cert");
-        history.retain(|event| !by_cert(event));
+        history.retain(|event| !INTERNAL_KINDS.contains(&event.kind.as_str()) && !by_cert(event));
     }
     // The gravest first: a taken account before the scan that led to it.
     let gravity = |playbook: &str| alerts.iter().filter(|alert| alert.playbook.as_deref() == Some(playbook)).map(|alert| alert.level).max();

@@ -63,7 +63,7 @@ fn misp(row: &Listed) -> Value {
 /// The sighting, and the indicator too where it has no identity of STIX.
 fn stix(row: &Listed, now: Timestamp) -> Vec<Value> {
     let indicator = &row.indicator;
-    let marking = json!([marking(indicator.tlp)]);
+    let marking = json!([stix_marking(indicator.tlp)]);
     let foreign = row.reference.clone().filter(|id| id.starts_with("indicator--"));
     let of = foreign.clone().unwrap_or_else(|| format!("indicator--{}", uuid_of(indicator.id, 1)));
     let mut objects = Vec::new();
@@ -71,7 +71,7 @@ fn stix(row: &Listed, now: Timestamp) -> Vec<Value> {
         let created = indicator.created_at.rfc3339();
         objects.push(json!({
             "type": "indicator", "spec_version": "2.1", "id": of, "created_by_ref": IDENTITY, "created": created, "modified": created,
-            "valid_from": created, "pattern_type": "stix", "pattern": pattern(&indicator.pattern), "confidence": indicator.confidence,
+            "valid_from": created, "pattern_type": "stix", "pattern": stix_pattern(&indicator.pattern), "confidence": indicator.confidence,
             "object_marking_refs": marking,
         }));
     }
@@ -84,7 +84,8 @@ fn stix(row: &Listed, now: Timestamp) -> Vec<Value> {
     objects
 }
 
-fn pattern(pattern: &Pattern) -> String {
+/// A value as a pattern of STIX that matches it alone.
+pub(crate) fn stix_pattern(pattern: &Pattern) -> String {
     let object = match pattern.kind() {
         "address" | "prefix" if pattern.value().contains(':') => "ipv6-addr:value",
         "address" | "prefix" => "ipv4-addr:value",
@@ -98,7 +99,8 @@ fn pattern(pattern: &Pattern) -> String {
     format!("[{object} = '{}']", pattern.value().replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
-fn marking(tlp: Tlp) -> &'static str {
+/// OASIS' marking of a label of TLP 2.0.
+pub(crate) fn stix_marking(tlp: Tlp) -> &'static str {
     match tlp {
         Tlp::Clear => "marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487",
         Tlp::Green => "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb",

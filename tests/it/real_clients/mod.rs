@@ -5,6 +5,8 @@ mod forwarders;
 mod python;
 mod softflowd;
 
+pub(crate) use python::python;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

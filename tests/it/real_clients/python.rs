@@ -12,7 +12,7 @@ use super::{Receiver, run};
 use crate::program::required;
 
 /// The interpreter that knows a module; `None`, said aloud, where there is none.
-fn python(module: &str) -> Option<PathBuf> {
+pub(crate) fn python(module: &str) -> Option<PathBuf> {
     let ours = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/ci-tools/python/bin/python");
     let python = std::env::var_os("WARTBURG_PYTHON").map_or_else(ours, PathBuf::from);
     let knows = Command::new(&python).args(["-c", &format!("import {module}")]).output().is_ok_and(|output| output.status.success());

@@ -1,4 +1,7 @@
-//! What programs ask that is no page of anybody's.
+//! What programs ask: who they are, cases and alerts (`incidents`), and what they do to them (`acts`).
+
+pub(in crate::web) mod acts;
+pub(in crate::web) mod incidents;
 
 use axum::http::StatusCode;
 use serde_json::json;

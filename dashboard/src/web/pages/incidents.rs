@@ -91,6 +91,8 @@ struct ListPage<'a> {
     rows: Vec<Row>,
     older: String,
     first: String,
+    /// The same cases as a table.
+    csv: String,
 }
 
 pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
@@ -143,6 +145,7 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
         rows,
         older: older.unwrap_or_default(),
         first: if before.is_some() { link("/vorfaelle", &here) } else { String::new() },
+        csv: link("/vorfaelle.csv", &here),
     };
     ask.page(&page)
 }
@@ -229,6 +232,7 @@ struct DetailPage {
     duties: Vec<super::duties::Line>,
     affected: Option<statewide::Affected>,
     warning: Option<statewide::Warning>,
+    export: super::incident_export::Menu,
 }
 
 /// Evidence lines on the page; the search shows all.
@@ -295,6 +299,7 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         alerts: if internal { alerts(ask, &view)? } else { vec![] },
         affected: statewide::affected(ask, &view),
         warning: statewide::warning(ask, &view, &names),
+        export: super::incident_export::menu(&view, internal),
         frame: ask.frame(&incident.number, Place::Incidents),
     };
     let _ = id;

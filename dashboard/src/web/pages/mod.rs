@@ -16,6 +16,7 @@ pub(super) mod export;
 mod exporters;
 pub(super) mod flows;
 pub(super) mod gallery;
+pub(super) mod incident_export;
 pub(super) mod incidents;
 pub(super) mod indicators;
 pub(super) mod invitation;

@@ -22,6 +22,7 @@ use super::warning::NewWarning;
 
 pub(super) use misp::Manifest;
 pub(super) use stix::Markings;
+pub(crate) use stix::stix_label;
 
 /// A JSON document is read as a whole, which takes some six times its size; feeds of more are delivered in parts.
 pub const JSON_BYTES_MAX: u64 = 64 * 1024 * 1024;

@@ -35,19 +35,13 @@ pub(in crate::intel) struct Markings(HashMap<String, Tlp>);
 impl Markings {
     fn learn(&mut self, object: &Value) {
         let Some(id) = object.get("id").and_then(Value::as_str) else { return };
-        let mut extended = object.get("extensions").and_then(Value::as_object).into_iter().flatten();
-        let extended = extended.find_map(|(_, extension)| extension.get("tlp_2_0").and_then(Value::as_str));
-        let plain = object.pointer("/definition/tlp").and_then(Value::as_str);
-        let name = object.get("name").and_then(Value::as_str);
-        let tlp = [extended, plain, name].into_iter().flatten().find_map(Tlp::loose);
-        if let Some(tlp) = tlp.filter(|_| self.0.len() < MARKINGS_MAX) {
+        if let Some(tlp) = said(object).filter(|_| self.0.len() < MARKINGS_MAX) {
             self.0.insert(id.to_owned(), tlp);
         }
     }
 
     fn of(&self, id: &str) -> Option<Tlp> {
-        let known = || KNOWN.iter().find(|(uuid, _)| id.strip_prefix("marking-definition--") == Some(uuid)).map(|(_, tlp)| *tlp);
-        known().or_else(|| self.0.get(id).copied())
+        stix_label(id, None).or_else(|| self.0.get(id).copied())
     }
 
     /// The strictest of an object's markings.
@@ -55,6 +49,21 @@ impl Markings {
         let refs = object.get("object_marking_refs").and_then(Value::as_array)?;
         refs.iter().filter_map(|id| self.of(id.as_str()?)).max()
     }
+}
+
+/// What a marking definition says of itself.
+fn said(object: &Value) -> Option<Tlp> {
+    let mut extended = object.get("extensions").and_then(Value::as_object).into_iter().flatten();
+    let extended = extended.find_map(|(_, extension)| extension.get("tlp_2_0").and_then(Value::as_str));
+    let plain = object.pointer("/definition/tlp").and_then(Value::as_str);
+    let name = object.get("name").and_then(Value::as_str);
+    [extended, plain, name].into_iter().flatten().find_map(Tlp::loose)
+}
+
+/// The label behind a marking's identity: one that the standard names, else what the object says, where there is one.
+pub(crate) fn stix_label(id: &str, object: Option<&Value>) -> Option<Tlp> {
+    let known = KNOWN.iter().find(|(uuid, _)| id.strip_prefix("marking-definition--") == Some(uuid)).map(|(_, tlp)| *tlp);
+    known.or_else(|| object.and_then(said))
 }
 
 pub(super) fn looks_so(document: &Value) -> bool {
