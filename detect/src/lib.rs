@@ -6,6 +6,7 @@ pub mod attack;
 pub mod consumer;
 mod correlate;
 pub mod engine;
+pub mod exhibit;
 mod feed;
 pub mod finding;
 pub mod flow;

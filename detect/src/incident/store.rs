@@ -246,6 +246,9 @@ pub fn incident_get(connection: &Connection, scope: &Scope, id: IncidentId) -> R
     } else {
         recommendations.retain(|recommendation| recommendation.state != RecommendationState::Draft);
         history.retain(|event| !matches!(event.kind.as_str(), "incident.noted" | "recommendation.drafted" | "recommendation.edited"));
+        // Files are the CERT's, and of letters a body knows those to and from its own people.
+        history.retain(|event| !event.kind.starts_with("exhibit."));
+        history.retain(|event| !event.kind.starts_with("letter.") || (event.body.is_some() && scope.body_allowed(event.body)));
     }
     // The gravest first: a taken account before the scan that led to it.
     let gravity = |playbook: &str| alerts.iter().filter(|alert| alert.playbook.as_deref() == Some(playbook)).map(|alert| alert.level).max();
