@@ -7,6 +7,7 @@ mod intake;
 mod intel;
 mod labels;
 mod language;
+mod letters;
 
 use std::collections::HashMap;
 
@@ -30,6 +31,7 @@ pub use intel::{
 pub use labels::{field, rsit};
 pub(crate) use language::filled;
 pub use language::{Language, de, language, t, tf, tn, with_language};
+pub use letters::{custody, exhibit_warning, letter_defect, letter_why, letter_why_long, outbox_state};
 
 pub fn level(level: Level) -> &'static str {
     match level {
@@ -208,6 +210,14 @@ pub fn told(event: &HistoryEvent, names: &Names) -> Told {
         "incident.titled" => change(t("Titel geändert"), &|word| tf("„{title}“", &[("title", &word)])),
         "incident.summarised" => plain(t("Zusammenfassung geschrieben"), false),
         "incident.noted" => plain(t("Notiz"), false),
+        "exhibit.added" => Told { what: t("Beweismittel hinzugefügt").into(), detail: text("name").into(), strong: false },
+        "exhibit.released" => Told { what: t("Beweismittel freigegeben").into(), detail: text("name").into(), strong: false },
+        "exhibit.downloaded" => Told { what: t("Beweismittel herausgegeben").into(), detail: text("name").into(), strong: false },
+        "letter.received" => plain(t("Mail eingegangen"), true),
+        "letter.filed" => plain(t("Mail zugeordnet"), false),
+        "letter.sent" => plain(t("Schreiben verschickt"), true),
+        "letter.delivered" => plain(t("Mail zugestellt"), false),
+        "letter.bounced" => plain(t("Mail nicht zustellbar"), true),
         "recommendation.drafted" => plain(t("Empfehlung vorbereitet"), false),
         "recommendation.edited" => plain(t("Empfehlung geändert"), false),
         "recommendation.sent" => plain(t("Empfehlung gesendet"), true),

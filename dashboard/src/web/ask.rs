@@ -13,9 +13,9 @@ use ingest::scope::Scope;
 use ingest::time::Timestamp;
 use serde_json::{Map, Value};
 
-use super::App;
 use super::frame::{Frame, Place};
 use super::routes::Route;
+use super::{App, Upload};
 use crate::access::Viewer;
 use crate::api_token::ApiToken;
 use crate::session::{Found, Token};
@@ -43,6 +43,8 @@ pub struct Ask {
     params: Pairs,
     pub query: Pairs,
     pub form: Pairs,
+    /// The file that came with the form, on a route that takes one.
+    pub(super) upload: Option<Upload>,
     pub(super) headers: HeaderMap,
     pub peer: Option<IpAddr>,
     pub now: Timestamp,
@@ -112,6 +114,7 @@ impl Ask {
             params,
             query,
             form,
+            upload: None,
             headers,
             peer,
             now,
@@ -170,7 +173,7 @@ impl Ask {
     }
 
     pub(super) fn cookie_name(&self) -> &'static str {
-        if self.app.settings.secure { "__Host-wartburg" } else { "wartburg" }
+        cookie_name(&self.app)
     }
 
     /// From where the request comes; empty behind a proxy on this machine, where everybody has its address.
@@ -191,11 +194,7 @@ impl Ask {
     }
 
     pub(super) fn cookie(&self, name: &str) -> Option<&str> {
-        let all = self.headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-        all.flat_map(|line| line.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
+        cookie(&self.headers, name)
     }
 
     /// The page of ours that the browser says it comes from; home where it says none.
@@ -247,6 +246,18 @@ impl Ask {
         }
         Ok(response)
     }
+}
+
+pub(super) fn cookie_name(app: &App) -> &'static str {
+    if app.settings.secure { "__Host-wartburg" } else { "wartburg" }
+}
+
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let all = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    all.flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value)
 }
 
 /// 303 to a path of ours; anything that is none leads home, so that no link can send people elsewhere.

@@ -17,6 +17,8 @@ mod hostile;
 #[cfg(test)]
 mod identity_tests;
 #[cfg(test)]
+mod letters_tests;
+#[cfg(test)]
 mod login_tests;
 #[cfg(test)]
 mod matrix;
@@ -33,6 +35,7 @@ mod tail;
 #[cfg(test)]
 pub(crate) mod tests;
 mod theme;
+mod upload;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -40,6 +43,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use advisory::csaf::Publisher;
+use advisory::openpgp::OwnKey;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRequest, Query, RawPathParams, Request, State};
@@ -47,6 +51,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
+use detect::exhibit::Locker;
 use detect::flow::Board;
 use detect::intel::SharedIndicators;
 use detect::playbook::Playbooks;
@@ -69,6 +74,7 @@ pub(crate) use gate::host_of;
 pub use note::Note;
 pub use routes::{Machine, Object, ROUTES, Route, Tenant, Verb};
 pub use theme::{Theme, ThemeError};
+pub use upload::Upload;
 
 use crate::access::{self, Verdict, Who};
 use crate::audit_queue::AuditQueue;
@@ -126,6 +132,10 @@ pub struct App {
     pub live: Arc<Hub>,
     /// Where looks are noted.
     pub audit: AuditQueue,
+    /// The files of cases.
+    pub locker: Locker,
+    /// The house's own OpenPGP key.
+    pub pgp: Option<Arc<OwnKey>>,
 }
 
 impl App {
@@ -179,6 +189,8 @@ pub struct Door {
     pub(crate) ceremonies: Ceremonies,
     /// Seals the secrets of apps.
     pub(crate) vault: Arc<Vault>,
+    /// Files that may come in at the same time.
+    uploads: Arc<Semaphore>,
 }
 
 impl Door {
@@ -191,6 +203,7 @@ impl Door {
             factors_day: Throttle::codes_day(),
             ceremonies: Ceremonies::default(),
             vault: Arc::new(vault),
+            uploads: Arc::new(Semaphore::new(upload::UPLOADS_MAX)),
         }
     }
 }
@@ -243,7 +256,7 @@ fn method(route: &'static Route) -> MethodRouter<App> {
 
 async fn fallback(State(app): State<App>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    run(app, None, parts.uri.path().to_owned(), Pairs::default(), Pairs::default(), Pairs::default(), parts.headers, None).await
+    run(app, None, parts.uri.path().to_owned(), Pairs::default(), Pairs::default(), Sent::default(), parts.headers, None).await
 }
 
 async fn enter(app: App, route: Option<&'static Route>, params: RawPathParams, request: Request) -> Response {
@@ -252,14 +265,35 @@ async fn enter(app: App, route: Option<&'static Route>, params: RawPathParams, r
     let path = request.uri().path().to_owned();
     let query = Query::<Vec<(String, String)>>::try_from_uri(request.uri()).map(|query| Pairs(query.0)).unwrap_or_default();
     let headers = request.headers().clone();
-    let form = match route.filter(|route| route.verb == Verb::Post) {
-        None => Pairs::default(),
-        Some(route) => match form(request, route.form_bytes_max).await {
-            Ok(form) => form,
+    let sent = match route.filter(|route| route.verb == Verb::Post) {
+        None => Sent::default(),
+        Some(route) => match sent(&app, route, request).await {
+            Ok(sent) => sent,
             Err(response) => return response,
         },
     };
-    run(app, route, path, params, query, form, headers, peer).await
+    run(app, route, path, params, query, sent, headers, peer).await
+}
+
+/// What came in a request's body.
+#[derive(Debug, Default)]
+struct Sent {
+    form: Pairs,
+    upload: Option<Upload>,
+}
+
+async fn sent(app: &App, route: &'static Route, request: Request) -> Result<Sent, Response> {
+    let Some(boundary) = upload::boundary(request.headers()).filter(|_| route.upload) else {
+        return form(request, route.form_bytes_max).await.map(|form| Sent { form, upload: None });
+    };
+    let token = ask::cookie(request.headers(), ask::cookie_name(app)).and_then(Token::parse);
+    let asked = app.clone();
+    // Who may not use the page is told so by it, without his file.
+    if !tokio::task::spawn_blocking(move || upload::let_in(&asked, route, token)).await.unwrap_or(false) {
+        return Ok(Sent::default());
+    }
+    let (form, upload) = upload::take(app, request, boundary).await?;
+    Ok(Sent { form, upload })
 }
 
 /// Reads a form within its bounds of size and time.
@@ -301,7 +335,7 @@ async fn run(
     path: String,
     params: Pairs,
     query: Pairs,
-    form: Pairs,
+    sent: Sent,
     headers: HeaderMap,
     peer: Option<IpAddr>,
 ) -> Response {
@@ -318,7 +352,8 @@ async fn run(
     let work = move || {
         // Held until the page is made, also where nobody waits for it any more.
         let _place = place;
-        let mut ask = Ask::new(app, path, params, query, form, headers, peer);
+        let mut ask = Ask::new(app, path, params, query, sent.form, headers, peer);
+        ask.upload = sent.upload;
         ask.cancel = cancel;
         words::with_language(ask.language(), || {
             let mut reply = admit(&mut ask, route);

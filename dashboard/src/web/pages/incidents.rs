@@ -19,6 +19,8 @@ use ingest::db::DbError;
 use ingest::rusqlite::Transaction;
 use ingest::time::Timestamp;
 
+use super::exhibits::Exhibits;
+use super::letters::Letters;
 use crate::show::{self, Markup, Tone, filters, link};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
@@ -221,6 +223,8 @@ struct DetailPage {
     dispositions: Vec<(&'static str, &'static str)>,
     facts: Vec<(&'static str, String)>,
     alerts: Vec<AlertLine>,
+    exhibits: Exhibits,
+    letters: Letters,
 }
 
 /// Evidence lines on the page; the search shows all.
@@ -280,14 +284,15 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         dispositions: Disposition::ALL.map(|one| (one.as_str(), words::disposition(one))).into(),
         facts: facts(&view, &names, internal),
         alerts: if internal { alerts(ask, &view) } else { vec![] },
+        exhibits: super::exhibits::load(ask, id, &names)?,
+        letters: super::letters::load(ask, &view, &contacts)?,
         frame: ask.frame(&incident.number, Place::Incidents),
     };
-    let _ = id;
     ask.page(&page)
 }
 
 /// The case of the path, where this viewer may know that it exists.
-fn find(ask: &Ask) -> Result<(IncidentId, IncidentView), PageError> {
+pub(super) fn find(ask: &Ask) -> Result<(IncidentId, IncidentView), PageError> {
     let (scope, number) = (ask.scope(), ask.param("number"));
     let found = ask.app.db.read(|c| match incident_by_number(c, &scope, number)? {
         Some(id) => Ok::<_, DbError>(incident_get(c, &scope, id)?.map(|view| (id, view))),
