@@ -9,6 +9,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ingest::db::{Db, DbError};
@@ -18,7 +19,8 @@ use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 
-use crate::mail::{MessageError, header_text, message};
+use crate::mail::{Armour, MessageError, header_text, message};
+use crate::openpgp::{OwnKey, contact_keys};
 use crate::outbox::{OutboxRow, outbox_claim, outbox_failed, outbox_recover, outbox_release, outbox_retry, outbox_sent};
 
 /// How the connection is protected.
@@ -94,6 +96,8 @@ pub struct Delivery {
     from: Mailbox,
     clock: Clock,
     connection: Option<AsyncSmtpConnection>,
+    /// Signs and encrypts mails about cases.
+    pgp: Option<Arc<OwnKey>>,
 }
 
 /// What the server did with one mail.
@@ -118,7 +122,13 @@ impl Delivery {
         if config.login.is_some() && config.tls == Tls::None && !here {
             return Err(ConfigError::OpenPassword);
         }
-        Ok(Self { db, config, from, clock, connection: None })
+        Ok(Self { db, config, from, clock, connection: None, pgp: None })
+    }
+
+    /// Signs mails about cases with the house's own key, and encrypts them to whoever has one on file.
+    #[must_use]
+    pub fn with_key(self, pgp: Option<Arc<OwnKey>>) -> Self {
+        Self { pgp, ..self }
     }
 
     /// Delivers until `shutdown` is ready; the mail in hand is finished first.
@@ -224,9 +234,9 @@ impl Delivery {
     }
 
     async fn hand_over(&mut self, row: &OutboxRow, now: Timestamp) -> Handover {
-        let message = match message(&row.mail, &self.from, &row.message_id, now) {
+        let message = match self.message(row, now).await {
             Ok(message) => message,
-            Err(error @ (MessageError::Address(_) | MessageError::Build(_))) => return Handover::Refused(error.to_string()),
+            Err(error) => return Handover::Refused(error.to_string()),
         };
         let timeout = self.config.timeout;
         let mut connection = match self.connection.take() {
@@ -247,6 +257,17 @@ impl Delivery {
             Ok(Err(error)) => judge(&error),
             Err(_) => Handover::Lost(format!("no answer within {timeout:?}")),
         }
+    }
+
+    /// Signing and encrypting take a millisecond of thinking, and the keys stand in the database: on a thread of their own.
+    async fn message(&self, row: &OutboxRow, now: Timestamp) -> Result<lettre::Message, MessageError> {
+        let (db, mail, from, id, pgp) = (self.db.clone(), row.mail.clone(), self.from.clone(), row.message_id.clone(), self.pgp.clone());
+        let made = tokio::task::spawn_blocking(move || {
+            // Where the keys cannot be asked for, what must be encrypted waits for the next attempt of a human.
+            let keys = if pgp.is_some() { db.read(|c| contact_keys(c, &mail.recipient)).unwrap_or_default() } else { Vec::new() };
+            message(&mail, &from, &id, now, Armour { own: pgp.as_deref(), keys: &keys })
+        });
+        made.await.unwrap_or(Err(MessageError::NoKey))
     }
 
     /// Tests the connection kept from the last pass, which the server may have closed since.

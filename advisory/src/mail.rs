@@ -7,17 +7,20 @@ use chrono_tz::Europe::Berlin;
 use ingest::body::{BodyId, ContactId};
 use ingest::time::Timestamp;
 use lettre::Message;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Mailbox, MessageBuilder};
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, MessageBuilder, MultiPart, SinglePart};
 
 use crate::advisory::{Advisory, Product, Tlp, is_unprintable, text_enum};
 use crate::csaf::{Publisher, measures_text};
+use crate::openpgp::{ContactKey, MICALG, OwnKey, PgpError};
 
 text_enum! {
     /// What a mail is about: it names the history's kinds (`advisory.delivered`, `recommendation.delivered`).
     Topic {
         Advisory = "advisory", "Warnmeldung";
         Recommendation = "recommendation", "Handlungsempfehlung";
+        /// A person writes out of a case.
+        Incident = "incident", "Schreiben zum Vorfall";
     }
 }
 
@@ -34,6 +37,8 @@ pub struct Mail {
     /// Stands in the text as `SECRET_MARK` until the moment of sending, and is forgotten afterwards: the outbox
     /// remains readable as a record without opening anything.
     pub secret: Option<String>,
+    /// It may only travel encrypted: without a key that is valid at the moment of sending it does not go.
+    pub sealed: bool,
     pub topic: Topic,
     /// The identity of the advisory or incident.
     pub about: String,
@@ -103,6 +108,7 @@ pub fn warning_mail(advisory: &Advisory, occasion: Occasion<'_>, to: Addressee<'
         text,
         headers: vec![("List-Unsubscribe".into(), format!("<mailto:{}?subject=Abmeldung%20WID>", publisher.mail))],
         secret: Some(to.token),
+        sealed: false,
         topic: Topic::Advisory,
         about: advisory.id.to_string(),
         body: Some(to.body),
@@ -245,10 +251,71 @@ pub fn recommendation_mail(recommendation: &Recommendation<'_>, publisher: &Publ
         text: text.end(publisher),
         headers: Vec::new(),
         secret: None,
+        sealed: false,
         topic: Topic::Recommendation,
         about: recommendation.incident.clone(),
         body: Some(recommendation.body),
         contact: recommendation.contact,
+    }
+}
+
+/// What an analyst writes to a body's contact.
+#[derive(Clone, Debug)]
+pub struct CaseMail<'a> {
+    /// As `Mail::key` demands.
+    pub key: String,
+    pub incident: String,
+    pub number: &'a str,
+    pub tlp: detect::incident::Tlp,
+    pub body: BodyId,
+    pub body_name: &'a str,
+    pub contact: ContactId,
+    pub contact_name: &'a str,
+    pub email: &'a str,
+    pub subject: &'a str,
+    pub text: &'a str,
+    /// The Message-ID that it answers, without angle brackets.
+    pub answers: Option<&'a str>,
+    /// It will be encrypted, so everything may stand in it.
+    pub encrypted: bool,
+}
+
+/// A letter out of a case. From TLP:AMBER on, and without a key to encrypt to, only a neutral notice with the way to the
+/// portal. The subject always holds the number, by which the answer finds back, and nothing that may not be read by all.
+pub fn case_mail(letter: &CaseMail<'_>, publisher: &Publisher) -> Mail {
+    let CaseMail { number, .. } = letter;
+    let label = format!("TLP:{}", letter.tlp.as_str());
+    let open = !crate::mailroom::sealed_needed(letter.tlp);
+    let url = format!("{}/vorfall/{number}", publisher.base_url);
+    let mut text = Paragraphs::default();
+    if open || letter.encrypted {
+        text.add(&format!("{label}\nZum Vorfall {number}"));
+        text.add(letter.text);
+        text.add(&format!("Den Stand des Vorfalls sehen Sie hier:\n{url}"));
+    } else {
+        text.add(&format!("Guten Tag {},", letter.contact_name));
+        text.add(&format!("zum Vorfall {number} bei {} haben wir Ihnen geschrieben.", letter.body_name));
+        text.add(&format!("Unser Schreiben ist als {label} eingestuft. Es steht deshalb nicht in dieser Mail; Sie lesen es hier:\n{url}"));
+    }
+    text.add("Wenn Sie auf diese Mail antworten, lassen Sie bitte den Betreff, wie er ist.");
+    let title = if open { letter.subject } else { "Bitte im Portal lesen" };
+    let title = if letter.encrypted && !open { "Verschlüsselte Nachricht" } else { title };
+    let headers = match letter.answers {
+        Some(id) => vec![("In-Reply-To".to_owned(), format!("<{id}>")), ("References".to_owned(), format!("<{id}>"))],
+        None => Vec::new(),
+    };
+    Mail {
+        key: letter.key.clone(),
+        recipient: letter.email.to_owned(),
+        subject: format!("[{label}] {number} {title}"),
+        text: text.end(publisher),
+        headers,
+        secret: None,
+        sealed: letter.encrypted && !open,
+        topic: Topic::Incident,
+        about: letter.incident.clone(),
+        body: Some(letter.body),
+        contact: Some(letter.contact),
     }
 }
 
@@ -294,6 +361,11 @@ pub enum MessageError {
     Address(String),
     #[error("build the message: {0}")]
     Build(#[from] lettre::error::Error),
+    #[error("sign or encrypt the message: {0}")]
+    Pgp(#[from] PgpError),
+    /// What may only go encrypted does not go without.
+    #[error("no valid OpenPGP key of the recipient is on file any more")]
+    NoKey,
 }
 
 /// # Errors
@@ -302,11 +374,22 @@ pub fn address_parse(text: &str) -> Result<lettre::Address, MessageError> {
     text.trim().parse().map_err(|_| MessageError::Address(header_text(text, 80)))
 }
 
-/// The finished message (RFC 5322, CRLF). `message_id` is the row's own and the same at every attempt.
+/// What protects a mail on its way.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Armour<'a> {
+    /// Signs every mail about a case; without a key of ours none is signed.
+    pub own: Option<&'a OwnKey>,
+    /// The recipient's keys.
+    pub keys: &'a [ContactKey],
+}
+
+/// The finished message (RFC 5322, CRLF), signed and encrypted as far as there are keys (RFC 3156). `message_id` is the row's
+/// own and the same at every attempt.
 ///
 /// # Errors
-/// Where the recipient is no address.
-pub fn message(mail: &Mail, from: &Mailbox, message_id: &str, date: Timestamp) -> Result<Message, MessageError> {
+/// Where the recipient is no address, or the mail may only go encrypted and cannot.
+pub fn message(mail: &Mail, from: &Mailbox, message_id: &str, date: Timestamp, armour: Armour<'_>) -> Result<Message, MessageError> {
+    let now = date;
     let date = SystemTime::UNIX_EPOCH + Duration::from_millis(date.0.max(0).unsigned_abs());
     let builder = Message::builder()
         .from(from.clone())
@@ -314,11 +397,45 @@ pub fn message(mail: &Mail, from: &Mailbox, message_id: &str, date: Timestamp) -
         .subject(header_text(&mail.subject, SUBJECT_CHARS_MAX))
         .date(date)
         .message_id(Some(message_id.to_owned()));
-    // RFC 3834: no out-of-office answers to us, please.
-    let builder = raw_header(builder, "Auto-Submitted", "auto-generated");
+    // RFC 3834: no out-of-office answers to us, please. Where a person writes, an absence is worth knowing.
+    let builder = if mail.topic == Topic::Incident { builder } else { raw_header(builder, "Auto-Submitted", "auto-generated") };
     let builder = mail.headers.iter().fold(builder, |builder, (name, value)| raw_header(builder, name, value));
     let text = mail.secret.as_ref().map_or_else(|| mail.text.clone(), |secret| mail.text.replace(SECRET_MARK, secret));
-    Ok(builder.header(ContentType::TEXT_PLAIN).body(text)?)
+    let key = armour.keys.iter().find(|key| key.usable(now));
+    match (armour.own, key) {
+        (Some(own), Some(key)) if mail.topic != Topic::Advisory => Ok(builder.multipart(encrypted(own, key, text, now)?)?),
+        _ if mail.sealed => Err(MessageError::NoKey),
+        (Some(own), _) if mail.topic != Topic::Advisory => Ok(builder.multipart(signed(own, text)?)?),
+        _ => Ok(builder.header(ContentType::TEXT_PLAIN).body(text)?),
+    }
+}
+
+/// Quoted-printable, so that nothing on the way has a reason to change what is signed.
+fn text_part(text: String) -> (SinglePart, Vec<u8>) {
+    let part = SinglePart::builder().header(ContentType::TEXT_PLAIN).header(ContentTransferEncoding::QuotedPrintable).body(text);
+    let mut bytes = part.formatted();
+    // The last line's end belongs to the boundary (RFC 3156, 5).
+    bytes.truncate(bytes.len().saturating_sub(2));
+    (part, bytes)
+}
+
+fn signed(own: &OwnKey, text: String) -> Result<MultiPart, MessageError> {
+    let (part, bytes) = text_part(text);
+    let signature = SinglePart::builder().header(content_type("application/pgp-signature; name=\"signature.asc\"")).body(own.sign(&bytes)?);
+    let kind = MultiPart::signed("application/pgp-signature".to_owned(), MICALG.to_owned());
+    Ok(kind.singlepart(part).singlepart(signature))
+}
+
+fn encrypted(own: &OwnKey, key: &ContactKey, text: String, now: Timestamp) -> Result<MultiPart, MessageError> {
+    let (_, bytes) = text_part(text);
+    let version = SinglePart::builder().header(content_type("application/pgp-encrypted")).body("Version: 1\r\n".to_owned());
+    let sealed = own.seal(&bytes, key, now)?;
+    let sealed = SinglePart::builder().header(content_type("application/octet-stream; name=\"encrypted.asc\"")).body(sealed);
+    Ok(MultiPart::encrypted("application/pgp-encrypted".to_owned()).singlepart(version).singlepart(sealed))
+}
+
+fn content_type(text: &str) -> ContentType {
+    ContentType::parse(text).unwrap_or(ContentType::TEXT_PLAIN)
 }
 
 /// A name that is no header name is dropped: it can only come from a mistake of ours.
@@ -591,7 +708,8 @@ pub(crate) mod tests {
 
     fn formatted(mail: &Mail) -> String {
         let from = "ThüringenCERT <wid@cert.example>".parse().unwrap();
-        String::from_utf8(message(mail, &from, "<row@cert.example>", Timestamp(1_795_266_127_000)).unwrap().formatted()).unwrap()
+        String::from_utf8(message(mail, &from, "<row@cert.example>", Timestamp(1_795_266_127_000), Armour::default()).unwrap().formatted())
+            .unwrap()
     }
 
     #[test]

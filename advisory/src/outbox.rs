@@ -28,7 +28,8 @@ ingest::id_type!(
 
 pub const MIGRATIONS: Migrations = Migrations {
     owner: "outbox",
-    steps: &["
+    steps: &[
+        "
         CREATE TABLE outbox (
             id TEXT PRIMARY KEY,
             mail_key TEXT NOT NULL,
@@ -52,7 +53,12 @@ pub const MIGRATIONS: Migrations = Migrations {
         );
         CREATE INDEX outbox_due ON outbox (state, next_attempt_at);
         CREATE INDEX outbox_about ON outbox (about, body);
-    "],
+    ",
+        "
+        ALTER TABLE outbox ADD COLUMN sealed BIGINT NOT NULL DEFAULT 0;
+        CREATE INDEX outbox_message ON outbox (message_id);
+    ",
+    ],
 };
 
 text_enum! {
@@ -117,8 +123,8 @@ pub fn outbox_add(tx: &Transaction<'_>, mail: &Mail, now: Timestamp) -> Result<b
     let added = tx
         .prepare_cached(
             "INSERT INTO outbox (id, mail_key, recipient, subject, body_text, headers, secret, topic, about, body, contact,
-                 state, attempts, next_attempt_at, last_error, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13, ?14, ?13, ?13)
+                 state, attempts, next_attempt_at, last_error, created_at, updated_at, sealed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 0, ?13, ?14, ?13, ?13, ?15)
              ON CONFLICT (mail_key, recipient) DO NOTHING",
         )?
         .execute(params![
@@ -136,6 +142,7 @@ pub fn outbox_add(tx: &Transaction<'_>, mail: &Mail, now: Timestamp) -> Result<b
             state,
             now.0,
             error,
+            row.sealed,
         ])?;
     if added == 1 && state == OutboxState::Failed {
         let row = OutboxRow { id, mail: row, attempts: 0, message_id: String::new() };
@@ -162,7 +169,7 @@ pub fn outbox_claim(tx: &Transaction<'_>, domain: &str, limit: usize, now: Times
     let mut statement = tx.prepare_cached(
         "UPDATE outbox SET state = 'sending', message_id = COALESCE(message_id, '<' || id || '@' || ?1 || '>'), updated_at = ?2
          WHERE id IN (SELECT id FROM outbox WHERE state = 'queued' AND next_attempt_at <= ?2 ORDER BY next_attempt_at, id LIMIT ?3)
-         RETURNING id, mail_key, recipient, subject, body_text, headers, secret, topic, about, body, contact, attempts, message_id",
+         RETURNING id, mail_key, recipient, subject, body_text, headers, secret, topic, about, body, contact, attempts, message_id, sealed",
     )?;
     let rows = statement.query_map(params![domain, now.0, i64::try_from(limit).unwrap_or(i64::MAX)], row_from_row)?;
     let mut rows = rows.collect::<Result<Vec<_>, _>>()?;
@@ -225,7 +232,7 @@ pub fn outbox_bounced(tx: &Transaction<'_>, message_id: &str, error: &str, now: 
     let error = header_text(error, ERROR_CHARS_MAX);
     let mut statement = tx.prepare_cached(
         "UPDATE outbox SET state = 'bounced', last_error = ?2, updated_at = ?3 WHERE message_id = ?1 AND state = 'sent'
-         RETURNING id, mail_key, recipient, subject, body_text, headers, secret, topic, about, body, contact, attempts, message_id",
+         RETURNING id, mail_key, recipient, subject, body_text, headers, secret, topic, about, body, contact, attempts, message_id, sealed",
     )?;
     let rows = statement.query_map(params![message_id, error, now.0], row_from_row)?.collect::<Result<Vec<_>, _>>()?;
     for row in &rows {
@@ -292,6 +299,8 @@ fn outcome_record(tx: &Transaction<'_>, row: &OutboxRow, delivered: bool, error:
         (Topic::Advisory, false) => "advisory.bounced",
         (Topic::Recommendation, true) => "recommendation.delivered",
         (Topic::Recommendation, false) => "recommendation.bounced",
+        (Topic::Incident, true) => "letter.delivered",
+        (Topic::Incident, false) => "letter.bounced",
     };
     let data = match delivered {
         true => json!({ "mail": row.id, "key": row.mail.key, "contact": row.mail.contact }),
@@ -322,6 +331,7 @@ fn row_from_row(row: &Row<'_>) -> ingest::rusqlite::Result<OutboxRow> {
             text: row.get(4)?,
             headers: serde_json::from_str(&headers).unwrap_or_default(),
             secret: row.get(6)?,
+            sealed: row.get(13)?,
             topic: row.get(7)?,
             about: row.get(8)?,
             body: row.get(9)?,

@@ -481,6 +481,12 @@ pub(crate) mod tests {
                 crate::subscription::MIGRATIONS,
                 crate::outbox::MIGRATIONS,
                 crate::acknowledgement::MIGRATIONS,
+                detect::alert::MIGRATIONS,
+                detect::incident::MIGRATIONS,
+                detect::recommendation::MIGRATIONS,
+                detect::exhibit::MIGRATIONS,
+                crate::mailroom::MIGRATIONS,
+                crate::openpgp::MIGRATIONS,
             ];
             let db = Db::open(&dir.path().join("w.db"), &owners).unwrap();
             let bodies: Vec<BodyId> = (2..5).map(|n| BodyId(ingest::id::Ulid(n))).collect();

@@ -162,6 +162,11 @@ pub enum Command {
         #[command(subcommand)]
         command: PseudonymsCommand,
     },
+    /// Richtet OpenPGP ein: den eigenen Schlüssel und die der Ansprechpersonen
+    Openpgp {
+        #[command(subcommand)]
+        command: OpenpgpCommand,
+    },
     /// Legt Konten an
     User {
         #[command(subcommand)]
@@ -686,6 +691,37 @@ pub enum PseudonymsCommand {
     Forget {
         /// Der Name des Schlüssels, wie `pseudonyms ls` ihn zeigt
         key: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum OpenpgpCommand {
+    /// Erzeugt den eigenen Schlüssel (Ed25519 und Curve25519) für den Absender aus mail.from
+    Generate,
+    /// Übernimmt einen vorhandenen eigenen Schlüssel ohne Passphrase
+    Import {
+        /// Datei mit dem geheimen Schlüssel (ASCII-Armor)
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+    /// Gibt den eigenen öffentlichen Schlüssel aus, zum Weitergeben
+    Export,
+    /// Zeigt den eigenen Schlüssel und die hinterlegten
+    Ls(ListArgs),
+    /// Hinterlegt den öffentlichen Schlüssel einer Ansprechperson
+    Add {
+        /// Mailadresse der Ansprechperson
+        email: String,
+        /// Datei mit dem öffentlichen Schlüssel (ASCII-Armor)
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
+    /// Entfernt einen hinterlegten Schlüssel
+    Remove {
+        /// Mailadresse der Ansprechperson
+        email: String,
+        /// Fingerabdruck, wie `openpgp ls` ihn zeigt
+        fingerprint: String,
     },
 }
 

@@ -39,6 +39,7 @@ pub struct Config {
     pub disk: Thresholds,
     pub web: Web,
     pub mail: Mail,
+    pub mailroom: MailroomConfig,
     /// The outside provider for log-ins; without an issuer there is none.
     pub oidc: oidc::Settings,
     /// Publisher of the CSAF documents.
@@ -196,6 +197,42 @@ pub struct Mail {
     pub user: Option<String>,
     pub password: Option<String>,
     pub from: String,
+}
+
+/// How mails come in.
+#[derive(Clone, Default)]
+pub struct MailroomConfig {
+    pub lmtp: Option<SocketAddr>,
+    /// Who may hand over, beside this machine.
+    pub lmtp_peers: Vec<Prefix>,
+    /// For which addresses, in lower case; none: for all.
+    pub addresses: Vec<String>,
+    /// Whose word about senders is believed.
+    pub authserv: Option<String>,
+    /// Empty: no mailbox is asked.
+    pub imap_host: String,
+    pub imap_port: u16,
+    pub imap_tls: String,
+    pub imap_user: String,
+    pub imap_password: Option<String>,
+    pub imap_folder: String,
+    pub imap_done: Option<String>,
+    pub imap_every_seconds: u64,
+}
+
+impl MailroomConfig {
+    /// Whether mails come in at all.
+    pub fn is_open(&self) -> bool {
+        self.lmtp.is_some() || !self.imap_host.is_empty()
+    }
+}
+
+impl fmt::Debug for MailroomConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The password stays out of every log.
+        let Self { lmtp, addresses, authserv, imap_host, imap_folder, .. } = self;
+        write!(f, "MailroomConfig({lmtp:?}, {addresses:?}, {authserv:?}, {imap_host:?}, {imap_folder:?})")
+    }
 }
 
 #[derive(Clone, Default, PartialEq)]

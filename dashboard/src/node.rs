@@ -56,6 +56,7 @@ const MIGRATIONS: &[Migrations] = &[
     detect::incident::MIGRATIONS,
     detect::recommendation::MIGRATIONS,
     detect::duty::MIGRATIONS,
+    detect::exhibit::MIGRATIONS,
     detect::consumer::MIGRATIONS,
     detect::watch::MIGRATIONS,
     detect::rulebook::MIGRATIONS,
@@ -63,6 +64,8 @@ const MIGRATIONS: &[Migrations] = &[
     advisory::subscription::MIGRATIONS,
     advisory::outbox::MIGRATIONS,
     advisory::acknowledgement::MIGRATIONS,
+    advisory::mailroom::MIGRATIONS,
+    advisory::openpgp::MIGRATIONS,
     crate::user::MIGRATIONS,
     crate::session::MIGRATIONS,
     crate::login::MIGRATIONS,
@@ -644,6 +647,11 @@ fn readings_apply(db: &Db, config: &Config, now: Timestamp) -> Result<()> {
 }
 
 /// Where the keys of the pseudonyms are.
+/// Where the files of cases are.
+pub(crate) fn exhibits_dir(dir: &Path) -> PathBuf {
+    dir.join("exhibits")
+}
+
 pub(crate) fn keys_dir(dir: &Path) -> PathBuf {
     dir.join("keys")
 }

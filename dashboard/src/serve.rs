@@ -8,8 +8,13 @@ use std::time::Duration;
 
 use advisory::csaf::Publisher;
 use advisory::delivery::{Delivery, Login, SmtpConfig, Tls};
+use advisory::imap::{ImapConfig, Poller};
+use advisory::lmtp;
+use advisory::mailroom::{Mailroom, Own};
+use advisory::openpgp::OwnKey;
 use anyhow::{Context as _, Result, bail};
 use detect::duty::clocks_start;
+use detect::exhibit::Locker;
 use detect::intel::feed::{Feed, Feeds};
 use detect::watch::{LossLimit, LossWatch, MemoryWatch, Watch};
 use ingest::audit::{RootKey, root_sign};
@@ -26,7 +31,7 @@ use crate::config::{Config, FeedConfig};
 use crate::feeds::Net;
 use crate::invitation;
 use crate::live::{self, Hub};
-use crate::node::{Node, keys_dir};
+use crate::node::{Node, exhibits_dir, keys_dir};
 use crate::oidc::{self, Oidc};
 use crate::proof::passkey::Relying;
 use crate::proof::vault::Vault;
@@ -48,6 +53,8 @@ const SMTP_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Server {
     pub intake: Addresses,
     pub web: SocketAddr,
+    /// Where mails are handed over.
+    pub lmtp: Option<SocketAddr>,
     tasks: JoinSet<()>,
     shutdown: CancellationToken,
     last_word: Box<dyn FnOnce() + Send>,
@@ -85,7 +92,21 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
     let counters = Arc::new(Counters::default());
     let addresses = bound.addresses();
     tasks.spawn(bound.run(node.journal.writer(), node.sites.clone(), counters.clone(), node.clock.clone(), shutdown.clone()));
+    let pgp = OwnKey::load(&keys_dir(&node.dir)).map_err(|error| anyhow::anyhow!("eigener OpenPGP-Schlüssel: {error}"))?.map(Arc::new);
+    let locker = Locker::open(&exhibits_dir(&node.dir), node.watermark.clone()).context("Beweismittel öffnen")?;
+    let mailroom = mailroom(node, config, &locker, pgp.clone());
+    let mut lmtp = None;
+    if let Some(listener) = letters(config, &mailroom).await? {
+        lmtp = Some(listener.address()?);
+        let stop = shutdown.clone();
+        tasks.spawn(async move { listener.run(stop.cancelled_owned()).await });
+    }
+    if let Some(poller) = mailbox(config, &mailroom)? {
+        let stop = shutdown.clone();
+        tasks.spawn(async move { poller.run(stop.cancelled_owned()).await });
+    }
     if let Some(delivery) = delivery(node, config)? {
+        let delivery = delivery.with_key(pgp.clone());
         let stop = shutdown.clone();
         tasks.spawn(async move { delivery.run(stop.cancelled_owned()).await });
     }
@@ -154,13 +175,15 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         door: Arc::new(Door::new(vault)),
         audit,
         live: hub,
+        locker,
+        pgp,
     };
     let pages = Pages::new(pages, PageLimits::default(), &config.web.trusted_proxies);
     tasks.spawn(pages.run(web::router(app), shutdown.clone()));
     let feeds: Vec<Feed> = config.feeds.iter().map(FeedConfig::feed).collect();
     let feeds = Feeds::start(feeds, Box::new(Net::new()), node.db.clone(), node.clock.clone());
     let feeds = feeds.map_err(|error| anyhow::anyhow!("Feeds der Indikatoren: {error}"))?;
-    Ok(Server { intake: addresses, web: web_address, tasks, shutdown, last_word, _feeds: Some(feeds) })
+    Ok(Server { intake: addresses, web: web_address, lmtp, tasks, shutdown, last_word, _feeds: Some(feeds) })
 }
 
 impl Server {
@@ -315,7 +338,8 @@ pub fn serve(dir: &Path, config: &Config, clock: &ingest::time::Clock) -> Result
             // The intake does not depend on it, and `wartburg user add` makes an account as well.
             tracing::error!(error = format!("{error:#}"), "no link for the first account");
         }
-        tracing::info!(pages = %server.web, intake = ?server.intake, "serving");
+        let lmtp = server.lmtp.map(tracing::field::display);
+        tracing::info!(pages = %server.web, lmtp, intake = ?server.intake, "serving");
         end.wait(|| {
             tracing::info!("asked to read the rules again");
             node.rules.wake();
@@ -437,16 +461,62 @@ pub fn publisher(config: &Config) -> Publisher {
     }
 }
 
+fn mailroom(node: &Node, config: &Config, locker: &Locker, pgp: Option<Arc<OwnKey>>) -> Mailroom {
+    let own = Own {
+        address: own_address(&config.mail.from),
+        addresses: config.mailroom.addresses.clone(),
+        authserv: config.mailroom.authserv.clone(),
+        pgp,
+    };
+    Mailroom::new(node.db.clone(), locker.clone(), node.clock.clone(), own)
+}
+
+/// The port for mails, where one is configured.
+async fn letters(config: &Config, mailroom: &Mailroom) -> Result<Option<lmtp::Listener>> {
+    let Some(address) = config.mailroom.lmtp else { return Ok(None) };
+    let bound = lmtp::Listener::bind(address, mailroom.clone(), config.mailroom.lmtp_peers.clone(), lmtp::Limits::default()).await;
+    let listener = bound.with_context(|| format!("mailroom.lmtp: {address} ist nicht zu öffnen; läuft dort schon etwas?"))?;
+    Ok(Some(listener))
+}
+
+/// The mailbox that is asked, where one is configured.
+fn mailbox(config: &Config, mailroom: &Mailroom) -> Result<Option<Poller>> {
+    let room = &config.mailroom;
+    if room.imap_host.is_empty() {
+        return Ok(None);
+    }
+    let imap = ImapConfig {
+        host: room.imap_host.clone(),
+        port: room.imap_port,
+        tls: protection(&room.imap_tls),
+        login: Login { user: room.imap_user.clone(), password: room.imap_password.clone().unwrap_or_default() },
+        folder: room.imap_folder.clone(),
+        done: room.imap_done.clone(),
+        every: Duration::from_secs(room.imap_every_seconds),
+    };
+    Poller::new(imap, mailroom.clone()).map(Some).map_err(|error| anyhow::anyhow!("[mailroom]: {error}"))
+}
+
+fn protection(word: &str) -> Tls {
+    match word {
+        "none" => Tls::None,
+        "implicit" => Tls::Implicit,
+        _ => Tls::Starttls,
+    }
+}
+
+/// The address in `ThüringenCERT <cert@cert.example>`, in lower case: by it a mail of ours is known when it comes back.
+fn own_address(from: &str) -> String {
+    let inner = from.rsplit_once('<').map_or(from, |(_, rest)| rest.trim_end().trim_end_matches('>'));
+    inner.trim().to_lowercase()
+}
+
 fn delivery(node: &Node, config: &Config) -> Result<Option<Delivery>> {
     let mail = &config.mail;
     if mail.host.is_empty() {
         return Ok(None);
     }
-    let tls = match mail.tls.as_str() {
-        "none" => Tls::None,
-        "implicit" => Tls::Implicit,
-        _ => Tls::Starttls,
-    };
+    let tls = protection(&mail.tls);
     let login = mail.user.clone().map(|user| Login { user, password: mail.password.clone().unwrap_or_default() });
     let smtp = SmtpConfig { host: mail.host.clone(), port: mail.port, tls, login, from: mail.from.clone(), timeout: SMTP_TIMEOUT };
     let delivery = Delivery::new(node.db.clone(), smtp, node.clock.clone()).map_err(|error| anyhow::anyhow!("[mail]: {error}"))?;

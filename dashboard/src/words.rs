@@ -8,6 +8,7 @@ mod intake;
 mod intel;
 mod labels;
 mod language;
+mod letters;
 mod refused;
 
 use std::collections::HashMap;
@@ -34,6 +35,7 @@ pub use intel::{
 pub use labels::{field, rsit};
 pub(crate) use language::filled;
 pub use language::{Language, de, language, t, tf, tn, with_language};
+pub use letters::{custody, exhibit_warning, letter_defect, letter_why, letter_why_long, outbox_state};
 pub use refused::refused;
 
 pub fn level(level: Level) -> &'static str {
@@ -279,6 +281,14 @@ pub fn told(event: &HistoryEvent, names: &Names) -> Told {
         "warning.suggested" => plain(t("Warnung vorgeschlagen"), false),
         "warning.drafted" => plain(t("Entwurf einer Warnung angelegt"), true),
         "warning.declined" => plain(t("Vorschlag einer Warnung abgelehnt"), true),
+        "exhibit.added" => Told { what: t("Beweismittel hinzugefügt").into(), detail: text("name").into(), strong: false },
+        "exhibit.released" => Told { what: t("Beweismittel freigegeben").into(), detail: text("name").into(), strong: false },
+        "exhibit.downloaded" => Told { what: t("Beweismittel herausgegeben").into(), detail: text("name").into(), strong: false },
+        "letter.received" => plain(t("Mail eingegangen"), true),
+        "letter.filed" => plain(t("Mail zugeordnet"), false),
+        "letter.sent" => plain(t("Schreiben verschickt"), true),
+        "letter.delivered" => plain(t("Mail zugestellt"), false),
+        "letter.bounced" => plain(t("Mail nicht zustellbar"), true),
         "recommendation.drafted" => plain(t("Empfehlung vorbereitet"), false),
         "recommendation.edited" => plain(t("Empfehlung geändert"), false),
         "recommendation.sent" => plain(t("Empfehlung gesendet"), true),

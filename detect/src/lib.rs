@@ -9,6 +9,7 @@ pub mod duty;
 pub mod engine;
 pub mod exchange;
 pub mod explanation;
+pub mod exhibit;
 mod feed;
 pub mod finding;
 pub mod flow;

@@ -84,6 +84,14 @@ pub enum Action {
     RuleTune,
     /// Try a rule on what is stored.
     RuleBacktest,
+    /// Put a file into a case, and take one out.
+    ExhibitAdd,
+    /// Let a file that came by mail out of quarantine.
+    ExhibitRelease,
+    /// Write to a body out of a case.
+    LetterSend,
+    /// Say to which case a mail belongs.
+    LetterSort,
 }
 
 /// Who may do what. A role that stands in no row does nothing in cases.
@@ -112,6 +120,10 @@ pub const ALLOWED: &[(Action, &[Role])] = &[
     (Action::RuleSwitch, &[Lead]),
     (Action::RuleTune, &[Analyst, Lead]),
     (Action::RuleBacktest, &[Analyst, Lead]),
+    (Action::ExhibitAdd, &[Analyst, Lead]),
+    (Action::ExhibitRelease, &[Analyst, Lead]),
+    (Action::LetterSend, &[Analyst, Lead]),
+    (Action::LetterSort, &[Analyst, Lead]),
 ];
 
 /// Whether `role` may do `action`: for buttons as well as for the check behind them.
@@ -157,6 +169,10 @@ mod tests {
             RuleSwitch: - lead - - - - -
             RuleTune: analyst lead - - - - -
             RuleBacktest: analyst lead - - - - -
+            ExhibitAdd: analyst lead - - - - -
+            ExhibitRelease: analyst lead - - - - -
+            LetterSend: analyst lead - - - - -
+            LetterSort: analyst lead - - - - -
         "#]]
         .assert_eq(&matrix);
     }

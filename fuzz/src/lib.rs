@@ -23,11 +23,12 @@ pub use families::{columns, firewall, generic, header, linux, mail, services, st
 pub use flows::{ipfix, netflow_v5, netflow_v9, sflow};
 
 /// All targets: what comes over the network first, then the decoders by family.
-pub const TARGETS: [Target; 21] = [
+pub const TARGETS: [Target; 22] = [
     ("framing", framing),
     ("relp", relp),
     ("gelf", gelf),
     ("http", http),
+    ("letter", letter),
     ("line", line),
     ("query", query),
     ("netflow", netflow),
@@ -46,6 +47,15 @@ pub const TARGETS: [Target; 21] = [
     ("services", services),
     ("generic", generic),
 ];
+
+/// A mail as somebody sent it: whatever it is, there is a letter, on one line where it should be and without what moves the
+/// cursor.
+pub fn letter(data: &[u8]) {
+    let letter = advisory::letter::letter_read(data, Some("mx.example"));
+    assert!(!letter.subject.contains(char::is_control) && !letter.from.contains(char::is_control));
+    assert!(letter.text.chars().all(|c| c == '\n' || !c.is_control()));
+    assert!(letter.attachments.iter().all(|file| !file.name.contains(char::is_control)));
+}
 
 /// The first byte says how the rest is split.
 fn split(data: &[u8]) -> (usize, &[u8]) {

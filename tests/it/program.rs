@@ -117,6 +117,11 @@ impl Server {
         self.listening.get(listener.as_str()).copied()
     }
 
+    /// Where mails are handed over, if the configuration says so.
+    pub(crate) fn lmtp(&self) -> SocketAddr {
+        self.listening["lmtp"]
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -6,6 +6,8 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
+use advisory::mailroom::letter_counts;
+use advisory::openpgp::{ContactKey, OwnKey, PgpError, contact_key_list};
 use anyhow::{Result, bail};
 use ingest::audit::{AuditFault, Head, audit_verify};
 use ingest::body::{SITE_UNKNOWN, SiteTable};
@@ -83,6 +85,7 @@ pub(super) fn doctor(json: bool, dir: &Path, config: &Config, now: Timestamp, ou
     let sources = db.read(|connection| source_list(connection, &Scope::All, &sites, now))?;
     let audit = db.read(|connection| audit_verify(connection, None))?;
     let exporters = db.read(accounts_saved)?;
+    let (waiting, keys) = (db.read(letter_counts)?, db.read(contact_key_list)?);
     db.close();
 
     let mut findings = vec![server(pid.as_deref(), word.as_ref(), now)];
@@ -97,6 +100,8 @@ pub(super) fn doctor(json: bool, dir: &Path, config: &Config, now: Timestamp, ou
     findings.extend(clocks(&sources, now));
     findings.extend(flows(&exporters, config.flows.loss.percent, now));
     findings.extend(certificate(config, now));
+    findings.extend(letters(config, waiting, now));
+    findings.extend(openpgp(OwnKey::load(&node::keys_dir(dir)), &keys, now));
     findings.extend(enrichment(&config.enrich, &Geo::open(&config.enrich.geo_files).files(), now));
     findings.extend(receive_buffer(config, std::fs::read_to_string("/proc/sys/net/core/rmem_max").ok().as_deref()));
     findings.extend(files(pid.as_deref().unwrap_or("self")));
@@ -125,6 +130,50 @@ fn print(findings: &[Finding], json: bool, out: &mut dyn Write) -> Result<ExitCo
         writeln!(out, "{all}")?;
     }
     Ok(if hands == 0 { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
+}
+
+/// A mail that nobody has looked at for so long may be a call for help.
+const LETTER_WAIT_MAX: i64 = 4 * Timestamp::HOUR;
+
+fn letters(config: &Config, (waiting, oldest): (u64, Option<Timestamp>), now: Timestamp) -> Vec<Finding> {
+    const CHECK: &str = "letters";
+    let mut findings = Vec::new();
+    if config.mailroom.is_open() && config.mailroom.authserv.is_none() {
+        findings.push(act(
+            CHECK,
+            "Mails kommen herein, aber kein Absender gilt als belegt: mailroom.authserv fehlt.",
+            "Den Namen eintragen, mit dem der eigene Mailserver Authentication-Results schreibt (Handbuch, Mail-Eingang).",
+        ));
+    }
+    if let Some(oldest) = oldest.filter(|oldest| now.since(*oldest) > LETTER_WAIT_MAX) {
+        let text = format!("{} Mails warten im Posteingang, die älteste seit {}.", show::num(waiting), show::duration(now.since(oldest)));
+        findings.push(act(CHECK, text, "Den Posteingang durchsehen (Arbeit, Posteingang)."));
+    }
+    findings
+}
+
+fn openpgp(own: Result<Option<OwnKey>, PgpError>, keys: &[ContactKey], now: Timestamp) -> Vec<Finding> {
+    const CHECK: &str = "openpgp";
+    let mut findings = Vec::new();
+    match own {
+        Err(error) => findings.push(act(
+            CHECK,
+            format!("Der eigene OpenPGP-Schlüssel ist nicht brauchbar: {error}."),
+            "keys/openpgp.key aus der Sicherung wiederherstellen; ohne ihn startet der Dienst nicht.",
+        )),
+        Ok(None) if !keys.is_empty() => findings.push(act(
+            CHECK,
+            "Ansprechpersonen haben OpenPGP-Schlüssel hinterlegt, aber es gibt keinen eigenen: Nichts wird signiert oder verschlüsselt.",
+            "Einen erzeugen: wartburg openpgp generate",
+        )),
+        Ok(_) => {}
+    }
+    let over: Vec<&str> = keys.iter().filter(|key| !key.usable(now)).map(|key| key.email.as_str()).take(NAMED_MAX).collect();
+    if !over.is_empty() {
+        let text = format!("OpenPGP-Schlüssel, die nicht mehr gelten: {}.", over.join(", "));
+        findings.push(act(CHECK, text, "Neue erbitten und hinterlegen: wartburg openpgp add"));
+    }
+    findings
 }
 
 fn server(pid: Option<&str>, word: Option<&Vitals>, now: Timestamp) -> Finding {

@@ -12,6 +12,7 @@ mod incidents;
 mod indicators;
 mod journal;
 mod list;
+mod openpgp;
 mod pseudonyms;
 mod rules;
 mod rules_try;
@@ -47,6 +48,7 @@ use incidents::incidents;
 use indicators::indicators;
 use journal::journal;
 use list::alerts;
+use openpgp::openpgp;
 use pseudonyms::pseudonyms;
 use rules::{rules, validate};
 use search::search;
@@ -82,6 +84,7 @@ pub fn run(cli: &Cli, config: &Config, clock: &Clock) -> Result<ExitCode> {
         Command::Rules { command } => rules(command, cli, config, clock, &mut out)?,
         Command::Advisory { command: AdvisoryCommand::Validate { files, json } } => validate(files, *json, &mut out)?,
         Command::Pseudonyms { command } => pseudonyms(command, &data_dir(cli, config), config, clock, &mut out)?,
+        Command::Openpgp { command } => openpgp(command, &data_dir(cli, config), config, clock, &mut out)?,
         Command::User { command } => user(command, &data_dir(cli, config), config, clock, &mut out)?,
         Command::Journal { command } => journal(command, &data_dir(cli, config), &mut out)?,
         Command::Store { command } => store(command, &data_dir(cli, config), config, clock, &mut out)?,

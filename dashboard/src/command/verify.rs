@@ -1,11 +1,12 @@
 //! `verify`: is everything as it was written? The journal first, then the audit log with its chain, its signed roots and
-//! their signatures. Takes no lock and writes nothing, so it may run beside the server.
+//! their signatures, then the files of cases by their hashes. Takes no lock and writes nothing, so it may run beside the server.
 
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use detect::exhibit::{Fault, Locker, exhibits_verify};
 use ingest::audit::{AuditFault, Head, RootFault, audit_verify, roots_read, roots_verify};
 use ingest::db::{Db, DbError};
 use serde_json::json;
@@ -13,12 +14,49 @@ use serde_json::json;
 use super::SOME_FAILED;
 use super::journal::verify_journal;
 use crate::cli::VerifyAllArgs;
+use crate::node::exhibits_dir;
 use crate::show;
 
 pub(super) fn verify(args: &VerifyAllArgs, dir: &Path, out: &mut dyn Write) -> Result<ExitCode> {
     let journal = verify_journal(&args.journal, dir, out)?;
     let audit = verify_audit(args, dir, out)?;
-    Ok(if journal && audit { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
+    let exhibits = verify_exhibits(args.journal.json, dir, out)?;
+    Ok(if journal && audit && exhibits { ExitCode::SUCCESS } else { ExitCode::from(SOME_FAILED) })
+}
+
+/// Every file of every case, hashed anew.
+fn verify_exhibits(json: bool, dir: &Path, out: &mut dyn Write) -> Result<bool> {
+    let path = dir.join("wartburg.db");
+    if !path.exists() {
+        return Ok(true);
+    }
+    let locker = Locker::reader(&exhibits_dir(dir));
+    let found = Db::peek(&path, |c| {
+        // An older server's database has none, and whoever only looks changes no database.
+        let known = c.query_row("SELECT COUNT(*) FROM sqlite_master WHERE name = 'exhibit'", [], |row| row.get::<_, i64>(0))?;
+        Ok::<_, DbError>(if known == 1 { Some(exhibits_verify(c, &locker)) } else { None })
+    });
+    let Some(found) = found.context("Beweismittel prüfen")? else { return Ok(true) };
+    let (count, faults) = found.context("Beweismittel prüfen")?;
+    if json {
+        let faults: Vec<_> = faults.iter().map(|(sha256, fault)| json!({ "sha256": sha256, "fault": fault_name(*fault) })).collect();
+        writeln!(out, "{}", json!({ "part": "exhibits", "sound": faults.is_empty(), "files": count, "faults": faults }))?;
+    } else if count > 0 {
+        for (sha256, fault) in &faults {
+            let what = if *fault == Fault::Missing { "fehlt" } else { "wurde verändert" };
+            writeln!(out, "Beweismittel {sha256}: Die Datei {what}.")?;
+        }
+        let end = if faults.is_empty() { "sind unverändert" } else { "sind NICHT in Ordnung" };
+        writeln!(out, "Beweismittel: {} Dateien, sie {end}.", show::num(count as u64))?;
+    }
+    Ok(faults.is_empty())
+}
+
+fn fault_name(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Missing => "missing",
+        Fault::Changed => "changed",
+    }
 }
 
 /// What was found in the audit log.

@@ -296,6 +296,12 @@ impl Reader<'_> {
             ("intake.udp_sockets", Checked::Integer(number)) => config.intake.udp_sockets = usize::try_from(number).unwrap_or(1),
             ("intake.site_rate", Checked::Integer(rate)) => config.intake.site_rate = u64::try_from(rate).unwrap_or_default(),
             ("web.listen", Checked::Address(address)) => config.web.listen = address,
+            ("mailroom.lmtp", Checked::Address(address)) => config.mailroom.lmtp = address,
+            ("mailroom.lmtp_peers", Checked::Prefixes(peers)) => config.mailroom.lmtp_peers = peers,
+            ("mailroom.addresses", Checked::Texts(addresses)) => {
+                config.mailroom.addresses = addresses.iter().map(|address| address.trim().to_lowercase()).collect();
+            }
+            ("mailroom.authserv", Checked::Text(name)) => config.mailroom.authserv = Some(name.trim().to_owned()),
             (listener, Checked::Address(address)) => {
                 let named = |known: &Listener| listener.strip_prefix("intake.") == Some(known.as_str());
                 if let Some(listener) = Listener::ALL.into_iter().find(named) {
@@ -337,6 +343,18 @@ impl Reader<'_> {
             ("mail.user", Checked::Text(user)) => config.mail.user = Some(user),
             ("mail.password_file", Checked::Text(password)) => config.mail.password = Some(password),
             ("mail.from", Checked::Text(from)) => config.mail.from = from,
+            ("mailroom.imap_host", Checked::Text(host)) => config.mailroom.imap_host = host,
+            ("mailroom.imap_port", Checked::Integer(port)) => config.mailroom.imap_port = u16::try_from(port).unwrap_or_default(),
+            ("mailroom.imap_tls", Checked::Text(tls)) => config.mailroom.imap_tls = tls,
+            ("mailroom.imap_user", Checked::Text(user)) => config.mailroom.imap_user = user,
+            ("mailroom.imap_password_file", Checked::Text(password)) => config.mailroom.imap_password = Some(password),
+            ("mailroom.imap_folder", Checked::Text(folder)) => config.mailroom.imap_folder = folder,
+            ("mailroom.imap_done_folder", Checked::Text(folder)) => {
+                config.mailroom.imap_done = Some(folder).filter(|name| !name.is_empty())
+            }
+            ("mailroom.imap_every_seconds", Checked::Integer(seconds)) => {
+                config.mailroom.imap_every_seconds = u64::try_from(seconds).unwrap_or(60);
+            }
             ("csaf.namespace", Checked::Text(url)) => config.csaf_namespace = url,
             ("csaf.contact", Checked::Text(contact)) => config.contact = contact,
             ("time.zone", Checked::Zone(zone)) => config.zone = zone,

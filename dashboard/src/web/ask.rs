@@ -13,9 +13,9 @@ use ingest::scope::Scope;
 use ingest::time::Timestamp;
 use serde_json::{Map, Value};
 
-use super::App;
 use super::frame::{Frame, Place};
 use super::routes::Route;
+use super::{App, Upload};
 use crate::access::Viewer;
 use crate::api_token::ApiToken;
 use crate::session::{Found, Token};
@@ -36,11 +36,12 @@ impl Pairs {
     }
 }
 
-/// What came with a request: the fields of a form, or a program's JSON.
-#[derive(Clone, Debug, Default)]
+/// What came with a request: the fields of a form, with a file or without, or a program's JSON.
+#[derive(Debug, Default)]
 pub(super) struct Sent {
     pub(super) pairs: Pairs,
     pub(super) json: Option<String>,
+    pub(super) upload: Option<Upload>,
 }
 
 /// A request that was let in.
@@ -52,6 +53,8 @@ pub struct Ask {
     pub form: Pairs,
     /// What came as JSON instead of a form.
     pub(super) json: Option<String>,
+    /// The file that came with the form, on a route that takes one.
+    pub(super) upload: Option<Upload>,
     pub(super) headers: HeaderMap,
     pub peer: Option<IpAddr>,
     pub now: Timestamp,
@@ -111,7 +114,7 @@ impl PageError {
 pub type Reply = Result<Response, PageError>;
 
 impl Ask {
-    pub(super) fn new(app: App, path: String, params: Pairs, query: Pairs, form: Sent, headers: HeaderMap, peer: Option<IpAddr>) -> Self {
+    pub(super) fn new(app: App, path: String, params: Pairs, query: Pairs, sent: Sent, headers: HeaderMap, peer: Option<IpAddr>) -> Self {
         let now = app.clock.now();
         let part = headers.get("x-fragment");
         let (fragment, click) = (part.is_some(), part.is_none_or(|kind| kind == "swap"));
@@ -120,8 +123,9 @@ impl Ask {
             path,
             params,
             query,
-            form: form.pairs,
-            json: form.json,
+            form: sent.pairs,
+            json: sent.json,
+            upload: sent.upload,
             headers,
             peer,
             now,
@@ -180,7 +184,7 @@ impl Ask {
     }
 
     pub(super) fn cookie_name(&self) -> &'static str {
-        if self.app.settings.secure { "__Host-wartburg" } else { "wartburg" }
+        cookie_name(&self.app)
     }
 
     /// From where the request comes; empty behind a proxy on this machine, where everybody has its address.
@@ -201,11 +205,7 @@ impl Ask {
     }
 
     pub(super) fn cookie(&self, name: &str) -> Option<&str> {
-        let all = self.headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-        all.flat_map(|line| line.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
+        cookie(&self.headers, name)
     }
 
     /// The page of ours that the browser says it comes from; home where it says none.
@@ -257,6 +257,18 @@ impl Ask {
         }
         Ok(response)
     }
+}
+
+pub(super) fn cookie_name(app: &App) -> &'static str {
+    if app.settings.secure { "__Host-wartburg" } else { "wartburg" }
+}
+
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let all = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+    all.flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value)
 }
 
 /// 303 to a path of ours; anything that is none leads home, so that no link can send people elsewhere.

@@ -426,6 +426,19 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         GET /vorfall/{number}/pflicht/{duty}/formular.json (foreign): 303 200 200 404 404 403 403 403
         POST /vorfall/{number}/pflicht/{duty} (own): 303 409 409 409 409 403 403 403
         POST /vorfall/{number}/pflicht/{duty} (foreign): 303 409 409 404 404 403 403 403
+        POST /vorfall/{number}/beweis (own): 303 409 409 403 403 403 403 403
+        POST /vorfall/{number}/beweis (foreign): 303 409 409 403 403 403 403 403
+        POST /vorfall/{number}/beweis/{id}/herunterladen (own): 303 404 404 403 403 403 403 403
+        POST /vorfall/{number}/beweis/{id}/herunterladen (foreign): 303 404 404 403 403 403 403 403
+        POST /vorfall/{number}/beweis/{id}/freigeben (own): 303 404 404 403 403 403 403 403
+        POST /vorfall/{number}/beweis/{id}/freigeben (foreign): 303 404 404 403 403 403 403 403
+        POST /vorfall/{number}/schreiben (own): 303 409 409 403 403 403 403 403
+        POST /vorfall/{number}/schreiben (foreign): 303 409 409 403 403 403 403 403
+        GET /post: 303 200 200 403 403 403 403 403
+        GET /post/{id}: 303 404 404 403 403 403 403 403
+        POST /post/{id}/zuordnen: 303 404 404 403 403 403 403 403
+        POST /post/{id}/eroeffnen: 303 404 404 403 403 403 403 403
+        POST /post/{id}/ablegen: 303 404 404 403 403 403 403 403
         GET /alarme: 303 200 200 403 403 403 403 403
         POST /alarm/{id}/bestaetigen: 303 404 404 403 403 403 403 403
         GET /suche: 303 200 200 403 403 403 403 403

@@ -19,6 +19,8 @@ mod hostile;
 #[cfg(test)]
 mod identity_tests;
 #[cfg(test)]
+mod letters_tests;
+#[cfg(test)]
 mod login_tests;
 #[cfg(test)]
 mod matrix;
@@ -36,6 +38,7 @@ mod tail;
 #[cfg(test)]
 pub(crate) mod tests;
 mod theme;
+mod upload;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -43,6 +46,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use advisory::csaf::Publisher;
+use advisory::openpgp::OwnKey;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRequest, Query, RawPathParams, Request, State};
@@ -51,6 +55,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use detect::duty::Duties;
+use detect::exhibit::Locker;
 use detect::flow::Board;
 use detect::intel::SharedIndicators;
 use detect::playbook::Playbooks;
@@ -74,6 +79,7 @@ pub(crate) use gate::host_of;
 pub use note::Note;
 pub use routes::{Machine, Object, ROUTES, Route, Tenant, Verb};
 pub use theme::{Theme, ThemeError};
+pub use upload::Upload;
 
 use crate::access::{self, Verdict, Who};
 use crate::audit_queue::AuditQueue;
@@ -132,6 +138,10 @@ pub struct App {
     pub live: Arc<Hub>,
     /// Where looks are noted.
     pub audit: AuditQueue,
+    /// The files of cases.
+    pub locker: Locker,
+    /// The house's own OpenPGP key.
+    pub pgp: Option<Arc<OwnKey>>,
 }
 
 impl App {
@@ -185,6 +195,8 @@ pub struct Door {
     pub(crate) ceremonies: Ceremonies,
     /// Seals the secrets of apps.
     pub(crate) vault: Arc<Vault>,
+    /// Files that may come in at the same time.
+    uploads: Arc<Semaphore>,
 }
 
 impl Door {
@@ -197,6 +209,7 @@ impl Door {
             factors_day: Throttle::codes_day(),
             ceremonies: Ceremonies::default(),
             vault: Arc::new(vault),
+            uploads: Arc::new(Semaphore::new(upload::UPLOADS_MAX)),
         }
     }
 }
@@ -258,14 +271,28 @@ async fn enter(app: App, route: Option<&'static Route>, params: RawPathParams, r
     let path = request.uri().path().to_owned();
     let query = Query::<Vec<(String, String)>>::try_from_uri(request.uri()).map(|query| Pairs(query.0)).unwrap_or_default();
     let headers = request.headers().clone();
-    let form = match route.filter(|route| route.verb == Verb::Post) {
+    let sent = match route.filter(|route| route.verb == Verb::Post) {
         None => Sent::default(),
-        Some(route) => match form(request, route).await {
-            Ok(form) => form,
+        Some(route) => match sent(&app, route, request).await {
+            Ok(sent) => sent,
             Err(response) => return response,
         },
     };
-    run(app, route, path, params, query, form, headers, peer).await
+    run(app, route, path, params, query, sent, headers, peer).await
+}
+
+async fn sent(app: &App, route: &'static Route, request: Request) -> Result<Sent, Response> {
+    let Some(boundary) = upload::boundary(request.headers()).filter(|_| route.upload) else {
+        return form(request, route).await;
+    };
+    let token = ask::cookie(request.headers(), ask::cookie_name(app)).and_then(Token::parse);
+    let asked = app.clone();
+    // Who may not use the page is told so by it, without his file.
+    if !tokio::task::spawn_blocking(move || upload::let_in(&asked, route, token)).await.unwrap_or(false) {
+        return Ok(Sent::default());
+    }
+    let (pairs, upload) = upload::take(app, request, boundary).await?;
+    Ok(Sent { pairs, json: None, upload })
 }
 
 /// Reads a form within its bounds of size and time.
@@ -299,10 +326,10 @@ async fn form(request: Request, route: &Route) -> Result<Sent, Response> {
     if route.machine.is_some() && kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
         let text = String::from_utf8(bytes.into());
         let not_text = |_| problem::problem(StatusCode::BAD_REQUEST, "not_json", "Erwartet wird JSON in UTF-8.");
-        return text.map(|text| Sent { pairs: Pairs::default(), json: Some(text) }).map_err(not_text);
+        return text.map(|text| Sent { json: Some(text), ..Sent::default() }).map_err(not_text);
     }
     let form = axum::Form::<Vec<(String, String)>>::from_request(Request::from_parts(parts, Body::from(bytes)), &()).await;
-    form.map(|form| Sent { pairs: Pairs(form.0), json: None }).map_err(|rejection| {
+    form.map(|form| Sent { pairs: Pairs(form.0), ..Sent::default() }).map_err(|rejection| {
         let status = axum::response::IntoResponse::into_response(rejection).status();
         plain(status, "Das Formular war nicht lesbar. Bitte gehen Sie zurück und senden Sie es noch einmal.")
     })
@@ -315,7 +342,7 @@ async fn run(
     path: String,
     params: Pairs,
     query: Pairs,
-    form: Sent,
+    sent: Sent,
     headers: HeaderMap,
     peer: Option<IpAddr>,
 ) -> Response {
@@ -332,7 +359,7 @@ async fn run(
     let work = move || {
         // Held until the page is made, also where nobody waits for it any more.
         let _place = place;
-        let mut ask = Ask::new(app, path, params, query, form, headers, peer);
+        let mut ask = Ask::new(app, path, params, query, sent, headers, peer);
         ask.cancel = cancel;
         words::with_language(ask.language(), || {
             let mut reply = admit(&mut ask, route);

@@ -4,9 +4,9 @@
 use super::ask::{Ask, Reply};
 use super::note::Note;
 use super::pages::{
-    account, account_edit, accounts, acknowledge, advisories, alerts, api, duties, event, export, flows, gallery, incident_export, incidents,
-    indicators, invitation, kpis, mailbox, mandates, metrics, oidc, protocol, raster, reveals, rules, saved, search, source, sources,
-    start, subscriptions, tail as tail_page, tokens,
+    account, account_edit, accounts, acknowledge, advisories, alerts, api, duties, event, exhibits, export, flows, gallery,
+    incident_export, incidents, indicators, invitation, kpis, letters, mailbox, mandates, metrics, oidc, protocol, raster, reveals, rules,
+    saved, search, source, sources, start, subscriptions, tail as tail_page, tokens,
 };
 use super::{door, steps, stream, tail};
 use crate::access::{ADMIN, AUDIT, BODIES, CASES, CERT, FIGURES, LEAD, SOURCES, SOURCES_EDIT, Who};
@@ -77,6 +77,8 @@ pub struct Route {
     pub(super) quiet: bool,
     /// The longest form that it takes.
     pub form_bytes_max: usize,
+    /// A file may come with the form (`web::upload`).
+    pub(super) upload: bool,
     pub(super) page: fn(&mut Ask) -> Reply,
 }
 
@@ -102,6 +104,10 @@ impl Route {
         Self { machine: Some(machine), ..self }
     }
 
+    const fn upload(self) -> Self {
+        Self { upload: true, ..self }
+    }
+
     const fn long(self) -> Self {
         Self { form_bytes_max: FORM_BYTES_LONG, ..self }
     }
@@ -125,6 +131,7 @@ const fn route(verb: Verb, path: &'static str, who: Who, page: fn(&mut Ask) -> R
         fresh: false,
         quiet: false,
         form_bytes_max: FORM_BYTES_MAX,
+        upload: false,
         page,
     }
 }
@@ -279,6 +286,22 @@ pub const ROUTES: &[Route] = &[
     get("/vorfall/{number}/pflicht/{duty}", CASES, duties::show).of(Own(Incident)).note(Seen("duty.seen", "incident")),
     get("/vorfall/{number}/pflicht/{duty}/formular.json", CASES, duties::file).of(Own(Incident)).note(Taken("duty.taken", "incident")),
     post("/vorfall/{number}/pflicht/{duty}", CASES, duties::act).long().of(Own(Incident)).note(Done("duty.acted", "incident", &["tat"])),
+    post("/vorfall/{number}/beweis", CERT, exhibits::add).of(Own(Incident)).note(Done("exhibit.added", "incident", &["datei"])).upload(),
+    // A form, because whoever takes a file out says what for.
+    post("/vorfall/{number}/beweis/{id}/herunterladen", CERT, exhibits::take)
+        .of(Own(Incident))
+        .note(Taken("exhibit.downloaded", "exhibit")),
+    post("/vorfall/{number}/beweis/{id}/freigeben", CERT, exhibits::release).of(Own(Incident)).note(Done(
+        "exhibit.released",
+        "exhibit",
+        &["grund"],
+    )),
+    post("/vorfall/{number}/schreiben", CERT, letters::send).of(Own(Incident)).note(Done("letter.sent", "incident", &["an"])),
+    get("/post", CERT, letters::tray).of(Scoped).note(Nothing),
+    get("/post/{id}", CERT, letters::detail).of(Any(Other)).note(Seen("letter.seen", "letter")),
+    post("/post/{id}/zuordnen", CERT, letters::file).of(Any(Other)).note(Done("letter.filed", "letter", &["nummer"])),
+    post("/post/{id}/eroeffnen", CERT, letters::open_case).of(Any(Other)).note(Done("letter.opened_case", "letter", &["stelle"])),
+    post("/post/{id}/ablegen", CERT, letters::set_aside).of(Any(Other)).note(Done("letter.set_aside", "letter", &[])),
     get("/alarme", CERT, alerts::list).of(Scoped).note(Nothing),
     post("/alarm/{id}/bestaetigen", CERT, alerts::acknowledge).of(Any(Alert)).note(Done("alert.acknowledged", "alert", &[])),
     get("/suche", CERT, search::show).of(Scoped).note(Asked("search.asked", "search")),

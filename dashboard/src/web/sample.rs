@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, RwLock};
 
 use detect::duty::Duties;
+use detect::exhibit::Locker;
 use detect::flow::{Board, Sheet};
 use detect::playbook::Playbooks;
 use detect::rulebook::{Rulebook, SharedRulebook};
@@ -67,6 +68,8 @@ pub(crate) fn app(dir: &Path, settings: Settings, now: Timestamp) -> (App, BodyI
         settings: Arc::new(settings),
         door: Arc::new(Door::new(crate::proof::vault::Vault::default())),
         live: Arc::default(),
+        locker: Locker::open(&dir.join("exhibits"), Watermark::default()).unwrap(),
+        pgp: None,
     };
     (app, ids.0, ids.1)
 }

@@ -358,6 +358,15 @@ fn the_matrix_of_routes_and_roles() {
         Get /vorfall/{number}/pflicht/{duty}: - analyst lead municipality provider - - -
         Get /vorfall/{number}/pflicht/{duty}/formular.json: - analyst lead municipality provider - - -
         Post /vorfall/{number}/pflicht/{duty}: - analyst lead municipality provider - - -
+        Post /vorfall/{number}/beweis: - analyst lead - - - - -
+        Post /vorfall/{number}/beweis/{id}/herunterladen: - analyst lead - - - - -
+        Post /vorfall/{number}/beweis/{id}/freigeben: - analyst lead - - - - -
+        Post /vorfall/{number}/schreiben: - analyst lead - - - - -
+        Get /post: - analyst lead - - - - -
+        Get /post/{id}: - analyst lead - - - - -
+        Post /post/{id}/zuordnen: - analyst lead - - - - -
+        Post /post/{id}/eroeffnen: - analyst lead - - - - -
+        Post /post/{id}/ablegen: - analyst lead - - - - -
         Get /alarme: - analyst lead - - - - -
         Post /alarm/{id}/bestaetigen: - analyst lead - - - - -
         Get /suche: - analyst lead - - - - -

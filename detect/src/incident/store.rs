@@ -74,8 +74,10 @@ pub const MIGRATIONS: Migrations = Migrations {
 
 /// What of a case's history is the CERT's own.
 const INTERNAL_KINDS: [&str; 3] = ["incident.noted", "recommendation.drafted", "recommendation.edited"];
-/// The same of what the CERT itself has to report elsewhere, as a condition on the history.
-const NO_DUTY_OF_CERT: &str = r#"AND NOT (h.kind LIKE 'duty.%' AND h.data LIKE '%"by":"cert"%')"#;
+/// The same as a condition on the history, for what its kind alone does not tell: duties of the CERT itself, files, and
+/// letters that went to or came from others than the body.
+const NOT_THE_BODYS: &str = r#"AND h.kind NOT LIKE 'exhibit.%' AND NOT (h.kind LIKE 'letter.%' AND h.body IS NULL)
+    AND NOT (h.kind LIKE 'duty.%' AND h.data LIKE '%"by":"cert"%')"#;
 
 /// A page of a list; a page asks for less.
 pub(crate) const ROWS_MAX: usize = 1_000;
@@ -229,7 +231,7 @@ pub fn incident_changed(
 ) -> Result<Vec<(Changed, Incident)>, DbError> {
     let mut condition = condition(filter)?;
     // A body does not learn by the time alone that somebody wrote a note.
-    let kinds = if filter.scope == Scope::All { String::new() } else { format!("AND h.kind NOT IN ('{}') {NO_DUTY_OF_CERT}", INTERNAL_KINDS.join("', '")) };
+    let kinds = if filter.scope == Scope::All { String::new() } else { format!("AND h.kind NOT IN ('{}') {NOT_THE_BODYS}", INTERNAL_KINDS.join("', '")) };
     let changed = format!("(SELECT MAX(h.recorded_at) FROM history h WHERE h.subject = i.id {kinds})");
     if let Some(since) = since {
         condition.and(&format!("{changed} >= ?"), &[&since.0])?;
@@ -309,6 +311,9 @@ pub fn incident_get(connection: &Connection, scope: &Scope, id: IncidentId) -> R
         // What the CERT itself has to report elsewhere is not the body's affair.
         let by_cert = |event: &HistoryEvent| event.kind.starts_with("duty.") && event.data.get("by").is_some_and(|by| by == "cert");
         history.retain(|event| !INTERNAL_KINDS.contains(&event.kind.as_str()) && !by_cert(event));
+        // Files are the CERT's, and of letters a body knows those to and from its own people.
+        history.retain(|event| !event.kind.starts_with("exhibit."));
+        history.retain(|event| !event.kind.starts_with("letter.") || (event.body.is_some() && scope.body_allowed(event.body)));
     }
     // The gravest first: a taken account before the scan that led to it.
     let gravity = |playbook: &str| alerts.iter().filter(|alert| alert.playbook.as_deref() == Some(playbook)).map(|alert| alert.level).max();

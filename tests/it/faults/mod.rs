@@ -5,6 +5,7 @@
 //! | kill -9 (`kill`) | 200 times (`WARTBURG_KILLS`), at a random moment while it serves, starts or ends | recovery itself can be killed | answered before the block is written; the event store's cursor ahead of its commit; events already committed taken again |
 //! | kill -9 of the event store's upkeep (`store`) | 12 times (`WARTBURG_STORE_KILLS`), as soon as the disk shows that it commits, merges, seals, mends, forgets or lets days go; days are broken by hand in between | every phase was hit; what went stands in the deletion log; what is held is there; a person is forgotten wholly or not at all; `store verify` is content | a rebuild ready before its siblings' events are on disk |
 //! | kill -9 while the rules count (`rules`) | 8 times (`WARTBURG_RULE_KILLS`), over a journal of log-ins in bursts, late and early, with a correlation of each kind, two of them over all bodies | every alert, its span, records and evidence, is that of an undisturbed run over the same journal, and so is what a case of the state says of each body | the snapshot is written before the alerts |
+//! | kill -9 while mails come in (`letters`) | 12 times (`WARTBURG_LETTER_KILLS`), at a random moment between the first byte of a letter and its answer | every letter is brought until it is acknowledged, and is there once, with its raw bytes; `verify` is content | a letter without its digest |
 //! | disk full (`disk_full`) | a tmpfs of 8 MiB for journal, events, flows, quarantine, advisories and the directory itself, filled under load | senders are told 503 or wait; pages and command line answer, also on the full disk; all goes on without a restart | a consumer gives up at its first error |
 //! | bit flip (`bits`) | 40 bits of a journal of six blocks, drawn anew each time | `journal verify` says so | a block's checksum is not compared |
 //! | failing fsync, EIO (`fsync`) | libfiu, now and then and then always | nothing is acknowledged meanwhile; goes on without a restart | a failed fsync is overlooked |
@@ -27,6 +28,7 @@ mod disk_full;
 mod fsync;
 mod hostile;
 mod kill;
+mod letters;
 mod load;
 mod preload;
 mod rules;

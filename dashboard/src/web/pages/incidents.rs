@@ -23,6 +23,8 @@ use ingest::rusqlite::Transaction;
 use ingest::time::Timestamp;
 
 use super::why::{self, Why};
+use super::exhibits::Exhibits;
+use super::letters::Letters;
 use crate::show::{self, Markup, Tone, filters, link};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
@@ -233,6 +235,8 @@ struct DetailPage {
     affected: Option<statewide::Affected>,
     warning: Option<statewide::Warning>,
     export: super::incident_export::Menu,
+    exhibits: Exhibits,
+    letters: Letters,
 }
 
 /// Evidence lines on the page; the search shows all.
@@ -300,9 +304,10 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         affected: statewide::affected(ask, &view),
         warning: statewide::warning(ask, &view, &names),
         export: super::incident_export::menu(&view, internal),
+        exhibits: super::exhibits::load(ask, id, &names)?,
+        letters: super::letters::load(ask, &view, &contacts)?,
         frame: ask.frame(&incident.number, Place::Incidents),
     };
-    let _ = id;
     ask.page(&page)
 }
 

@@ -174,6 +174,7 @@ mod tests {
             text: format!("Guten Tag,\n\n{base}/w/{SECRET_MARK}\n<b>fett</b> für Grüße: {}", "ä".repeat(100)),
             headers: vec![],
             secret: Some("geheim".into()),
+            sealed: false,
             topic: Topic::Advisory,
             about: "a".into(),
             body: None,

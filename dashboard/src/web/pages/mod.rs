@@ -12,6 +12,7 @@ pub(super) mod duties;
 pub(super) mod error;
 pub(super) mod event;
 pub(super) mod evidence;
+pub(super) mod exhibits;
 pub(super) mod export;
 mod exporters;
 pub(super) mod flows;
@@ -22,6 +23,7 @@ pub(super) mod indicators;
 pub(super) mod invitation;
 pub(super) mod kept;
 pub(super) mod kpis;
+pub(super) mod letters;
 pub(super) mod mailbox;
 mod mails;
 pub(super) mod mandates;
@@ -79,6 +81,10 @@ pub(super) fn count(ask: &Ask, place: Place) -> Option<Count> {
             let open = ask.app.db.read(|c| incident_list(c, &open)).ok()?;
             let n = open.iter().filter(|incident| incidents::visible(ask, incident)).count();
             Some(Count { n: n as u64, what: t("offen"), urgent: false })
+        }
+        Place::Post => {
+            let (n, _) = ask.app.db.read(advisory::mailroom::letter_counts).ok()?;
+            Some(Count { n, what: t("Mails zu sortieren"), urgent: true })
         }
         Place::Reveals => {
             let viewer = ask.viewer.as_ref()?;

@@ -1,0 +1,296 @@
+//! Receiving a letter. The order is what makes it safe: first the raw bytes are durable in the locker, then the files in it,
+//! then one transaction writes the letter, its exhibits and what it does to a case. Whoever is killed before the commit has
+//! received nothing and is brought it again; whoever is killed after it is brought it again too, and knows it by its digest.
+
+use detect::alert::Observables;
+use detect::exhibit::{FILE_BYTES_MAX, NewExhibit, Sealed, Source, exhibit_add};
+use detect::incident::{IncidentId, NewIncident, Origin, Tlp, incident_by_number, incident_open_manual};
+use detect::role::Role;
+use detect::rsit::Rsit;
+use detect::rule::Level;
+use ingest::history::{NewHistory, history_add};
+use ingest::rusqlite::{Connection, OptionalExtension, Transaction, params};
+use ingest::scope::Scope;
+use ingest::time::Timestamp;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::store::{StoredLetter, letter_insert};
+use super::{BodyId, ContactId, DbError, Direction, LetterId, LetterState, Mailroom, MailroomError, Own, Receipt, Signature};
+use crate::letter::{Judgement, Known, Letter, Place, Protection, case_numbers, judge, letter_read};
+use crate::openpgp::{Opened, contact_keys};
+use crate::outbox::outbox_bounced;
+
+/// Who acts where a letter comes in by itself.
+pub(super) const ACTOR: &str = "system";
+/// A case's title may have no more; a letter's subject may.
+const TITLE_CHARS_MAX: usize = 150;
+/// How much of a letter becomes the new case's summary; the letter itself is on its page.
+const SUMMARY_CHARS_MAX: usize = 4_000;
+
+impl Mailroom {
+    pub fn new(db: ingest::db::Db, locker: detect::exhibit::Locker, clock: ingest::time::Clock, own: Own) -> Self {
+        Self { db, locker, clock, own }
+    }
+
+    pub fn locker(&self) -> &detect::exhibit::Locker {
+        &self.locker
+    }
+
+    pub fn own(&self) -> &Own {
+        &self.own
+    }
+
+    /// Keeps a letter whose raw bytes are in the locker already. Blocks; when it returns, the letter is durable.
+    ///
+    /// # Errors
+    /// Where it could not be kept: whoever brought it must bring it again.
+    pub fn receive(&self, raw: &Sealed) -> Result<Receipt, MailroomError> {
+        let bytes = self.locker.read(&raw.sha256)?;
+        let digest = digest(&bytes);
+        let known = {
+            let digest = digest.clone();
+            self.db.read(|c| letter_by_digest(c, &digest))?
+        };
+        if let Some(id) = known {
+            return Ok(Receipt::Known(id));
+        }
+        let now = self.clock.now();
+        let mut letter = letter_read(&bytes, self.own.authserv.as_deref());
+        let (signature, encrypted) = self.open(&mut letter)?;
+        let mut files = vec![file(Source::Letter, "nachricht.eml", "message/rfc822", raw.clone())];
+        for attachment in std::mem::take(&mut letter.attachments) {
+            let sealed = self.locker.put(&attachment.content, FILE_BYTES_MAX.max(raw.bytes))?;
+            files.push(file(Source::Attachment, &attachment.name, &attachment.claimed, sealed));
+        }
+        let own = self.own.clone();
+        self.db.write(move |tx| keep(tx, &own, &letter, signature, encrypted, &files, &digest, now))
+    }
+
+    /// Takes the OpenPGP layers off, and says what was found.
+    fn open(&self, letter: &mut Letter) -> Result<(Signature, bool), MailroomError> {
+        if letter.protection == Protection::None {
+            return Ok((Signature::None, false));
+        }
+        let from = letter.from.clone();
+        let keys = self.db.read(|c| contact_keys(c, &from))?;
+        let now = self.clock.now();
+        match std::mem::take(&mut letter.protection) {
+            Protection::None => Ok((Signature::None, false)),
+            Protection::Signed { part, signature } => Ok((crate::openpgp::verify(&part, &signature, &keys, now), false)),
+            Protection::Encrypted { message } => {
+                let opened = self.own.pgp.as_ref().and_then(|key| key.open(&message, &keys, now));
+                let Some(Opened { content, signature }) = opened else { return Ok((Signature::None, true)) };
+                let mut inner = letter_read(&content, None);
+                let mut signature = signature;
+                // Signed first and encrypted then, each in its own envelope (RFC 3156, 6.1).
+                if let Protection::Signed { part, signature: by } = &inner.protection {
+                    signature = crate::openpgp::verify(part, by, &keys, now);
+                }
+                letter.text = inner.text;
+                letter.attachments = std::mem::take(&mut inner.attachments);
+                // The subject outside stands in the open; a protected one inside is the true one.
+                if !inner.subject.is_empty() {
+                    letter.subject = inner.subject;
+                }
+                Ok((signature, true))
+            }
+        }
+    }
+}
+
+fn file(source: Source, name: &str, claimed: &str, sealed: Sealed) -> NewExhibit {
+    NewExhibit { incident: None, letter: None, source, name: name.to_owned(), claimed: claimed.to_owned(), sealed }
+}
+
+/// By what a letter is known again: all that its sender wrote, and not the fields that servers put in front on each way.
+pub(super) fn digest(raw: &[u8]) -> String {
+    let end = |mark: &[u8]| raw.windows(mark.len()).position(|window| window == mark).map(|at| at + mark.len());
+    let (crlf, lf) = (end(b"\r\n\r\n"), end(b"\n\n"));
+    let head_end = crlf.into_iter().chain(lf).min().unwrap_or(raw.len());
+    let head = String::from_utf8_lossy(raw.get(..head_end).unwrap_or_default()).into_owned();
+    let mut hash = Sha256::new();
+    let mut wanted = false;
+    for line in head.lines() {
+        if !line.starts_with([' ', '\t']) {
+            let name = line.split(':').next().unwrap_or_default().trim().to_ascii_lowercase();
+            wanted = ["message-id", "from", "date", "subject", "to", "content-type"].contains(&name.as_str());
+        }
+        if wanted {
+            hash.update(line.trim_end().as_bytes());
+            hash.update(b"\n");
+        }
+    }
+    hash.update(b"\0");
+    hash.update(raw.get(head_end..).unwrap_or_default());
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn letter_by_digest(connection: &Connection, digest: &str) -> Result<Option<LetterId>, DbError> {
+    Ok(connection.prepare_cached("SELECT id FROM letter WHERE digest = ?1")?.query_row([digest], |row| row.get(0)).optional()?)
+}
+
+#[expect(clippy::too_many_arguments, reason = "one letter with all that was found out about it")]
+fn keep(
+    tx: &Transaction<'_>,
+    own: &Own,
+    letter: &Letter,
+    signature: Signature,
+    encrypted: bool,
+    files: &[NewExhibit],
+    digest: &str,
+    now: Timestamp,
+) -> Result<Receipt, MailroomError> {
+    // Brought twice at the same time: the other one was faster.
+    if let Some(id) = letter_by_digest(tx, digest)? {
+        return Ok(Receipt::Known(id));
+    }
+    let numbers = case_numbers(&letter.subject);
+    let known = known(tx, own, letter, &numbers, matches!(signature, Signature::Good { .. }), now)?;
+    let Judgement { place, why, sender } = judge(letter, &known);
+    let id = LetterId::new(now);
+    let (state, incident) = match place {
+        Place::Case(case) => (LetterState::Filed, Some(case)),
+        Place::Open(body) => (LetterState::Filed, Some(case_open(tx, letter, Some(body), ACTOR, Role::Analyst, now)?)),
+        Place::Tray => (LetterState::Tray, None),
+        Place::Aside => (LetterState::Aside, None),
+    };
+    let stored = StoredLetter {
+        id,
+        direction: Direction::In,
+        state,
+        incident,
+        // A body is named where it is proved, so that its people see their own letters in their case.
+        body: known.contact.filter(|_| sender == crate::letter::Sender::Proved).map(|(body, _)| body),
+        contact: known.contact.map(|(_, contact)| contact),
+        party: letter.from.clone(),
+        party_name: letter.from_name.clone(),
+        subject: letter.subject.clone(),
+        text: letter.text.clone(),
+        message_id: letter.message_id.clone(),
+        sender: Some(sender),
+        why: Some(why),
+        named: numbers.first().cloned(),
+        automatic: letter.automatic.is_some() || letter.report.is_some(),
+        signature,
+        encrypted,
+        defects: letter.defects.clone(),
+        report: letter.report.clone(),
+        sent: None,
+        written_at: letter.date,
+        received_at: now,
+    };
+    letter_insert(tx, &stored, Some(digest), None)?;
+    for file in files {
+        let new = NewExhibit { incident, letter: Some(id.to_string()), ..file.clone() };
+        exhibit_add(tx, &new, ACTOR, None, now)?;
+    }
+    if let Some(report) = letter.report.as_ref().filter(|report| report.action == "failed" && !report.about.is_empty()) {
+        outbox_bounced(tx, &format!("<{}>", report.about), &report.why, now)?;
+    }
+    if let Some(case) = incident {
+        letter_noted(tx, "letter.received", case, id, stored.body, ACTOR, json!(why.as_str()), now)?;
+    }
+    Ok(Receipt::Kept(id))
+}
+
+/// The history names the letter and why it is there, and no person.
+#[expect(clippy::too_many_arguments, reason = "the fields of one event")]
+pub(super) fn letter_noted(
+    tx: &Transaction<'_>,
+    kind: &'static str,
+    case: IncidentId,
+    letter: LetterId,
+    body: Option<BodyId>,
+    actor: &str,
+    why: serde_json::Value,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let data = json!({ "letter": letter, "why": why });
+    let event = NewHistory { event_time: now, kind, subject: case.to_string(), body, actor: actor.to_owned(), data, corrects: None };
+    history_add(tx, now, &event).map(drop)
+}
+
+fn known(tx: &Transaction<'_>, own: &Own, letter: &Letter, numbers: &[String], signed: bool, now: Timestamp) -> Result<Known, DbError> {
+    let by_mail = |id: &str| thread(tx, id);
+    let ours = (!letter.from.is_empty() && letter.from == own.address) || sent_by_us(tx, &letter.message_id)?;
+    let about = letter.report.as_ref().map(|report| report.about.clone());
+    let mut case = None;
+    for id in about.iter().chain(&letter.answers) {
+        case = by_mail(id)?;
+        if case.is_some() {
+            break;
+        }
+    }
+    let mut named = None;
+    for number in numbers {
+        if let Some(id) = incident_by_number(tx, &Scope::All, number)? {
+            let body = tx.prepare_cached("SELECT body FROM incident WHERE id = ?1")?.query_row([id], |row| row.get(0))?;
+            named = Some((id, body));
+            break;
+        }
+    }
+    let hour_ago = now.plus(-Timestamp::HOUR);
+    let opened: i64 = tx
+        .prepare_cached("SELECT COUNT(*) FROM letter WHERE party = ?1 AND received_at > ?2 AND why = 'contact'")?
+        .query_row(params![letter.from, hour_ago.0], |row| row.get(0))?;
+    let contact = contact_of(tx, &letter.from)?;
+    Ok(Known { ours, thread: case, named, contact, signed, opened: usize::try_from(opened).unwrap_or(usize::MAX) })
+}
+
+/// The case of a mail of ours.
+fn thread(connection: &Connection, message_id: &str) -> Result<Option<IncidentId>, DbError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT i.id FROM outbox o JOIN incident i ON i.id = o.about WHERE o.message_id = ?1 AND o.topic IN ('recommendation', 'incident')",
+    )?;
+    Ok(statement.query_row([format!("<{message_id}>")], |row| row.get(0)).optional()?)
+}
+
+fn sent_by_us(connection: &Connection, message_id: &str) -> Result<bool, DbError> {
+    let mut statement = connection.prepare_cached("SELECT COUNT(*) FROM outbox WHERE message_id = ?1")?;
+    let count: i64 = statement.query_row([format!("<{message_id}>")], |row| row.get(0))?;
+    Ok(count > 0 && !message_id.is_empty())
+}
+
+/// Whose contact an address is; nobody's where several bodies have it (a provider's common mailbox says not for whom).
+fn contact_of(connection: &Connection, address: &str) -> Result<Option<(BodyId, ContactId)>, DbError> {
+    if address.is_empty() {
+        return Ok(None);
+    }
+    let mut statement = connection.prepare_cached("SELECT body, id FROM contact WHERE lower(email) = ?1 LIMIT 2")?;
+    let found: Vec<(BodyId, ContactId)> =
+        statement.query_map([address], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    Ok(match found.as_slice() {
+        [one] => Some(*one),
+        _ => None,
+    })
+}
+
+pub(super) fn case_open(
+    tx: &Transaction<'_>,
+    letter: &Letter,
+    body: Option<BodyId>,
+    actor: &str,
+    role: Role,
+    now: Timestamp,
+) -> Result<IncidentId, MailroomError> {
+    let short = |text: &str, chars: usize| text.chars().take(chars).collect::<String>();
+    let title = if letter.subject.is_empty() { "Mail ohne Betreff".to_owned() } else { short(&letter.subject, TITLE_CHARS_MAX) };
+    let summary =
+        if letter.text.is_empty() { "Die Mail hat keinen lesbaren Text.".to_owned() } else { short(&letter.text, SUMMARY_CHARS_MAX) };
+    let new = NewIncident {
+        title,
+        summary,
+        // What it is, a person says at triage.
+        severity: Level::Medium,
+        rsit: Rsit::UNDETERMINED,
+        tlp: Tlp::Amber,
+        origin: Origin::Mail,
+        body,
+        site: None,
+        first_activity: None,
+        aware_at: now,
+        observables: Observables::new(),
+    };
+    Ok(incident_open_manual(tx, &Scope::All, &new, actor, role, now)?)
+}
