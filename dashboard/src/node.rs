@@ -145,7 +145,7 @@ impl Node {
         let indicators = Arc::new(indicator_refresh(&db)?);
         let listed = SharedIndicators::new(indicators.clone());
         let engine = Engine::new(rules.get().running().clone(), indicators).with_indicators(&listed).with_rulebook(&rules);
-        let (playbooks, duties) = (playbooks()?, duties()?);
+        let (playbooks, duties) = (playbooks()?, duties(dir)?);
         let detectors = detectors(dir, config)?.with_indicators(&listed);
         let board = Arc::new(Board::new(detectors.sheet().clone()));
         let end = Arc::new(OnceLock::new());
@@ -581,12 +581,15 @@ pub fn playbooks() -> Result<Arc<Playbooks>> {
     playbooks.map(Arc::new).map_err(|errors| anyhow::anyhow!("Playbooks: {errors:?}"))
 }
 
-/// The shipped duties to report.
+/// The duties to report: the shipped ones, and over them those of the folder `duties` in the data directory.
 ///
 /// # Errors
-/// Where one of them is wrong, which a test forbids.
-pub fn duties() -> Result<Arc<Duties>> {
-    Duties::embedded().map(Arc::new).map_err(|errors| anyhow::anyhow!("Meldepflichten: {errors:?}"))
+/// Where one of them is wrong, by file and key.
+pub fn duties(dir: &Path) -> Result<Arc<Duties>> {
+    let own = dir.join("duties");
+    let duties = if own.is_dir() { Duties::with_folder(&own) } else { Duties::embedded() };
+    let said = |errors: Vec<detect::duty::DutyError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    duties.map(Arc::new).map_err(|errors| anyhow::anyhow!("Meldepflichten in {}:\n{}", own.display(), said(errors)))
 }
 
 /// The database alone, for what needs no journal.

@@ -228,11 +228,6 @@ fn word<'a>(event: &'a HistoryEvent, key: &str) -> &'a str {
 }
 
 /// A history event in the reader's words. A kind that this catalogue lacks keeps its own name: better odd than lost.
-fn duty_told(what: &str, basis: &str, more: &str) -> Told {
-    let detail = if more.is_empty() { basis.to_owned() } else { format!("{basis}: {more}") };
-    Told { what: what.into(), detail, strong: false }
-}
-
 pub fn told(event: &HistoryEvent, names: &Names) -> Told {
     let text = |key: &str| word(event, key);
     let plain = |what: &str, strong: bool| Told { what: what.into(), detail: text("reason").into(), strong };
@@ -274,6 +269,7 @@ pub fn told(event: &HistoryEvent, names: &Names) -> Told {
         "duty.sent" => Told { strong: true, ..duty_told(t("Gemeldet"), text("basis"), text("channel")) },
         "duty.received" => duty_told(t("Eingang der Meldung bestätigt"), text("basis"), text("reference")),
         "duty.waived" => duty_told(t("Meldepflicht gilt nicht"), text("basis"), text("reason")),
+        "duty.withdrawn" => duty_told(t("Meldepflicht zurückgenommen"), text("basis"), ""),
         "duty.reopened" => duty_told(t("Meldepflicht wieder offen"), text("basis"), ""),
         "incident.body_joined" => {
             Told { what: tf("Weitere Stelle betroffen: {name}", &[("name", &text("name"))]), detail: String::new(), strong: true }
@@ -324,6 +320,11 @@ pub fn told(event: &HistoryEvent, names: &Names) -> Told {
         "advisory.withdrawn" => plain(t("Zurückgezogen"), true),
         other => plain(other, false),
     }
+}
+
+fn duty_told(what: &str, basis: &str, more: &str) -> Told {
+    let detail = if more.is_empty() { basis.to_owned() } else { format!("{basis}: {more}") };
+    Told { what: what.into(), detail, strong: false }
 }
 
 #[cfg(test)]

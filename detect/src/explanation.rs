@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use ingest::event::{Event, ValueRef};
-use ingest::fields::{self, FieldId};
+use ingest::fields::FieldId;
 use ingest::frame::Seq;
-use ingest::pseudonym::sort;
 use ingest::record::{EventRecord, Record};
 use ingest::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -246,7 +245,8 @@ impl Found {
                 *self = Self::new(self.nth, &value, mark);
             }
             // What was added to the record while it was judged, and tells of nobody.
-            None if id.is_some_and(|id| id.known().is_some() && sort(id).is_none() && id != fields::MESSAGE) => {}
+            // Of everything else the store lacks, a person may be in it (`Rewriter::bare` leaves out what is made of real values).
+            None if id.is_some_and(|id| id.name().starts_with("threat.")) => {}
             None => *self = Self { nth: self.nth, text: String::new(), from: 0, of: 0, mark: None, hidden: true },
         }
     }

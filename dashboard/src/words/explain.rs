@@ -127,6 +127,8 @@ pub(crate) fn counted(of: &Counted) -> Vec<(&'static str, String)> {
     let fields = of.fields.join(", ");
     let what = match of.kind.as_str() {
         "event_count" => t("Ereignisse").to_owned(),
+        "value_count" if of.fields == ["organization.id"] => t("verschiedene Stellen").to_owned(),
+        "value_count" if fields.is_empty() => t("verschiedene Werte").to_owned(),
         "value_count" => tf("verschiedene Werte von {fields}", &[("fields", &fields)]),
         "value_sum" => tf("Summe von {fields}", &[("fields", &fields)]),
         "value_avg" => tf("Mittel von {fields}", &[("fields", &fields)]),

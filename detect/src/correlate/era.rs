@@ -190,7 +190,7 @@ impl Era {
     /// where they begin; what they found is noted behind them, as the line stands still meanwhile.
     fn replay_window(&mut self, correlation: &Correlation, mut window: Window, stale: i64, news: &mut News<'_>) -> Window {
         let mut behind = (0usize..).zip(self.line.since(window.since)).peekable();
-        let (mut matching, mut heated): (Vec<(i64, Cell, bool)>, usize) = (Vec::new(), 0);
+        let (mut matching, mut heated): (Vec<(i64, Cell, bool, super::Amount)>, usize) = (Vec::new(), 0);
         for (at, cell) in (1usize..).zip(self.line.since(window.since)) {
             if cell.time >= stale {
                 window.since = window.since.max(cell.time.saturating_sub(correlation.timespan));
@@ -200,15 +200,16 @@ impl Era {
             }
             window.add(cell);
             if cell.time >= stale && window.matches(correlation) {
-                matching.push((window.since, *cell, window.cold > 0));
+                matching.push((window.since, *cell, window.cold > 0, window.amount()));
                 (window.cold, heated) = (0, at);
             }
         }
         drop(behind);
-        for (since, end, cold) in matching {
+        for (since, end, cold, amount) in matching {
             for fresh in if cold { self.line.heat(since, end.order()) } else { Vec::new() } {
                 self.count(&fresh, correlation.timespan, news);
             }
+            self.episode.reached(amount);
             self.end(&end, news);
         }
         window

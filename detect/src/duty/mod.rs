@@ -202,9 +202,19 @@ pub fn clock_act(
         return Err(CaseError::Stale { expected: version, found: clock.version, since: Vec::new() });
     }
     tell(tx, &next, body, kind, at, actor, now)?;
-    // One that waits for this one starts with it.
-    if next.state == Sent {
-        store::clocks_start_of(tx, duties, clock.incident, now)?;
+    match next.state {
+        // One that waits for this one starts with it, and not where it was not sent after all.
+        Sent => {
+            store::clocks_start_of(tx, duties, clock.incident, now)?;
+        }
+        Running if clock.state == Sent => {
+            let waiting = |other: &Clock| duties.get(&other.duty).is_some_and(|duty| duty.trigger == Trigger::Sent(clock.duty.clone()));
+            for other in clocks_of(tx, &Scope::All, clock.incident)?.iter().filter(|other| other.state.is_open() && waiting(other)) {
+                store::remove(tx, other.id)?;
+                tell(tx, other, body, "duty.withdrawn", now, actor, now)?;
+            }
+        }
+        _ => {}
     }
     Ok(next)
 }

@@ -230,6 +230,12 @@ fn insert(tx: &Transaction<'_>, clock: &Clock) -> Result<(), DbError> {
     Ok(())
 }
 
+/// Takes back a clock that should not have started; its history stays.
+pub(super) fn remove(tx: &Transaction<'_>, id: ClockId) -> Result<(), DbError> {
+    tx.prepare_cached("DELETE FROM duty_clock WHERE id = ?1")?.execute([id])?;
+    Ok(())
+}
+
 /// Writes what may change, if the stored version is still `version`; says whether it was.
 pub(super) fn write(tx: &Transaction<'_>, clock: &Clock, version: i64) -> Result<bool, DbError> {
     let changed = tx

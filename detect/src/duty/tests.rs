@@ -95,6 +95,11 @@ fn one_that_waits_for_another_starts_when_that_is_sent() {
     let last = case.clock("bsig_abschluss");
     assert_eq!((last.state, last.started_at), (Running, START.plus(30 * HOUR)));
     assert_eq!(last.due_at, Within::Months(1).due(START.plus(30 * HOUR)));
+    // It was a mistake: the clock that waited for it is gone, and starts anew with the true sending.
+    case.act(&Scope::All, Role::Analyst, "bsig_meldung", Act::Reopen, 31).unwrap();
+    assert!(!case.world.db.read(|c| clocks_of(c, &Scope::All, case.incident)).unwrap().iter().any(|clock| clock.duty == "bsig_abschluss"));
+    case.act(&Scope::All, Role::Analyst, "bsig_meldung", sent("Portal"), 40).unwrap();
+    assert_eq!(case.clock("bsig_abschluss").started_at, START.plus(40 * HOUR));
 }
 
 #[test]

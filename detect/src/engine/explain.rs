@@ -17,6 +17,9 @@ pub(super) fn of_record(compiled: &CompiledRule, record: &dyn Record, book: u64)
     Some(Explanation { version: compiled.version(book), because: Because::Record { seq: record.seq(), parts: verdict.parts } })
 }
 
+/// What a rule calls the body that a record is of.
+const BODY_FIELD: &str = "organization.id";
+
 /// What telling of a correlation needs.
 #[derive(Clone, Copy)]
 pub(super) struct Telling<'a> {
@@ -32,7 +35,8 @@ impl Telling<'_> {
             .flat_map(|reference| &reference.values)
             .filter_map(|source| match source {
                 Source::Field(field) => Some(field.name()),
-                Source::Group(_) | Source::Body => None,
+                Source::Body => Some(BODY_FIELD),
+                Source::Group(_) => None,
             })
             .collect();
         let values = names.iter().filter_map(|name| report.observables.0.get(name)).flatten().take(VALUES_MAX).cloned();

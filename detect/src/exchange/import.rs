@@ -257,6 +257,8 @@ fn finding(key: &Key, group: &Group, now: Timestamp) -> Finding {
         body: group.body,
         entity: key.entity.clone(),
         observables: group.observables.clone(),
+        shares: vec![],
+        explanation: None,
         first: group.first,
         last: group.last,
         detected_at: now,

@@ -216,7 +216,7 @@ fn a_correlation_tells_what_it_counted_and_what_began_it() {
 /// The explanation of a match, as the store keeps the event: a person is hidden wherever he stands, what tells of nobody stays.
 #[test]
 fn what_the_store_hides_is_hidden() {
-    let rule = "title: T\nlogsource: {service: sshd}\ndetection:\n  sel:\n    user.name|startswith: ann\n    event.action: login\n    process.command_line|contains: ' -x '\n    threat.indicator.name: bad\n  words: [sudo, ' -x anna ']\n  condition: sel and words\n";
+    let rule = "title: T\nlogsource: {service: sshd}\ndetection:\n  sel:\n    user.name|startswith: ann\n    event.action: login\n    process.command_line|contains: ' -x '\n    network.community_id|startswith: '1:'\n    threat.indicator.name: bad\n  words: [sudo, ' -x anna ']\n  condition: sel and words\n";
     let event = |user: &str, command: &str, line: &str| {
         let mut event = Event::new(Seq(7), Timestamp(0), SITE_UNKNOWN, Ipv4Addr::LOCALHOST.into(), Transport::Udp, line.as_bytes());
         for (field, value) in [
@@ -231,6 +231,8 @@ fn what_the_store_hides_is_hidden() {
     };
     let mut original = event("anna", "tool -x anna", "sudo tool -x anna ");
     original.push_text(fields::THREAT_INDICATOR, "bad");
+    // Made of the real addresses, which can be found by trying: the store leaves it out.
+    original.push_text(ingest::fields::FieldId::find("network.community_id").unwrap(), "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
     let sites = SiteTable::default();
     let set = {
         let (set, errors) = RuleSet::compile([("rules/x/y/rule.yml".to_owned(), rule.to_owned())], FieldNames::Decoded);

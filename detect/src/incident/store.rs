@@ -231,7 +231,11 @@ pub fn incident_changed(
 ) -> Result<Vec<(Changed, Incident)>, DbError> {
     let mut condition = condition(filter)?;
     // A body does not learn by the time alone that somebody wrote a note.
-    let kinds = if filter.scope == Scope::All { String::new() } else { format!("AND h.kind NOT IN ('{}') {NOT_THE_BODYS}", INTERNAL_KINDS.join("', '")) };
+    let kinds = if filter.scope == Scope::All {
+        String::new()
+    } else {
+        format!("AND h.kind NOT IN ('{}') {NOT_THE_BODYS}", INTERNAL_KINDS.join("', '"))
+    };
     let changed = format!("(SELECT MAX(h.recorded_at) FROM history h WHERE h.subject = i.id {kinds})");
     if let Some(since) = since {
         condition.and(&format!("{changed} >= ?"), &[&since.0])?;

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ingest::body::{SiteId, SiteTable};
+use ingest::body::{SITE_STATE, SiteId, SiteTable};
 use ingest::events::{Cancel, EventStore, Order, SearchError, SearchRequest};
 use ingest::flows::ask::FlowQuestion;
 use ingest::flows::{FlowStore, FlowStoreError};
@@ -334,7 +334,7 @@ impl Tally {
                         self.report.hits.push(BacktestHit {
                             rule: finding.rule.name.clone(),
                             entity: finding.entity.key(),
-                            site: sites.name(finding.site).to_owned(),
+                            site: if finding.site == SITE_STATE { "landesweit".to_owned() } else { sites.name(finding.site).to_owned() },
                             first: finding.first,
                             last: finding.last,
                             records: finding.records,

@@ -13,7 +13,7 @@ use ingest::scope::Scope;
 use ingest::time::Timestamp;
 use serde_json::json;
 
-use super::incidents::{find, refused};
+use super::incidents::{FIELDS_SHOWN, find, refused};
 use crate::show::{self, Markup, Tone, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
@@ -162,7 +162,17 @@ pub(in crate::web) fn act(ask: &mut Ask) -> Reply {
         }),
     };
     let fields = ask.app.duties.get(&clock.duty).map(|duty| duty.form.clone()).unwrap_or_default();
-    let answers: BTreeMap<String, String> = fields.iter().map(|field| (field.key.clone(), text(&format!("f-{}", field.key)))).collect();
+    // What the case says by itself is not written down, so that the form goes on with the case until a person says otherwise.
+    let same = |field: &Field, answer: &str| {
+        let known = field.from.map(|source| known(&view, source)).unwrap_or_default();
+        !clock.answers.contains_key(&field.key) && answer == known.trim()
+    };
+    let answers: BTreeMap<String, String> = fields
+        .iter()
+        .map(|field| (field, text(&format!("f-{}", field.key)).replace("\r\n", "\n")))
+        .filter(|(field, answer)| !same(field, answer))
+        .map(|(field, answer)| (field.key.clone(), answer))
+        .collect();
     let (act, notice) = match ask.form("tat") {
         "gilt" => (Act::Apply, "duty_applies"),
         "gilt-nicht" => (Act::Waive { reason: text("grund") }, "duty_waived"),
@@ -215,7 +225,7 @@ fn questions(view: &IncidentView, clock: &Clock, duty: Option<&Duty>) -> Vec<Que
         return kept.collect();
     };
     let question = |field: &Field| {
-        let written = clock.answers.get(&field.key).filter(|answer| !answer.is_empty()).cloned();
+        let written = clock.answers.get(&field.key).cloned();
         let answer = written.or_else(|| field.from.map(|source| known(view, source))).unwrap_or_default();
         Question {
             key: field.key.clone(),
@@ -243,7 +253,9 @@ fn known(view: &IncidentView, source: Source) -> String {
         Source::Aware => show::stamp(incident.detected_at),
         Source::Contained => contained(view).map(show::stamp).unwrap_or_default(),
         Source::Observables => {
-            let lines = view.observables.iter().map(|(field, values)| format!("{field}: {}", values.join(", ")));
+            // As the case's page: which list of ours warned of it, and by which rule it was seen, is nobody else's.
+            let shown = FIELDS_SHOWN.iter().chain(&["file.hash.sha256", "url.domain"]);
+            let lines = shown.filter_map(|field| Some(format!("{field}: {}", view.observables.get(*field)?.join(", "))));
             lines.collect::<Vec<_>>().join("\n")
         }
         Source::Measures => {

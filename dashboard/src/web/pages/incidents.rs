@@ -22,9 +22,9 @@ use ingest::db::DbError;
 use ingest::rusqlite::Transaction;
 use ingest::time::Timestamp;
 
-use super::why::{self, Why};
 use super::exhibits::Exhibits;
 use super::letters::Letters;
+use super::why::{self, Why};
 use crate::show::{self, Markup, Tone, filters, link};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
@@ -337,7 +337,7 @@ fn observables(view: &IncidentView, internal: bool) -> Vec<(&'static str, Vec<(S
 }
 
 /// Who and what took part, in the order of the story; the rest is one click away in the evidence.
-const FIELDS_SHOWN: [&str; 9] = [
+pub(super) const FIELDS_SHOWN: [&str; 9] = [
     "source.ip",
     "destination.ip",
     "host.name",

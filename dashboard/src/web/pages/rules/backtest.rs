@@ -193,7 +193,7 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
         result: result(&job),
         running: job.state == BacktestState::Running,
         percent: report.percent(),
-        events: read(report),
+        events: read(report, job.state == BacktestState::Done && !report.partial),
         partial: if report.partial && job.state == BacktestState::Done {
             t("Ein Teil der Ereignisse war nicht lesbar; es können mehr sein.").into()
         } else {
@@ -215,7 +215,7 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
 }
 
 /// How many records were put to the rule, of how many.
-fn read(report: &BacktestReport) -> String {
+fn read(report: &BacktestReport, whole: bool) -> String {
     let mut parts = Vec::new();
     if report.events_all > 0 || report.flows_all == 0 {
         let counts: [(&str, &dyn std::fmt::Display); 2] =
@@ -227,7 +227,9 @@ fn read(report: &BacktestReport) -> String {
         parts.push(tf("{n} von {all} Datenflüssen gelesen", &counts));
     }
     parts.push(tf("bis {time}", &[("time", &show::stamp(report.reached))]));
-    parts.push(t("der Rest kann nicht treffen").to_owned());
+    if whole {
+        parts.push(t("der Rest kann nicht treffen").to_owned());
+    }
     parts.join(", ")
 }
 
