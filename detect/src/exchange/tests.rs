@@ -122,10 +122,10 @@ fn the_second_export_updates_the_first() {
 
 #[test]
 fn every_reference_leads_to_an_object() {
+    let reference = regex::Regex::new(r#""([a-z0-9-]+--[0-9a-f-]{36})""#).unwrap();
     for tlp in Tlp::ALL {
         let bundle = export(&Package { tlp, ..case() }, Format::Stix, &sender(), at(0));
         let known: HashSet<String> = ids(&bundle).into_iter().collect();
-        let reference = regex::Regex::new(r#""([a-z0-9-]+--[0-9a-f-]{36})""#).unwrap();
         for found in reference.captures_iter(&bundle) {
             let id = &found[1];
             assert!(known.contains(id) || id.starts_with("bundle--") || id.starts_with("extension-definition--"), "{id}");
