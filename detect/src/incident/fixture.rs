@@ -60,6 +60,7 @@ impl World {
             crate::recommendation::MIGRATIONS,
             crate::consumer::MIGRATIONS,
             crate::rulebook::MIGRATIONS,
+            crate::exhibit::MIGRATIONS,
         ];
         let db = Db::open(&folder.path().join("w.db"), &owners).unwrap();
         let id = |n: u128| ingest::id::Ulid(n);
