@@ -3,12 +3,218 @@
 use std::fmt::Write as _;
 
 use detect::incident::IncidentId;
-use expect_test::expect;
+use expect_test::{Expect, expect};
 use ingest::body::{BodyId, ContactId};
 use ingest::id::Ulid;
 use proptest::prelude::*;
 
 use super::*;
+
+fn mail(head: &str, body: &str) -> Vec<u8> {
+    format!("{}\n\n{body}", head.trim()).replace('\n', "\r\n").into_bytes()
+}
+
+fn shown(raw: &[u8]) -> String {
+    let letter = letter_read(raw, Some("mx.cert.example"));
+    let mut out = format!("from {:?} {:?}\n", letter.from_name, letter.from);
+    writeln!(out, "subject {:?}\nid {:?} answers {:?}", letter.subject, letter.message_id, letter.answers).unwrap();
+    writeln!(out, "proof {:?} automatic {:?} defects {:?}", letter.proof, letter.automatic, letter.defects).unwrap();
+    for file in &letter.attachments {
+        writeln!(out, "file {:?} {} {} bytes", file.name, file.claimed, file.content.len()).unwrap();
+    }
+    if let Some(report) = &letter.report {
+        writeln!(out, "report {report:?}").unwrap();
+    }
+    out + letter.text.as_str() + "\n"
+}
+
+fn check(raw: &[u8], expected: Expect) {
+    expected.assert_eq(&shown(raw));
+}
+
+#[test]
+fn a_letter_with_files() {
+    check(
+        &mail(
+            "From: =?utf-8?Q?Erika_M=C3=BCller?= <ISB@Soemmerda.example>\nTo: cert@cert.example\n\
+             Subject: =?utf-8?B?UsO8Y2tmcmFnZSB6dQ==?= TC-2026-000123\nDate: Mon, 23 Nov 2026 09:00:00 +0100\nMessage-ID: <m1@soemmerda.example>\n\
+             In-Reply-To: <ours@cert.example>\nReferences: <first@cert.example> <ours@cert.example>\nMIME-Version: 1.0\n\
+             Content-Type: multipart/mixed; boundary=b",
+            "--b\nContent-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n\nGr=FC=DFe\n\
+             --b\nContent-Type: application/pdf; name=\"../../etc/rechnung.pdf\"\nContent-Disposition: attachment\n\
+             Content-Transfer-Encoding: base64\n\nJVBERi0xLjc=\n\
+             --b\nContent-Type: message/rfc822\n\nFrom: x@y.example\nSubject: innen\n\ntext\n--b--",
+        ),
+        expect![[r#"
+            from "Erika Müller" "isb@soemmerda.example"
+            subject "Rückfrage zu TC-2026-000123"
+            id "m1@soemmerda.example" answers ["ours@cert.example", "first@cert.example"]
+            proof None automatic None defects []
+            file "../../etc/rechnung.pdf" application/pdf 8 bytes
+            file "nachricht-2.eml" message/rfc822 41 bytes
+            Grüße
+        "#]],
+    );
+}
+
+#[test]
+fn html_becomes_text_and_runs_nothing() {
+    check(
+        &mail(
+            "From: a@b.example\nSubject: x\nContent-Type: text/html; charset=utf-8",
+            "<html><head><title>t</title><style>p{}</style></head><body><script>alert(1)</script><p onclick=\"x()\">Hallo &amp; guten \
+             Tag</p><img src=\"http://tracker.example/p.gif\"><a href=\"javascript:alert(2)\">hier</a><template>weg</template></body></html>",
+        ),
+        expect![[r#"
+            from "" "a@b.example"
+            subject "x"
+            id "" answers []
+            proof None automatic None defects [OnlyHtml]
+            Hallo & guten Tag
+            hier
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_strange_is_said() {
+    for (raw, expected) in [
+        (
+            b"".to_vec(),
+            expect![[r#"
+            from "" ""
+            subject ""
+            id "" answers []
+            proof None automatic None defects [Unreadable]
+
+        "#]],
+        ),
+        (
+            b"\0\xff\xfe".to_vec(),
+            expect![[r#"
+            from "" ""
+            subject ""
+            id "" answers []
+            proof None automatic None defects [Sender]
+
+        "#]],
+        ),
+        (
+            mail("From: a@b.example, c@d.example\nSubject: zwei", "x"),
+            expect![[r#"
+            from "" ""
+            subject "zwei"
+            id "" answers []
+            proof None automatic None defects [Sender]
+            x
+        "#]],
+        ),
+        (
+            mail("From: a@b.example\nFrom: c@d.example\nSubject: zwei Felder", "x"),
+            expect![[r#"
+            from "" ""
+            subject "zwei Felder"
+            id "" answers []
+            proof None automatic None defects [Sender]
+            x
+        "#]],
+        ),
+        (
+            mail("From: a@b.example\nSubject: a\n Bcc: d@e.example\nContent-Type: text/plain; charset=klingonisch", "x\u{202e}y\u{7}z"),
+            expect![[r#"
+                from "" "a@b.example"
+                subject "a Bcc: d@e.example"
+                id "" answers []
+                proof None automatic None defects []
+                xyz
+            "#]],
+        ),
+        (
+            mail("From: =?utf-8?Q?a=0D=0ABcc:_x@y.example?= <a@b.example>\nSubject: =?utf-8?Q?b=0D=0ABcc:_x?=", "x"),
+            expect![[r#"
+            from "a Bcc: x@y.example" "a@b.example"
+            subject "b Bcc: x"
+            id "" answers []
+            proof None automatic None defects []
+            x
+        "#]],
+        ),
+        (
+            mail("From: a@b.example\nAuto-Submitted: auto-replied\nSubject: Abwesend", "x"),
+            expect![[r#"
+            from "" "a@b.example"
+            subject "Abwesend"
+            id "" answers []
+            proof None automatic Some(Reply) defects []
+            x
+        "#]],
+        ),
+        (
+            mail("From: a@b.example\nList-Id: <l.example>\nSubject: Liste", "x"),
+            expect![[r#"
+            from "" "a@b.example"
+            subject "Liste"
+            id "" answers []
+            proof None automatic Some(List) defects []
+            x
+        "#]],
+        ),
+        (
+            mail("Return-Path: <>\nFrom: a@b.example\nSubject: niemand", "x"),
+            expect![[r#"
+            from "" "a@b.example"
+            subject "niemand"
+            id "" answers []
+            proof None automatic Some(Reply) defects []
+            x
+        "#]],
+        ),
+        (
+            mail("From: a@b.example\nPrecedence: bulk\nSubject: Werbung", "x"),
+            expect![[r#"
+            from "" "a@b.example"
+            subject "Werbung"
+            id "" answers []
+            proof None automatic Some(Bulk) defects []
+            x
+        "#]],
+        ),
+        (
+            mail("From: a@b.example\nAuto-Submitted: no\nSubject: Mensch", "x"),
+            expect![[r#"
+            from "" "a@b.example"
+            subject "Mensch"
+            id "" answers []
+            proof None automatic None defects []
+            x
+        "#]],
+        ),
+    ] {
+        check(&raw, expected);
+    }
+}
+
+#[test]
+fn a_report_tells_what_became_of_a_mail_of_ours() {
+    check(
+        &mail(
+            "From: MAILER-DAEMON@mx.example\nSubject: Undelivered\nContent-Type: multipart/report; report-type=delivery-status; boundary=b",
+            "--b\nContent-Type: text/plain\n\nSorry.\n--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example\n\n\
+             Final-Recipient: rfc822; isb@soemmerda.example\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1\n  no such user\n\n\
+             --b\nContent-Type: text/rfc822-headers\n\nSubject: x\nMessage-ID: <ours@cert.example>\n--b--",
+        ),
+        expect![[r#"
+            from "" "mailer-daemon@mx.example"
+            subject "Undelivered"
+            id "" answers []
+            proof None automatic None defects []
+            file "anhang-1" message/delivery-status 163 bytes
+            file "anhang-2" text/rfc822-headers 43 bytes
+            report Report { action: "failed", recipient: "isb@soemmerda.example", why: "5.1.1 550 5.1.1 no such user", about: "ours@cert.example" }
+            Sorry.
+        "#]],
+    );
+}
 
 #[test]
 fn hostile_shapes_have_an_end() {

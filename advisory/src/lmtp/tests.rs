@@ -122,7 +122,8 @@ async fn an_answer_that_was_lost_makes_no_second_letter() {
     for cut in (0..=says.len()).step_by(7).chain([says.len()]) {
         let (mut client, task, _stop) = session(&room.mailroom, Limits::default());
         client.write_all(&says.as_bytes()[..cut]).await.unwrap();
-        drop(client);
+        // It says no more, and hears nothing of what is answered.
+        client.shutdown().await.unwrap();
         let _ = task.await.unwrap();
     }
     assert_eq!(letters(&room), 1);

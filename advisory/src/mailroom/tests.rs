@@ -115,7 +115,8 @@ fn a_contacts_letter_opens_a_case_and_is_kept_whole() {
     assert!(raw.starts_with(b"Authentication-Results:"), "the raw mail is kept byte for byte");
     let kinds: Vec<String> =
         room.fixture.db.read(|c| history_of(c, &cases[0].id.to_string())).unwrap().into_iter().map(|event| event.kind).collect();
-    assert_eq!(kinds, ["incident.opened", "exhibit.added", "exhibit.added", "letter.received"]);
+    let after = ["incident.first_activity", "incident.aware", "incident.opened", "exhibit.added", "exhibit.added", "letter.received"];
+    assert_eq!(kinds, after);
     let own = Scope::Bodies(vec![room.fixture.bodies[0]]);
     let other = Scope::Bodies(vec![room.fixture.bodies[1]]);
     let seen = |scope: &Scope| room.fixture.db.read(|c| letters_of_case(c, scope, cases[0].id)).unwrap().len();

@@ -288,9 +288,11 @@ pub const ROUTES: &[Route] = &[
     post("/vorfall/{number}/pflicht/{duty}", CASES, duties::act).long().of(Own(Incident)).note(Done("duty.acted", "incident", &["tat"])),
     post("/vorfall/{number}/beweis", CERT, exhibits::add).of(Own(Incident)).note(Done("exhibit.added", "incident", &["datei"])).upload(),
     // A form, because whoever takes a file out says what for.
-    post("/vorfall/{number}/beweis/{id}/herunterladen", CERT, exhibits::take)
-        .of(Own(Incident))
-        .note(Taken("exhibit.downloaded", "exhibit")),
+    post("/vorfall/{number}/beweis/{id}/herunterladen", CERT, exhibits::take).of(Own(Incident)).note(Done(
+        "exhibit.downloaded",
+        "exhibit",
+        &["zweck"],
+    )),
     post("/vorfall/{number}/beweis/{id}/freigeben", CERT, exhibits::release).of(Own(Incident)).note(Done(
         "exhibit.released",
         "exhibit",

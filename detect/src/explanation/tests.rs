@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use expect_test::{Expect, expect};
 use ingest::body::{SITE_UNKNOWN, SiteTable};
 use ingest::event::Event;
+use ingest::fields;
 use ingest::frame::Transport;
 use serde_json::{Value, json};
 
@@ -232,7 +233,7 @@ fn what_the_store_hides_is_hidden() {
     let mut original = event("anna", "tool -x anna", "sudo tool -x anna ");
     original.push_text(fields::THREAT_INDICATOR, "bad");
     // Made of the real addresses, which can be found by trying: the store leaves it out.
-    original.push_text(ingest::fields::FieldId::find("network.community_id").unwrap(), "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
+    original.push_text(fields::FieldId::find("network.community_id").unwrap(), "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
     let sites = SiteTable::default();
     let set = {
         let (set, errors) = RuleSet::compile([("rules/x/y/rule.yml".to_owned(), rule.to_owned())], FieldNames::Decoded);

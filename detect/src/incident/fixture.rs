@@ -62,6 +62,7 @@ impl World {
             crate::consumer::MIGRATIONS,
             crate::rulebook::MIGRATIONS,
             crate::watch::MIGRATIONS,
+            crate::exhibit::MIGRATIONS,
         ];
         let db = Db::open(&folder.path().join("w.db"), &owners).unwrap();
         let id = |n: u128| ingest::id::Ulid(n);

@@ -113,7 +113,7 @@ pub(in crate::web) fn take(ask: &mut Ask) -> Reply {
     let viewer = ask.viewer()?;
     let (actor, role, now) = (viewer.user.to_string(), viewer.role, ask.now);
     // First the row of the chain of custody, then the bytes: nobody has a copy that nobody knows of.
-    let exhibit = ask.app.db.write(move |tx| exhibit_taken(tx, incident, id, &why, &actor, role, now)).map_err(told)?;
+    let exhibit = ask.write(move |tx| exhibit_taken(tx, incident, id, &why, &actor, role, now)).map_err(told)?;
     let content = ask.app.locker.read(&exhibit.sha256).map_err(told)?;
     Ok(as_file(&exhibit.name, content))
 }
