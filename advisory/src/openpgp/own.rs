@@ -53,6 +53,9 @@ impl OwnKey {
             .can_certify(true)
             .can_sign(true)
             .created_at(created)
+            // Without a word about it GnuPG signs what it encrypts to us with SHA-1, which nobody believes any more.
+            .preferred_hash_algorithms([HASH, HashAlgorithm::Sha256].into_iter().collect())
+            .preferred_symmetric_algorithms([SymmetricKeyAlgorithm::AES256, SymmetricKeyAlgorithm::AES128].into_iter().collect())
             .primary_user_id(user.into())
             .subkeys(vec![opens.build().map_err(|error| built(&error))?]);
         let params = params.build().map_err(|error| built(&error))?;

@@ -1,5 +1,6 @@
 //! Exhibits: what is kept, what is refused, what is said of it, and who had it in hands.
 
+use expect_test::expect;
 use ingest::db::Db;
 use ingest::disk::{Space, Thresholds, Watermark};
 use ingest::scope::Scope;
@@ -67,6 +68,50 @@ fn zip(flags: u8) -> Vec<u8> {
     head.extend([flags, 0, 8, 0]);
     head.extend([0; 30]);
     head
+}
+
+#[test]
+fn what_a_file_is_and_what_is_said_of_it() {
+    let room = Room::new();
+    let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".as_slice();
+    let mz = [b"MZ".as_slice(), &[0; 64]].concat();
+    for (name, claimed, content) in [
+        ("bild.png", "image/png", png),
+        ("rechnung.pdf", "application/pdf", &mz),
+        ("rechnung.pdf", "application/pdf", b"%PDF-1.7\n"),
+        ("log.txt", "text/plain; charset=utf-8", b"Nov 23 rathaus sshd"),
+        ("bericht.docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document", &zip(0)),
+        ("geheim.zip", "application/zip", &zip(1)),
+        ("bombe.zip", "image/png", &zip(0)),
+        ("skript", "text/plain", b"#!/bin/sh\nrm -rf /\n"),
+        ("../../etc/passwd", "", b""),
+        ("rechnung\u{202e}fdp.exe", "application/octet-stream", &mz),
+        ("..", "image/jpeg", b"only text"),
+    ] {
+        room.add(Source::Upload, name, claimed, content).unwrap();
+    }
+    let line = |one: &Exhibit| {
+        format!(
+            "{} | {} | {} | {}\n",
+            one.name,
+            one.claimed,
+            one.found,
+            one.warnings.iter().map(|w| w.as_str()).collect::<Vec<_>>().join(" ")
+        )
+    };
+    expect![[r#"
+        bild.png | image/png | image/png | 
+        rechnung.pdf | application/pdf | application/vnd.microsoft.portable-executable | other_type program
+        rechnung.pdf | application/pdf | application/pdf | 
+        log.txt | text/plain | text/plain | 
+        bericht.docx | application/vnd.openxmlformats-officedocument.wordprocessingml.document | application/zip | archive
+        geheim.zip | application/zip | application/zip | archive encrypted
+        bombe.zip | image/png | application/zip | other_type archive
+        skript | text/plain | text/x-shellscript | program
+        passwd |  | text/plain | 
+        rechnungfdp.exe | application/octet-stream | application/vnd.microsoft.portable-executable | program
+        ohne-namen | image/jpeg | text/plain | other_type
+    "#]].assert_eq(&room.list().iter().map(line).collect::<String>());
 }
 
 #[test]
