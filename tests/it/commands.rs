@@ -265,7 +265,7 @@ fn rules_run_reads_windows_events_under_sigmas_names() {
         let system = serde_json::json!({ "Channel": "Microsoft-Windows-Sysmon/Operational", "EventID": 1 });
         serde_json::json!({ "Event": { "System": system, "EventData": { "Image": image } } }).to_string() + "\n"
     };
-    let file = write(dir.path(), "events.ndjson", &(event(r"C:\Windows\WHOAMI.EXE") + &event(r"C:\x\whoami.exe") + &event("other.exe")));
+    let file = write(dir.path(), "events.ndjson", &[r"C:\Windows\WHOAMI.EXE", r"C:\x\whoami.exe", "other.exe"].map(event).concat());
     let lines = || -> Vec<u64> {
         let found = json_lines(dir.path(), &["rules", "run", "--rules", &folder, "--json", &file]);
         found.iter().map(|found| found["line"].as_u64().unwrap()).collect()
