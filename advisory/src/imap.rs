@@ -220,7 +220,7 @@ async fn fetch(session: &mut Session, uid: u32, what: &str) -> Result<Fetched, I
         };
         match answer.parsed() {
             Response::Done { tag, .. } if *tag == id => return Ok(fetched),
-            Response::Fetch(_, values) if values.iter().any(|value| *value == AttributeValue::Uid(uid)) => {
+            Response::Fetch(_, values) if values.contains(&AttributeValue::Uid(uid)) => {
                 for value in values {
                     match value {
                         AttributeValue::Rfc822Size(size) => fetched.size = Some(*size),

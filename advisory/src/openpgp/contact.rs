@@ -117,7 +117,7 @@ impl ContactKey {
         primary.into_iter().chain(self.subkeys(now, |signature| signature.key_flags().sign()).map(Signer::Sub))
     }
 
-    fn subkeys<'a>(&'a self, now: Timestamp, may: fn(&Signature) -> bool) -> impl Iterator<Item = &'a SignedPublicSubKey> {
+    fn subkeys(&self, now: Timestamp, may: fn(&Signature) -> bool) -> impl Iterator<Item = &SignedPublicSubKey> {
         let primary = &self.key.primary_key;
         self.key.public_subkeys.iter().filter(move |sub| {
             let holds = |signature: &&Signature| signature.verify_subkey_binding(primary, &sub.key).is_ok();

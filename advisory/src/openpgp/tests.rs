@@ -54,20 +54,20 @@ const TEXT: &str = "Guten Tag,\n\nFrom hier an: Umlaute äöü, Punkt\n.\nund Le
 #[test]
 fn what_we_sign_and_seal_we_know_again() {
     let (own, other) = (key(), key());
-    let (us, them) = (as_contact(&own), as_contact(&other));
+    let (us, them) = ([as_contact(&own)], [as_contact(&other)]);
     let letter = letter_read(&sent(&mail(TEXT, false), Armour { own: Some(&own), keys: &[] }).unwrap(), None);
     let Protection::Signed { part, signature } = &letter.protection else { panic!("{:?}", letter.protection) };
-    assert_eq!(verify(part, signature, &[us.clone()], now()), Signature::Good { fingerprint: own.fingerprint() });
-    assert_eq!(verify(part, signature, &[them.clone()], now()), Signature::UnknownKey);
-    assert_eq!(verify(&part[1..], signature, &[us.clone()], now()), Signature::Bad);
-    assert_eq!(verify(part, b"-----BEGIN PGP SIGNATURE-----\n\nAAAA\n-----END PGP SIGNATURE-----", &[us.clone()], now()), Signature::Bad);
+    assert_eq!(verify(part, signature, &us, now()), Signature::Good { fingerprint: own.fingerprint() });
+    assert_eq!(verify(part, signature, &them, now()), Signature::UnknownKey);
+    assert_eq!(verify(&part[1..], signature, &us, now()), Signature::Bad);
+    assert_eq!(verify(part, b"-----BEGIN PGP SIGNATURE-----\n\nAAAA\n-----END PGP SIGNATURE-----", &us, now()), Signature::Bad);
     assert!(letter.text.contains("Umlaute äöü") && letter.attachments.is_empty(), "{letter:?}");
 
-    let raw = sent(&mail(TEXT, true), Armour { own: Some(&own), keys: &[them] }).unwrap();
+    let raw = sent(&mail(TEXT, true), Armour { own: Some(&own), keys: &them }).unwrap();
     assert!(!String::from_utf8_lossy(&raw).contains("Umlaute"));
     let Protection::Encrypted { message } = letter_read(&raw, None).protection else { panic!("not encrypted") };
     for reader in [&other, &own] {
-        let opened = reader.open(&message, std::slice::from_ref(&us), now()).unwrap();
+        let opened = reader.open(&message, &us, now()).unwrap();
         assert_eq!(opened.signature, Signature::Good { fingerprint: own.fingerprint() });
         assert!(letter_read(&opened.content, None).text.contains("Umlaute äöü"));
     }
@@ -110,7 +110,7 @@ fn a_contacts_file_holds_keys_that_can_be_used() {
     assert!(matches!(add("x".into()), Err(PgpError::NoKey(_))));
     assert!(matches!(add(public.replace("PUBLIC", "PRIVATE")), Err(PgpError::NoKey(_))));
     let found = fixture.db.read(|c| contact_keys(c, "isb@X.example")).unwrap();
-    assert_eq!(found.iter().map(|key| key.fingerprint.clone()).collect::<Vec<_>>(), [fingerprint.clone()]);
+    assert_eq!(found.iter().map(|key| key.fingerprint.as_str()).collect::<Vec<_>>(), [fingerprint.as_str()]);
     for _ in 1..5 {
         add(key().public().unwrap()).unwrap();
     }
@@ -246,7 +246,7 @@ fn a_key_whose_time_is_over_or_that_was_revoked_is_not_used() {
     // GnuPG leaves a revocation beside every key it makes; the colon in front keeps it from being used by mistake.
     let revocation = std::fs::read_to_string(gpg.home().join(format!("openpgp-revocs.d/{fingerprint}.rev"))).unwrap();
     let start = revocation.find(":-----BEGIN").unwrap() + 1;
-    assert!(gpg.run(&["--import"], revocation[start..].as_bytes()).0);
+    assert!(gpg.run(&["--import"], &revocation.as_bytes()[start..]).0);
     assert!(matches!(ContactKey::parse("isb@x.example", &gpg.export(), now()), Err(PgpError::Dead)));
 }
 

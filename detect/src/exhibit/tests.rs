@@ -111,7 +111,8 @@ fn what_a_file_is_and_what_is_said_of_it() {
         passwd |  | text/plain | 
         rechnungfdp.exe | application/octet-stream | application/vnd.microsoft.portable-executable | program
         ohne-namen | image/jpeg | text/plain | other_type
-    "#]].assert_eq(&room.list().iter().map(line).collect::<String>());
+    "#]]
+    .assert_eq(&room.list().iter().map(line).collect::<String>());
 }
 
 #[test]
