@@ -254,6 +254,7 @@ fn what_the_store_hides_is_hidden() {
           "user.name" StartsWith "ann": <[ann]a>
           "event.action" Is "login": <[login]>
           "process.command_line" Contains " -x ": <tool[ -x ]anna>
+          "network.community_id" StartsWith "1:": <[1:]LQU9qZlK+B5F3KDmev6m5PMibrg=>
           "threat.indicator.name" Is "bad": <[bad]>
         words holds
           "" Contains "sudo": <[sudo] tool -x anna >
@@ -265,6 +266,7 @@ fn what_the_store_hides_is_hidden() {
           "user.name" StartsWith "ann": <p1xyz>
           "event.action" Is "login": <[login]>
           "process.command_line" Contains " -x ": <tool[ -x ]p1xyz>
+          "network.community_id" StartsWith "1:": hidden
           "threat.indicator.name" Is "bad": <[bad]>
         words holds
           "" Contains "sudo": <[sudo] tool -x p1xyz >
@@ -276,4 +278,5 @@ fn what_the_store_hides_is_hidden() {
     let told = parts(Some(&bare));
     // The rule's own words are no secret.
     assert!(told.matches("anna").count() == 1 && told.contains("\"user.name\" StartsWith \"ann\": hidden"), "{told}");
+    assert!(!told.contains("LQU9"), "{told}");
 }
