@@ -10,6 +10,7 @@ use std::io::Read as _;
 use ingest::time::Timestamp;
 use pgp::composed::{Deserializable as _, DetachedSignature, Message};
 use pgp::crypto::hash::HashAlgorithm;
+use pgp::packet::SignatureType;
 
 use crate::mailroom::Signature;
 
@@ -55,6 +56,15 @@ const OPENED_BYTES_MAX: u64 = 64 << 20;
 /// Clocks differ; a signature from further in the future is not believed.
 const CLOCK_SECONDS_MAX: i64 = 24 * 3600;
 
+/// A letter takes days at most to come: an older signature was made for something else, and is sent again by somebody.
+const AGE_SECONDS_MAX: i64 = 7 * 24 * 3600;
+
+/// Whether a signature was made for a letter of these days.
+fn timely(signature: &pgp::packet::Signature, now: Timestamp) -> bool {
+    let now = now.0 / 1_000;
+    signature.created().map(|at| i64::from(at.as_secs())).is_some_and(|at| at <= now + CLOCK_SECONDS_MAX && at >= now - AGE_SECONDS_MAX)
+}
+
 /// Whether a signature (in armor) is one of these keys' over `part`.
 pub fn verify(part: &[u8], signature: &[u8], keys: &[ContactKey], now: Timestamp) -> Signature {
     let signature = signature.get(..signature.len().min(KEY_BYTES_MAX)).unwrap_or_default();
@@ -65,9 +75,9 @@ pub fn verify(part: &[u8], signature: &[u8], keys: &[ContactKey], now: Timestamp
             HashAlgorithm::Sha256 | HashAlgorithm::Sha384 | HashAlgorithm::Sha512 | HashAlgorithm::Sha3_256 | HashAlgorithm::Sha3_512
         )
     };
-    let created = signature.signature.created().map(|at| i64::from(at.as_secs()));
-    let timely = created.is_some_and(|at| at <= now.0 / 1_000 + CLOCK_SECONDS_MAX);
-    if !signature.signature.hash_alg().is_some_and(strong) || !timely {
+    // Other kinds are signatures over something else than a text.
+    let over_text = matches!(signature.signature.typ(), Some(SignatureType::Binary | SignatureType::Text));
+    if !signature.signature.hash_alg().is_some_and(strong) || !over_text || !timely(&signature.signature, now) {
         return Signature::Bad;
     }
     let mut known = false;
@@ -102,8 +112,8 @@ impl OwnKey {
         let mut signature = if message.is_signed() || message.is_one_pass_signed() { Signature::UnknownKey } else { Signature::None };
         for key in keys {
             let good = key.signers(now).any(|signer| match signer {
-                contact::Signer::Primary(one) => message.verify(one).is_ok(),
-                contact::Signer::Sub(one) => message.verify(one).is_ok(),
+                contact::Signer::Primary(one) => message.verify(one).is_ok_and(|signature| timely(signature, now)),
+                contact::Signer::Sub(one) => message.verify(one).is_ok_and(|signature| timely(signature, now)),
             });
             if good {
                 signature = if key.dead(now) { Signature::ExpiredKey } else { Signature::Good { fingerprint: key.fingerprint.clone() } };

@@ -144,8 +144,9 @@ pub struct Judgement {
 /// Says where a letter belongs.
 pub fn judge(letter: &Letter, known: &Known) -> Judgement {
     let sender = match (known.contact, letter.proof) {
-        (Some(_), _) if known.signed => Sender::Proved,
+        // Also where a signature holds: what was signed once can be sent again by anybody, from anywhere.
         (_, Proof::Failed) => Sender::Forged,
+        (Some(_), _) if known.signed => Sender::Proved,
         (Some(_), Proof::Passed) => Sender::Proved,
         (Some(_), Proof::None) => Sender::Unproved,
         (None, _) => Sender::Stranger,

@@ -23,11 +23,25 @@ const ID_CHARS_MAX: usize = 250;
 const ANSWERS_MAX: usize = 50;
 const ADDRESSES_MAX: usize = 50;
 
+/// Parts and mails within mails of one letter. The parser goes into them without recursion, but what it made is dropped with
+/// one step of the stack for each mail within a mail; and nobody writes letters of so many parts.
+const PARTS_MAX: usize = 1_000;
+
 /// Reads a mail. `authserv` is the name by which our own mail server signs what it found out (RFC 8601).
 pub fn letter_read(raw: &[u8], authserv: Option<&str>) -> Letter {
+    // Each part that holds others names its type.
+    if names_of_types(raw) > PARTS_MAX {
+        return Letter { defects: vec![Defect::Unreadable], ..Letter::default() };
+    }
     // A parser of other people's bytes may have a mistake left: then the mail is kept and shown as unreadable, not lost.
     let read = catch_unwind(AssertUnwindSafe(|| MessageParser::default().parse(raw).map(|message| of_message(&message, authserv))));
     read.ok().flatten().unwrap_or_else(|| Letter { defects: vec![Defect::Unreadable], ..Letter::default() })
+}
+
+/// How often a mail says `Content-Type`, in whatever case.
+fn names_of_types(raw: &[u8]) -> usize {
+    const NAME: &[u8] = b"content-type";
+    raw.windows(NAME.len()).filter(|window| window.eq_ignore_ascii_case(NAME)).count()
 }
 
 fn of_message(message: &Message<'_>, authserv: Option<&str>) -> Letter {
@@ -198,7 +212,10 @@ fn protection(message: &Message<'_>) -> Protection {
     let part = |n: usize| parts.get(n).and_then(|id| message.part(*id));
     let protocol = root.content_type().and_then(|kind| kind.attribute("protocol")).unwrap_or_default().to_ascii_lowercase();
     match (part(0), part(1)) {
-        (Some(first), Some(second)) if root.is_content_type("multipart", "signed") && protocol == "application/pgp-signature" => {
+        // A third part would stand unsigned under the signature's word.
+        (Some(first), Some(second))
+            if parts.len() == 2 && root.is_content_type("multipart", "signed") && protocol == "application/pgp-signature" =>
+        {
             let (start, end) = (first.offset_header as usize, first.offset_end as usize);
             let signed = message.raw_message.get(start..end).unwrap_or_default();
             Protection::Signed { part: canonical(signed), signature: second.contents().to_vec() }

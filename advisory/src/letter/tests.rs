@@ -220,14 +220,18 @@ fn a_report_tells_what_became_of_a_mail_of_ours() {
 fn hostile_shapes_have_an_end() {
     // A thousand parts in each other, a hundred thousand beside each other, and a boundary that is everywhere.
     let mut deep = String::from("From: a@b.example\r\nSubject: tief\r\n");
-    for n in 0..1_000 {
+    for n in 0..900 {
         write!(deep, "Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n").unwrap();
     }
     deep.push_str("Content-Type: text/plain\r\n\r\nunten\r\n");
     let letter = letter_read(deep.as_bytes(), None);
     assert_eq!(letter.subject, "tief");
-    let messages = "Content-Type: message/rfc822\r\n\r\n".repeat(1_000);
-    letter_read(format!("From: a@b.example\r\n{messages}Subject: innen\r\n\r\nx").as_bytes(), None);
+    // More than that is not taken apart: what would be made of it could not even be dropped on a small stack.
+    for levels in [900, 1_100, 200_000] {
+        let messages = "Content-Type: message/rfc822\r\n\r\n".repeat(levels);
+        let letter = letter_read(format!("From: a@b.example\r\n{messages}Subject: innen\r\n\r\nx").as_bytes(), None);
+        assert_eq!(letter.defects.contains(&Defect::Unreadable), levels > 1_000, "{levels}");
+    }
     let wide = format!(
         "From: a@b.example\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n{}",
         "--b\r\nContent-Disposition: attachment\r\n\r\nx\r\n".repeat(100_000)
@@ -387,7 +391,7 @@ fn where_a_letter_belongs() {
         contact failed                 tray (forged), forged
         contact passed                 a new case (contact), proved
         contact signed                 a new case (contact), proved
-        contact failed signed          a new case (contact), proved
+        contact failed signed          tray (forged), forged
         contact passed number          the case it names (number), proved
         contact number                 tray (unproved), unproved
         contact failed number          tray (forged), forged

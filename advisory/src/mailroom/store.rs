@@ -145,10 +145,12 @@ pub fn letter_get(connection: &Connection, scope: &Scope, id: LetterId) -> Resul
 /// # Errors
 /// The database's own.
 pub fn letters_of_case(connection: &Connection, scope: &Scope, incident: IncidentId) -> Result<Vec<StoredLetter>, DbError> {
-    let sql = format!("{SELECT} WHERE l.incident = ?1 ORDER BY l.received_at, l.id LIMIT ?2");
+    let sql = format!("{SELECT} WHERE l.incident = ?1 ORDER BY l.received_at DESC, l.id DESC LIMIT ?2");
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map(params![incident, i64::try_from(CASE_MAX).unwrap_or(0)], letter_row)?;
     let mut letters: Vec<StoredLetter> = rows.collect::<Result<_, _>>()?;
+    // The newest are what one looks for.
+    letters.reverse();
     letters.retain(|letter| *scope == Scope::All || (letter.body.is_some() && scope.body_allowed(letter.body) && !letter.automatic));
     Ok(letters)
 }

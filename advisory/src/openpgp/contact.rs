@@ -77,7 +77,9 @@ impl ContactKey {
         let users = users.filter(move |(_, signature)| own(signature));
         let users = users.filter(move |(user, signature)| signature.verify_certification(primary, Tag::UserId, &user.id).is_ok());
         let direct = self.key.details.direct_signatures.iter().filter(move |signature| signature.verify_key(primary).is_ok());
-        users.map(|(_, signature)| signature).chain(direct)
+        // A name that was taken back says nothing of the key any more; above all its taking back is no word on how long it holds.
+        let kept = users.filter(|(_, signature)| signature.typ() != Some(SignatureType::CertRevocation));
+        kept.map(|(_, signature)| signature).chain(direct)
     }
 
     fn bound(&self) -> bool {

@@ -76,7 +76,7 @@ pub const MIGRATIONS: Migrations = Migrations {
 const INTERNAL_KINDS: [&str; 3] = ["incident.noted", "recommendation.drafted", "recommendation.edited"];
 /// The same as a condition on the history, for what its kind alone does not tell: duties of the CERT itself, files, and
 /// letters that went to or came from others than the body.
-const NOT_THE_BODYS: &str = r#"AND h.kind NOT LIKE 'exhibit.%' AND NOT (h.kind LIKE 'letter.%' AND h.body IS NULL)
+const NOT_THE_BODYS: &str = r#"AND h.kind NOT LIKE 'exhibit.%' AND NOT (h.kind LIKE 'letter.%' AND (h.body IS NULL OR h.body <> i.body))
     AND NOT (h.kind LIKE 'duty.%' AND h.data LIKE '%"by":"cert"%')"#;
 
 /// A page of a list; a page asks for less.

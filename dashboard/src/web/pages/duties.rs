@@ -8,7 +8,6 @@ use detect::duty::{Act, By, Clock, Duty, DutyState, Field, Remaining, Source, cl
 use detect::incident::IncidentView;
 use detect::recommendation::{RecommendationState, StepState};
 use detect::role::{Action, allowed};
-use ingest::db::DbError;
 use ingest::scope::Scope;
 use ingest::time::Timestamp;
 use serde_json::json;
@@ -205,7 +204,7 @@ pub(in crate::web) fn act(ask: &mut Ask) -> Reply {
 fn load(ask: &Ask) -> Result<(IncidentView, Clock), PageError> {
     let (id, view) = find(ask)?;
     let scope = ask.scope();
-    let clocks = ask.app.db.read(|c| Ok::<_, DbError>(clocks_of(c, &scope, id)?))?;
+    let clocks = ask.app.db.read(|c| clocks_of(c, &scope, id))?;
     let duty = ask.param("duty");
     let clock = clocks.into_iter().find(|clock| clock.duty == duty).ok_or(PageError::NotFound)?;
     Ok((view, clock))

@@ -128,11 +128,7 @@ async fn an_alert_says_why_its_rule_fired() {
         (Entity::Ip("203.0.113.9".parse().unwrap()), front.app.rules.get().set.find("ssh_login_failed").unwrap().rule.clone());
     let playbooks = front.app.playbooks.clone();
     front.app.db.write(move |tx| finding_file(tx, &playbooks, &finding, now())).unwrap();
-    let content = front
-        .app
-        .db
-        .read(|c| Ok::<_, ingest::db::DbError>(detect::alert::alert_list(c, &detect::alert::AlertFilter::new(ingest::scope::Scope::All))?))
-        .unwrap();
+    let content = front.app.db.read(|c| detect::alert::alert_list(c, &detect::alert::AlertFilter::new(ingest::scope::Scope::All))).unwrap();
     let case = if content[0].incident.is_some() { Some("/vorfall/TC-2026-000001") } else { None };
     for path in std::iter::once("/alarme").chain(case) {
         let page = front.get(path, &cookie).await.text;
