@@ -1,3 +1,5 @@
+//! The clocks of duties, over a database with one grave case.
+
 use std::sync::Arc;
 
 use ingest::scope::Scope;
