@@ -242,6 +242,18 @@ fn hostile_shapes_have_an_end() {
     assert_eq!(letter_read(references.as_bytes(), None).answers.len(), 1);
 }
 
+/// What stands behind the signature is signed by nobody, and would stand on the page under its word.
+#[test]
+fn a_signature_covers_the_whole_letter_or_nothing() {
+    let mail = |more: &str| {
+        let head = "From: a@b.example\r\nContent-Type: multipart/signed; protocol=\"application/pgp-signature\"; boundary=b\r\n\r\n";
+        let signed = "--b\r\nContent-Type: text/plain\r\n\r\nhallo\r\n--b\r\nContent-Type: application/pgp-signature\r\n\r\nx\r\n";
+        letter_read(format!("{head}{signed}{more}--b--\r\n").as_bytes(), None).protection
+    };
+    assert!(matches!(mail(""), Protection::Signed { .. }));
+    assert_eq!(mail("--b\r\nContent-Type: text/plain\r\n\r\nuntergeschoben\r\n"), Protection::None);
+}
+
 #[test]
 fn a_file_of_25_megabytes_comes_out_whole() {
     use base64::Engine as _;

@@ -60,6 +60,10 @@ fn what_we_sign_and_seal_we_know_again() {
     assert_eq!(verify(part, signature, &us, now()), Signature::Good { fingerprint: own.fingerprint() });
     assert_eq!(verify(part, signature, &them, now()), Signature::UnknownKey);
     assert_eq!(verify(&part[1..], signature, &us, now()), Signature::Bad);
+    // Made for another letter, and sent again.
+    let days = |n: i64| now().plus(n * Timestamp::DAY);
+    assert_eq!(verify(part, signature, &us, days(6)), Signature::Good { fingerprint: own.fingerprint() });
+    assert_eq!(verify(part, signature, &us, days(8)), Signature::Bad);
     assert_eq!(verify(part, b"-----BEGIN PGP SIGNATURE-----\n\nAAAA\n-----END PGP SIGNATURE-----", &us, now()), Signature::Bad);
     assert!(letter.text.contains("Umlaute äöü") && letter.attachments.is_empty(), "{letter:?}");
 
