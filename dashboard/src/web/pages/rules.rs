@@ -33,8 +33,8 @@ const QUALITY_DAYS: i64 = 90;
 const PAGE_ROWS: usize = 100;
 /// Refusals on the page; `wartburg rules check` shows all.
 const REFUSED_SHOWN: usize = 100;
-/// Characters of a description in the list, where one line is shown; the rule's page has all of it.
-const DESCRIPTION_SHOWN: usize = 160;
+/// Characters of a description in the list; the rule's page has all of it.
+const DESCRIPTION_SHOWN: usize = 110;
 /// What counts as lately.
 const FIRED_DAYS: i64 = 30;
 /// Log sources named of what a correlation counts.
