@@ -77,6 +77,9 @@ fn end_mask(length: usize) -> u64 {
     u64::MAX.checked_shl(64 - 8 * u32::try_from(length.min(EDGE)).unwrap_or_default()).unwrap_or(0)
 }
 
+/// A text and the rules that wait for it.
+type Waited = (Box<str>, Vec<u32>);
+
 /// Texts of one place, each with the rules that wait for it.
 #[derive(Debug)]
 pub(super) struct AtEdge {
@@ -84,14 +87,14 @@ pub(super) struct AtEdge {
     /// By the number of their bytes that are looked at, ascending.
     masks: Vec<u64>,
     filter: Filter,
-    texts: HashMap<u64, Vec<(Box<str>, Vec<u32>)>, RandomState>,
+    texts: HashMap<u64, Vec<Waited>, RandomState>,
 }
 
 impl AtEdge {
     /// `place` is not `Anywhere`.
     pub(super) fn new(place: Place, all: Vec<(String, Vec<u32>)>) -> Self {
         let mut masks: Vec<u64> = Vec::new();
-        let mut texts: HashMap<u64, Vec<(Box<str>, Vec<u32>)>, RandomState> = HashMap::default();
+        let mut texts: HashMap<u64, Vec<Waited>, RandomState> = HashMap::default();
         for (text, rules) in all {
             let (mask, key) = match place {
                 Place::Start => (start_mask(text.len()), Edge::start(&text).bytes),
