@@ -99,7 +99,7 @@ fn main() -> anyhow::Result<()> {
         process::memory_peak_mib(pid)?
     ))?;
     let db = rusqlite::Connection::open_with_flags(dir.path().join("data/wartburg.db"), rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let snapshot: i64 = db.query_row("SELECT coalesce(max(length(snapshot)), 0) FROM detect_cursor", [], |row| row.get(0))?;
+    let snapshot: i64 = db.query_row("SELECT coalesce(sum(length(state)), 0) FROM detect_state", [], |row| row.get(0))?;
     let alerts: i64 = db.query_row("SELECT count(*) FROM alert", [], |row| row.get(0))?;
     say(&format!("{alerts} Alarme, Stand der Regeln {} kB", snapshot / 1_000))
 }
