@@ -30,8 +30,8 @@ use crate::snapshot::{Snapshot, snapshot_get, snapshot_put};
 const FINDINGS_PER_WRITE: usize = 200;
 /// How often the cursor moves where nothing is found: each move writes what changed of the engine's snapshot.
 const CURSOR_INTERVAL: i64 = Timestamp::SECOND;
-/// A write that took longer than this, because the rules have much to remember …
-const SNAPSHOT_QUICK: i64 = 100;
+/// A write that took longer than this, because the rules have much to remember or the disk is slow …
+const SNAPSHOT_QUICK: i64 = 5;
 /// … is followed by a pause so many times as long: a twentieth of the time is enough …
 const SNAPSHOT_PAUSE: i64 = 20;
 /// … but no finding waits longer than this.

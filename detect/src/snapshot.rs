@@ -2,6 +2,7 @@
 //! written again only when it has changed: what thousands of quiet groups hold must not be paid for with every alert.
 
 use std::collections::BTreeMap;
+use std::io::BufWriter;
 
 use ingest::db::DbError;
 use ingest::frame::Seq;
@@ -12,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 /// Hardly slower than copying; the texts of a thousand groups are much alike.
 const PACK_LEVEL: i32 = 1;
+const BUFFER_BYTES: usize = 64 << 10;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
@@ -24,9 +26,11 @@ pub struct Snapshot {
 
 /// A part's bytes. Empty where it could not be packed, which is as good as none.
 pub fn pack(state: &impl Serialize) -> Vec<u8> {
-    let packed = zstd::Encoder::new(Vec::new(), PACK_LEVEL).and_then(|mut encoder| {
-        serde_json::to_writer(&mut encoder, state)?;
-        encoder.finish()
+    let packed = zstd::Encoder::new(Vec::new(), PACK_LEVEL).and_then(|encoder| {
+        // The writer of JSON gives word by word.
+        let mut buffer = BufWriter::with_capacity(BUFFER_BYTES, encoder);
+        serde_json::to_writer(&mut buffer, state)?;
+        buffer.into_inner()?.finish()
     });
     packed.unwrap_or_else(|error| {
         tracing::error!(%error, "what a rule remembers cannot be packed: a restart would begin it anew");
