@@ -298,7 +298,7 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         mine: incident.assignee.as_deref() == Some(viewer.user.to_string().as_str()),
         moves: moves(incident.state, viewer.role).map(|state| (state.as_str(), words::state(state))).collect(),
         dispositions: Disposition::ALL.map(|one| (one.as_str(), words::disposition(one))).into(),
-        facts: facts(&view, &names, internal),
+        facts: case_facts(&view, &names, internal),
         duties: super::duties::lines(ask, &view)?,
         alerts: if internal { alerts(ask, &view)? } else { vec![] },
         affected: statewide::affected(ask, &view),
@@ -337,7 +337,7 @@ fn observables(view: &IncidentView, internal: bool) -> Vec<(&'static str, Vec<(S
 }
 
 /// Who and what took part, in the order of the story; the rest is one click away in the evidence.
-pub(super) const FIELDS_SHOWN: [&str; 9] = [
+pub(crate) const FIELDS_SHOWN: [&str; 9] = [
     "source.ip",
     "destination.ip",
     "host.name",
@@ -412,7 +412,8 @@ fn plan(ask: &Ask, one: &Recommendation, recipients: &str, internal: bool) -> Pl
     }
 }
 
-fn facts(view: &IncidentView, names: &Names, internal: bool) -> Vec<(&'static str, String)> {
+/// What is told of a case beside its story.
+pub(crate) fn case_facts(view: &IncidentView, names: &Names, internal: bool) -> Vec<(&'static str, String)> {
     let incident = &view.incident;
     let mut facts = vec![(t("Stelle"), place(incident))];
     if let Some(site) = &incident.site_name {
