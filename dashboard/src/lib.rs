@@ -22,6 +22,7 @@ pub mod invitation;
 pub mod live;
 pub mod login;
 pub mod mandate;
+mod markdown;
 pub mod metrics;
 pub mod node;
 pub mod oidc;

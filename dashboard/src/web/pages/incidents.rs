@@ -25,6 +25,7 @@ use ingest::time::Timestamp;
 use super::exhibits::Exhibits;
 use super::letters::Letters;
 use super::why::{self, Why};
+use crate::markdown;
 use crate::show::{self, Markup, Tone, filters, link};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
@@ -162,6 +163,8 @@ pub(super) struct Evidence {
 struct Entry {
     what: String,
     detail: String,
+    /// A note, in the shape that its writer gave it.
+    note: Option<Markup>,
     when: Markup,
     who: String,
     strong: bool,
@@ -353,10 +356,10 @@ fn history(ask: &Ask, view: &IncidentView, names: &Names, internal: bool) -> Vec
     let notes: HashMap<String, &str> = view.notes.iter().map(|note| (note.id.to_string(), note.text.as_str())).collect();
     let entry = |event: &ingest::history::HistoryEvent| {
         let told = words::told(event, names);
-        let note = notes.get(&event.id.to_string()).map(|text| (*text).to_owned());
         Entry {
             what: told.what,
-            detail: note.unwrap_or(told.detail),
+            detail: told.detail,
+            note: notes.get(&event.id.to_string()).map(|text| markdown::markup(text)),
             when: show::time(event.event_time, ask.now),
             who: names.of_for(&event.actor, internal),
             strong: told.strong,
