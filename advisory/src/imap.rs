@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_imap::Client;
 use async_imap::imap_proto::{AttributeValue, Response};
-use detect::exhibit::MAIL_BYTES_MAX;
+use detect::exhibit::{ExhibitError, MAIL_BYTES_MAX};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -37,8 +37,9 @@ pub struct ImapConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pass {
     pub kept: usize,
-    /// Longer than a letter may be: marked, and left where they are.
-    pub too_long: usize,
+    /// What could not be fetched or kept, such as what is longer than a letter may be: flagged and left where it is, with a
+    /// note of it in the tray.
+    pub left: usize,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +54,6 @@ pub enum ImapError {
     Protocol(#[from] async_imap::error::Error),
     #[error("no answer within {0:?}")]
     Slow(Duration),
-    #[error("the server gave no text for a letter")]
-    NoText,
     #[error(transparent)]
     Mailroom(#[from] MailroomError),
 }
@@ -102,7 +101,7 @@ impl Poller {
                 Ok(pass) => {
                     pause = self.config.every;
                     if pass != Pass::default() {
-                        tracing::info!(kept = pass.kept, too_long = pass.too_long, "letters from the mailbox");
+                        tracing::info!(kept = pass.kept, left = pass.left, "letters from the mailbox");
                     }
                 }
                 Err(error) => {
@@ -118,13 +117,13 @@ impl Poller {
         }
     }
 
-    /// One look: everything new is kept, each letter by itself.
+    /// One look: everything new is kept, each letter by itself. A letter that cannot be taken is left, and the next is looked at.
     ///
     /// # Errors
-    /// Where the server cannot be reached or does not do as it should, or a letter cannot be kept; what was kept before stays.
+    /// Where the server cannot be reached or does not do as it should, or the house cannot keep anything; what was kept before stays.
     pub async fn pass(&self) -> Result<Pass, ImapError> {
         let mut session = bounded(STEP_TIME, self.connect()).await??;
-        bounded(STEP_TIME, session.select(&self.config.folder)).await??;
+        let mailbox = bounded(STEP_TIME, session.select(&self.config.folder)).await??;
         // Where letters are moved away, whatever is there is new, also what a person has read in the meantime.
         let query = if self.config.done.is_some() { "UNFLAGGED" } else { "UNSEEN UNFLAGGED" };
         let mut new: Vec<u32> = bounded(STEP_TIME, session.uid_search(query)).await??.into_iter().collect();
@@ -132,16 +131,20 @@ impl Poller {
         new.truncate(LETTERS_MAX);
         let mut pass = Pass::default();
         for uid in new {
-            let size = bounded(STEP_TIME, fetch(&mut session, uid, "RFC822.SIZE")).await??.size;
-            if size.is_none_or(|size| u64::from(size) > MAIL_BYTES_MAX) {
-                // Somebody must look at it where it is; without the mark it would be asked for again for ever.
+            let taken = match self.take(&mut session, uid).await? {
+                Some(taken) => taken,
+                // Somebody else moved it away since it was found.
+                None => continue,
+            };
+            if let Err(why) = taken {
+                // Noted first: after the flag it is not asked for again.
+                let place = format!("{}, UID {uid} ({})", self.config.folder, mailbox.uid_validity.unwrap_or_default());
+                self.note(place, why).await?;
                 self.store(&mut session, uid, "(\\Flagged)").await?;
-                tracing::error!(uid, "a letter is too long to be kept; it is flagged in the mailbox");
-                pass.too_long += 1;
+                tracing::error!(uid, why, "a letter is left in the mailbox, flagged");
+                pass.left += 1;
                 continue;
             }
-            let text = bounded(LETTER_TIME, fetch(&mut session, uid, "BODY.PEEK[]")).await??.text.ok_or(ImapError::NoText)?;
-            self.keep(text).await?;
             match &self.config.done {
                 None => self.store(&mut session, uid, "(\\Seen)").await?,
                 Some(folder) => bounded(STEP_TIME, session.uid_mv(uid.to_string(), folder)).await??,
@@ -153,14 +156,45 @@ impl Poller {
         Ok(pass)
     }
 
+    /// Takes one letter in; the inner error says why it cannot be taken at all. `None` where it is not there any more.
+    async fn take(&self, session: &mut Session, uid: u32) -> Result<Option<Result<(), &'static str>>, ImapError> {
+        let fetched = bounded(STEP_TIME, fetch(session, uid, "RFC822.SIZE")).await??;
+        if !fetched.told {
+            return Ok(None);
+        }
+        if fetched.size.is_none_or(|size| u64::from(size) > MAIL_BYTES_MAX) {
+            return Ok(Some(Err("Die Mail ist größer, als eine Mail sein darf.")));
+        }
+        let fetched = bounded(LETTER_TIME, fetch(session, uid, "BODY.PEEK[]")).await??;
+        match fetched.text {
+            Some(text) => self.keep(text).await.map(Some),
+            None if fetched.told => Ok(Some(Err("Der Mailserver hat zu dieser Mail keinen Text geliefert."))),
+            None => Ok(None),
+        }
+    }
+
     /// Durable when it returns.
-    async fn keep(&self, text: Vec<u8>) -> Result<(), ImapError> {
+    async fn keep(&self, text: Vec<u8>) -> Result<Result<(), &'static str>, ImapError> {
         let mailroom = self.mailroom.clone();
         let kept = tokio::task::spawn_blocking(move || {
-            let sealed = mailroom.locker().put(&text, MAIL_BYTES_MAX)?;
-            mailroom.receive(&sealed)
+            let mut draft = mailroom.locker().draft(MAIL_BYTES_MAX)?;
+            draft.write(&text)?;
+            mailroom.receive(draft)
         });
-        kept.await.map_err(|error| ImapError::Connect(std::io::Error::other(error)))??;
+        match kept.await {
+            Ok(Ok(_)) => Ok(Ok(())),
+            // It said to be shorter.
+            Ok(Err(MailroomError::Exhibit(ExhibitError::TooLarge { .. }))) => Ok(Err("Die Mail ist größer, als eine Mail sein darf.")),
+            Ok(Err(error)) => Err(error.into()),
+            Err(error) if error.is_panic() => Ok(Err("Beim Aufnehmen der Mail trat ein Programmfehler auf.")),
+            Err(error) => Err(ImapError::Connect(std::io::Error::other(error))),
+        }
+    }
+
+    async fn note(&self, place: String, why: &'static str) -> Result<(), ImapError> {
+        let mailroom = self.mailroom.clone();
+        let noted = tokio::task::spawn_blocking(move || mailroom.unfetched(&place, why));
+        noted.await.map_err(|error| ImapError::Connect(std::io::Error::other(error)))??;
         Ok(())
     }
 
@@ -207,6 +241,8 @@ async fn bounded<T>(time: Duration, work: impl Future<Output = T>) -> Result<T, 
 /// What the server says of one letter.
 #[derive(Default)]
 struct Fetched {
+    /// It said something.
+    told: bool,
     size: Option<u32>,
     text: Option<Vec<u8>>,
 }
@@ -221,6 +257,7 @@ async fn fetch(session: &mut Session, uid: u32, what: &str) -> Result<Fetched, I
         match answer.parsed() {
             Response::Done { tag, .. } if *tag == id => return Ok(fetched),
             Response::Fetch(_, values) if values.contains(&AttributeValue::Uid(uid)) => {
+                fetched.told = true;
                 for value in values {
                     match value {
                         AttributeValue::Rfc822Size(size) => fetched.size = Some(*size),

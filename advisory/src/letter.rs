@@ -84,10 +84,15 @@ pub enum Defect {
     OnlyHtml,
     /// Bytes that do not fit the character set that is named.
     Charset,
+    /// A file is longer than one may be; it is in the raw mail alone.
+    LargeFile,
+    /// It lies in the mailbox and could not be fetched from there.
+    NotFetched,
 }
 
 impl Defect {
-    pub const ALL: [Self; 6] = [Self::Unreadable, Self::Sender, Self::LongText, Self::ManyFiles, Self::OnlyHtml, Self::Charset];
+    pub const ALL: [Self; 8] =
+        [Self::Unreadable, Self::Sender, Self::LongText, Self::ManyFiles, Self::OnlyHtml, Self::Charset, Self::LargeFile, Self::NotFetched];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -97,6 +102,8 @@ impl Defect {
             Self::ManyFiles => "many_files",
             Self::OnlyHtml => "only_html",
             Self::Charset => "charset",
+            Self::LargeFile => "large_file",
+            Self::NotFetched => "not_fetched",
         }
     }
 

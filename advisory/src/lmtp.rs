@@ -270,10 +270,7 @@ impl Session {
         };
         let Ok(_turn) = self.receiving.acquire().await else { return Ok(None) };
         let mailroom = self.mailroom.clone();
-        let kept = tokio::task::spawn_blocking(move || {
-            let sealed = mailroom.locker().seal(draft)?;
-            mailroom.receive(&sealed)
-        });
+        let kept = tokio::task::spawn_blocking(move || mailroom.receive(draft));
         Ok(Some(match kept.await {
             Ok(Ok(receipt)) => {
                 tracing::info!(?receipt, "a letter came in");

@@ -7,6 +7,8 @@ mod sort;
 mod store;
 mod write;
 
+use std::sync::{Arc, Mutex};
+
 use detect::exhibit::{ExhibitError, Locker};
 use detect::incident::{CaseError, IncidentId};
 use ingest::body::{BodyId, ContactId};
@@ -14,7 +16,7 @@ use ingest::db::{Db, DbError};
 use ingest::time::{Clock, Timestamp};
 use serde::Serialize;
 
-use crate::letter::{Defect, Report, Sender, Why};
+use crate::letter::{Defect, Letter, Report, Sender, Why};
 
 pub use sort::{letter_file, letter_open_case, letter_set_aside};
 pub use store::{Direction, LetterFilter, LetterState, MIGRATIONS, StoredLetter, letter_counts, letter_get, letter_list, letters_of_case};
@@ -32,7 +34,13 @@ pub struct Mailroom {
     locker: Locker,
     clock: Clock,
     own: Own,
+    /// Reads a mail; another one in tests.
+    reader: Reader,
+    /// One letter at a time: between the question whether it is known and the row that makes it so.
+    turn: Arc<Mutex<()>>,
 }
+
+type Reader = fn(&[u8], Option<&str>) -> Letter;
 
 /// What is ours about mail.
 #[derive(Clone, Debug, Default)]
@@ -44,7 +52,7 @@ pub struct Own {
     /// By which name our mail server says what it found out about a sender (RFC 8601).
     pub authserv: Option<String>,
     /// Opens and checks what is protected by OpenPGP.
-    pub pgp: Option<std::sync::Arc<crate::openpgp::OwnKey>>,
+    pub pgp: Option<Arc<crate::openpgp::OwnKey>>,
 }
 
 /// What became of a letter that was brought.

@@ -264,6 +264,22 @@ pub enum IncidentsCommand {
         #[arg(long)]
         red: bool,
     },
+    /// Schreibt den Fallbericht als PDF
+    #[command(
+        long_about = "Schreibt den Fallbericht: was die Seite des Vorfalls dem ThüringenCERT zeigt, mit Notizen, Maßnahmen, Meldepflichten, \
+                            Beweismitteln und Verlauf. Was der Ereignisspeicher verbirgt, bleibt verborgen. Derselbe Stand ergibt dieselbe \
+                            Datei, Byte für Byte. Steht im Protokoll."
+    )]
+    Report {
+        /// Die Nummer, etwa TC-2026-000123
+        number: String,
+        /// Wohin
+        #[arg(short, long, value_name = "DATEI", value_hint = ValueHint::FilePath)]
+        output: PathBuf,
+        /// Auch einen Vorfall mit TLP:RED
+        #[arg(long)]
+        red: bool,
+    },
     /// Liest Meldungen anderer als Alarme ein: IntelMQ, Shadowserver, MISP, STIX 2.1
     #[command(
         long_about = "Liest Tabellen von IntelMQ und Shadowserver, MISP-Events und STIX-2.1-Bundles. Jede Zeile wird ein Alarm der Stelle, zu \

@@ -149,8 +149,8 @@ impl Node {
         let detectors = detectors(dir, config)?.with_indicators(&listed);
         let board = Arc::new(Board::new(detectors.sheet().clone()));
         let end = Arc::new(OnceLock::new());
-        let detect =
-            DetectConsumer::new(db.clone(), engine, clock.clone(), playbooks.clone())?.until(end.clone()).hiding(hiding(&pseudonyms));
+        let hiding = hiding(&pseudonyms, redecode(options.clone(), &enrichment, &sites, &pseudonyms));
+        let detect = DetectConsumer::new(db.clone(), engine, clock.clone(), playbooks.clone())?.until(end.clone()).hiding(hiding);
         let mut consumers: Vec<Box<dyn Consumer>> = vec![
             Box::new(EventConsumer::new(events.clone())?),
             Box::new(FlowConsumer::new(flows.clone())),
@@ -439,13 +439,16 @@ fn stores(
     Ok((events, flows))
 }
 
-/// Makes the event of a stored frame again, with the earlier line that it needs, if any.
-/// An event as it is kept where persons are hidden: its fields are enough to explain a match.
-fn hiding(pseudonyms: &Arc<Pseudonyms>) -> Hiding {
+/// An event as it is kept where persons are hidden: an explanation quotes what the event store shows.
+fn hiding(pseudonyms: &Arc<Pseudonyms>, redecode: impl Fn(&Frame, Option<Box<str>>) -> Option<Event> + Send + Sync + 'static) -> Hiding {
     let pseudonyms = pseudonyms.clone();
-    Arc::new(move |event| pseudonyms.any().then(|| pseudonyms.as_kept(ingest::events::CLASS, None, event, &|_| None)))
+    Arc::new(move |event, frame| {
+        let again = |frame: &Frame| redecode(frame, event.context.clone());
+        pseudonyms.any().then(|| pseudonyms.as_kept(ingest::events::CLASS, frame, event, &again))
+    })
 }
 
+/// Makes the event of a stored frame again, with the earlier line that it needs, if any.
 pub(crate) fn redecode(
     options: Options,
     enrichment: &Enrichment,
@@ -774,3 +777,6 @@ impl Decode for NodeDecoder {
         kept.inspect_err(|error| tracing::error!(%error, "what is known of the exporters could not be kept; trying again")).ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,8 @@ pub fn package(view: &IncidentView, audience: Audience, book: &Rulebook, pseudon
     Package::of(view, audience, &techniques, &|field, value| hides(pseudonyms, field, value))
 }
 
-fn hides(pseudonyms: &Pseudonyms, field: &str, value: &str) -> bool {
+/// Whether the event store hides such a value by now.
+pub(crate) fn hides(pseudonyms: &Pseudonyms, field: &str, value: &str) -> bool {
     let Some(plan) = pseudonyms.plan().filter(|plan| plan.on) else { return false };
     let Some(sort) = FieldId::find(field).and_then(sort) else { return false };
     match sort {

@@ -104,15 +104,25 @@ pub fn origin(origin: Origin) -> &'static str {
     }
 }
 
-pub fn recommendation_badge(state: RecommendationState) -> Markup {
+pub fn recommendation(state: RecommendationState) -> &'static str {
     match state {
-        RecommendationState::Draft => show::badge(Tone::Quiet, t("vorbereitet")),
-        RecommendationState::Sent => show::badge(Tone::Low, t("gesendet")),
-        RecommendationState::Seen => show::badge(Tone::Low, t("gelesen")),
-        RecommendationState::InWork => show::badge(Tone::Low, t("in Arbeit")),
-        RecommendationState::Done => show::badge(Tone::Good, t("erledigt")),
-        RecommendationState::Declined => show::badge(Tone::High, t("abgelehnt")),
+        RecommendationState::Draft => t("vorbereitet"),
+        RecommendationState::Sent => t("gesendet"),
+        RecommendationState::Seen => t("gelesen"),
+        RecommendationState::InWork => t("in Arbeit"),
+        RecommendationState::Done => t("erledigt"),
+        RecommendationState::Declined => t("abgelehnt"),
     }
+}
+
+pub fn recommendation_badge(of: RecommendationState) -> Markup {
+    let tone = match of {
+        RecommendationState::Draft => Tone::Quiet,
+        RecommendationState::Sent | RecommendationState::Seen | RecommendationState::InWork => Tone::Low,
+        RecommendationState::Done => Tone::Good,
+        RecommendationState::Declined => Tone::High,
+    };
+    show::badge(tone, recommendation(of))
 }
 
 pub fn step(state: StepState) -> &'static str {

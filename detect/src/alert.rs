@@ -505,6 +505,15 @@ impl AlertFilter {
     }
 }
 
+/// The case of an alert, if it is in one.
+///
+/// # Errors
+/// The database's own.
+pub(crate) fn alert_incident(connection: &Connection, id: AlertId) -> Result<Option<IncidentId>, DbError> {
+    let mut statement = connection.prepare_cached("SELECT incident FROM alert WHERE id = ?1")?;
+    Ok(statement.query_row([id], |row| row.get(0)).optional()?.flatten())
+}
+
 /// # Errors
 /// The database's own.
 pub fn alert_list(connection: &Connection, filter: &AlertFilter) -> Result<Vec<Alert>, DbError> {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::sync::{Arc, OnceLock};
 
-use ingest::body::{BodyId, SiteId, SiteTable};
+use ingest::body::{BodyId, SiteId};
 use ingest::db::{Db, DbError, Migrations};
 use ingest::event::Event;
 use ingest::frame::Seq;
@@ -217,7 +217,7 @@ impl<J: Judge> DetectConsumer<J> {
             };
             while let Some(event) = events.next_if(|event| event.seq == next) {
                 let mut found = self.judge.apply(&EventRecord { event, sites }, event.site, sites.body(event.site), event.received_at);
-                self.hide(&mut found, event, sites);
+                self.hide(&mut found, event, batch);
                 self.hold(found);
             }
             while let Some(flow) = flows.next_if(|flow| flow.seq == next) {
@@ -233,9 +233,11 @@ impl<J: Judge> DetectConsumer<J> {
         if self.pending.is_empty() || !self.is_rested(self.clock.now()) { Ok(()) } else { self.commit() }
     }
 
-    fn hide(&self, found: &mut [Finding], event: &Event, sites: &SiteTable) {
-        let Some(kept) = self.hiding.as_ref().filter(|_| !found.is_empty()).and_then(|hiding| hiding(event)) else { return };
-        let kept = EventRecord { event: &kept, sites };
+    fn hide(&self, found: &mut [Finding], event: &Event, batch: &Batch) {
+        let Some(hiding) = self.hiding.as_ref().filter(|_| !found.is_empty()) else { return };
+        let frame = batch.frames.binary_search_by_key(&event.seq, |frame| frame.seq).ok().and_then(|at| batch.frames.get(at));
+        let Some(kept) = hiding(event, frame) else { return };
+        let kept = EventRecord { event: &kept, sites: &batch.sites };
         found.iter_mut().filter_map(|finding| finding.explanation.as_mut()).for_each(|explanation| explanation.hide(&kept));
     }
 

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use ingest::event::{Event, ValueRef};
 use ingest::fields::FieldId;
-use ingest::frame::Seq;
+use ingest::frame::{Frame, Seq};
 use ingest::record::{EventRecord, Record};
 use ingest::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -264,8 +264,9 @@ fn nth_value(record: &dyn Record, field: FieldId, nth: usize) -> Option<String> 
     found
 }
 
-/// How an event is kept, for `Explanation::hide`: `None` where it is kept as it is.
-pub type Hiding = std::sync::Arc<dyn Fn(&Event) -> Option<Event> + Send + Sync>;
+/// How an event is kept, for `Explanation::hide`: `None` where it is kept as it is. With its frame, as the event store has it:
+/// without, only fields could be told, and not the line in which a word was found.
+pub type Hiding = std::sync::Arc<dyn Fn(&Event, Option<&Frame>) -> Option<Event> + Send + Sync>;
 
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,10 @@ struct Mailbox {
     cut: Option<&'static str>,
     /// Says that letters are so long.
     size: Option<u64>,
+    /// Gives no text for it.
+    mute: Option<u32>,
+    /// Says nothing of it, as of one that somebody has just moved away.
+    gone: Option<u32>,
     commands: Vec<String>,
 }
 
@@ -71,10 +75,15 @@ impl Server {
                 format!("* SEARCH {}\r\n", new.map(|(uid, _)| uid.to_string()).collect::<Vec<_>>().join(" "))
             }
             ("UID", "FETCH") => {
+                if mailbox.gone == Some(uid) {
+                    return (String::new(), false);
+                }
                 let text = mailbox.letters[&uid].0.clone();
                 let size = mailbox.size.unwrap_or(text.len() as u64);
                 if command.contains("SIZE") {
                     format!("* 9 FETCH (FLAGS (\\Recent))\r\n* 1 FETCH (UID {uid} RFC822.SIZE {size})\r\n")
+                } else if mailbox.mute == Some(uid) {
+                    format!("* 1 FETCH (UID {uid} BODY[] NIL)\r\n")
                 } else {
                     format!("* 1 FETCH (UID {uid} BODY[] {{{}}}\r\n{text})\r\n", text.len())
                 }
@@ -121,7 +130,7 @@ async fn what_is_new_is_kept_and_then_marked() {
     let (room, server) = (Room::new(), Server::default());
     [3, 5].into_iter().for_each(|uid| server.put(uid));
     let poller = poller(&room, server.start().await, None);
-    assert_eq!(poller.pass().await.unwrap(), Pass { kept: 2, too_long: 0 });
+    assert_eq!(poller.pass().await.unwrap(), Pass { kept: 2, left: 0 });
     assert_eq!(poller.pass().await.unwrap(), Pass::default());
     server.put(9);
     assert_eq!(poller.pass().await.unwrap().kept, 1);
@@ -164,9 +173,33 @@ async fn a_mailbox_made_anew_brings_no_letter_twice_and_a_long_one_is_left() {
     assert_eq!(letters(&room), 1);
     server.put(80);
     server.0.lock().unwrap().size = Some(MAIL_BYTES_MAX + 1);
-    assert_eq!(poller.pass().await.unwrap(), Pass { kept: 0, too_long: 1 });
+    assert_eq!(poller.pass().await.unwrap(), Pass { kept: 0, left: 1 });
     assert_eq!(poller.pass().await.unwrap(), Pass::default(), "it is flagged and not asked for again");
-    assert_eq!(letters(&room), 1);
+    assert_eq!(letters(&room), 2, "a note of it waits in the tray");
+}
+
+/// A letter without a text, one that brings its reader down and one that is gone stand before a good one.
+#[tokio::test]
+async fn a_letter_that_cannot_be_taken_holds_up_none_behind_it() {
+    let room = Room::new().reading(|bytes, authserv| match String::from_utf8_lossy(bytes).contains("Subject: 2\r\n") {
+        true => panic!("planted"),
+        false => crate::letter::letter_read(bytes, authserv),
+    });
+    let server = Server::default();
+    (1..=4).for_each(|uid| server.put(uid));
+    {
+        let mut mailbox = server.0.lock().unwrap();
+        (mailbox.mute, mailbox.gone) = (Some(1), Some(3));
+    }
+    let poller = poller(&room, server.start().await, None);
+    assert_eq!(poller.pass().await.unwrap(), Pass { kept: 2, left: 1 });
+    let mut told: Vec<String> = room.tray();
+    told.sort();
+    assert_eq!(told, [" unreadable", "4 ", "Nicht abgeholt: INBOX, UID 1 (1) not_fetched"]);
+    let flags = |uid: u32| server.0.lock().unwrap().letters[&uid].1.clone();
+    assert!(flags(1).contains("Flagged") && flags(2).contains("Seen") && flags(3).is_empty() && flags(4).contains("Seen"));
+    server.0.lock().unwrap().gone = None;
+    assert_eq!(poller.pass().await.unwrap(), Pass { kept: 1, left: 0 });
 }
 
 #[test]

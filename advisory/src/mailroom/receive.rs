@@ -1,9 +1,13 @@
-//! Receiving a letter. The order is what makes it safe: first the raw bytes are durable in the locker, then the files in it,
-//! then one transaction writes the letter, its exhibits and what it does to a case. Whoever is killed before the commit has
-//! received nothing and is brought it again; whoever is killed after it is brought it again too, and knows it by its digest.
+//! Receiving a letter. The order is what makes it safe: first it is asked whether the letter is known, then the raw bytes are made
+//! durable in the locker, then the files in it, then one transaction writes the letter, its exhibits and what it does to a case.
+//! Whoever is killed before the commit has received nothing and is brought it again; whoever is killed after it is brought it
+//! again too, and knows it by its digest.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, PoisonError};
 
 use detect::alert::Observables;
-use detect::exhibit::{FILE_BYTES_MAX, NewExhibit, Sealed, Source, exhibit_add};
+use detect::exhibit::{Draft, ExhibitError, FILE_BYTES_MAX, NewExhibit, Sealed, Source, exhibit_add};
 use detect::incident::{IncidentId, NewIncident, Origin, Tlp, incident_by_number, incident_open_manual};
 use detect::role::Role;
 use detect::rsit::Rsit;
@@ -17,7 +21,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::store::{StoredLetter, letter_insert};
 use super::{BodyId, ContactId, DbError, Direction, LetterId, LetterState, Mailroom, MailroomError, Own, Receipt, Signature};
-use crate::letter::{Judgement, Known, Letter, Place, Protection, case_numbers, judge, letter_read};
+use crate::letter::{Defect, Judgement, Known, Letter, Place, Protection, case_numbers, judge, letter_read};
+use crate::mail::header_text;
 use crate::openpgp::{Opened, contact_keys};
 use crate::outbox::outbox_bounced;
 
@@ -25,12 +30,14 @@ use crate::outbox::outbox_bounced;
 pub(super) const ACTOR: &str = "system";
 /// A case's title may have no more; a letter's subject may.
 const TITLE_CHARS_MAX: usize = 150;
+/// A mailbox's name may be anything.
+const SUBJECT_CHARS_MAX: usize = 250;
 /// How much of a letter becomes the new case's summary; the letter itself is on its page.
 const SUMMARY_CHARS_MAX: usize = 4_000;
 
 impl Mailroom {
     pub fn new(db: ingest::db::Db, locker: detect::exhibit::Locker, clock: ingest::time::Clock, own: Own) -> Self {
-        Self { db, locker, clock, own }
+        Self { db, locker, clock, own, reader: letter_read, turn: Arc::default() }
     }
 
     pub fn locker(&self) -> &detect::exhibit::Locker {
@@ -41,30 +48,63 @@ impl Mailroom {
         &self.own
     }
 
-    /// Keeps a letter whose raw bytes are in the locker already. Blocks; when it returns, the letter is durable.
+    /// Keeps a letter whose raw bytes are written aside in the locker. Blocks; when it returns, the letter is durable. One that
+    /// is known leaves nothing behind. (Only a kill between file and row does; nothing is swept, because rows that came back
+    /// from an old backup would make evidence look like waste.)
     ///
     /// # Errors
-    /// Where it could not be kept: whoever brought it must bring it again.
-    pub fn receive(&self, raw: &Sealed) -> Result<Receipt, MailroomError> {
-        let bytes = self.locker.read(&raw.sha256)?;
+    /// Where it could not be kept: whoever brought it must bring it again. Never for what stands in the letter.
+    pub fn receive(&self, raw: Draft) -> Result<Receipt, MailroomError> {
+        let bytes = raw.content()?;
         let digest = digest(&bytes);
-        let known = {
-            let digest = digest.clone();
-            self.db.read(|c| letter_by_digest(c, &digest))?
-        };
-        if let Some(id) = known {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(id) = self.known(&digest)? {
             return Ok(Receipt::Known(id));
         }
+        let raw = self.locker.seal(raw)?;
         let now = self.clock.now();
-        let mut letter = letter_read(&bytes, self.own.authserv.as_deref());
-        let (signature, encrypted) = self.open(&mut letter)?;
-        let mut files = vec![file(Source::Letter, "nachricht.eml", "message/rfc822", raw.clone())];
+        // A parser of other people's bytes may have a mistake left: then the raw mail alone is kept, and somebody looks at it.
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            let mut letter = (self.reader)(&bytes, self.own.authserv.as_deref());
+            self.open(&mut letter).map(|(signature, encrypted)| (letter, signature, encrypted))
+        }));
+        let (mut letter, signature, encrypted) = read.unwrap_or_else(|_| {
+            tracing::error!("a letter brought its reader down; it is kept unread");
+            Ok((Letter { defects: vec![Defect::Unreadable], ..Letter::default() }, Signature::None, false))
+        })?;
+        let bytes_max = FILE_BYTES_MAX.max(raw.bytes);
+        let mut files = vec![file(Source::Letter, "nachricht.eml", "message/rfc822", raw)];
         for attachment in std::mem::take(&mut letter.attachments) {
-            let sealed = self.locker.put(&attachment.content, FILE_BYTES_MAX.max(raw.bytes))?;
-            files.push(file(Source::Attachment, &attachment.name, &attachment.claimed, sealed));
+            match self.locker.put(&attachment.content, bytes_max) {
+                Ok(sealed) => files.push(file(Source::Attachment, &attachment.name, &attachment.claimed, sealed)),
+                // Small when it came, packed and encrypted.
+                Err(ExhibitError::TooLarge { .. }) => letter.defects.push(Defect::LargeFile),
+                Err(error) => return Err(error.into()),
+            }
         }
+        letter.defects.dedup();
         let own = self.own.clone();
         self.db.write(move |tx| keep(tx, &own, &letter, signature, encrypted, &files, &digest, now))
+    }
+
+    /// Puts a note into the tray that a letter lies at `place` and could not be fetched, once for each place.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub fn unfetched(&self, place: &str, why: &str) -> Result<Receipt, MailroomError> {
+        let digest = digest(format!("unfetched\n\n{place}").as_bytes());
+        let letter = Letter {
+            subject: header_text(&format!("Nicht abgeholt: {place}"), SUBJECT_CHARS_MAX),
+            text: why.to_owned(),
+            defects: vec![Defect::NotFetched],
+            ..Letter::default()
+        };
+        let (own, now) = (self.own.clone(), self.clock.now());
+        self.db.write(move |tx| keep(tx, &own, &letter, Signature::None, false, &[], &digest, now))
+    }
+
+    fn known(&self, digest: &str) -> Result<Option<LetterId>, DbError> {
+        self.db.read(|c| letter_by_digest(c, digest))
     }
 
     /// Takes the OpenPGP layers off, and says what was found.

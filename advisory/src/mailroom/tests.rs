@@ -38,8 +38,29 @@ impl Room {
 
     fn receive(&self, raw: &str) -> Receipt {
         let raw = raw.replace('\n', "\r\n");
-        let sealed = self.mailroom.locker().put(raw.as_bytes(), MAIL_BYTES_MAX).unwrap();
-        self.mailroom.receive(&sealed).unwrap()
+        let mut draft = self.mailroom.locker().draft(MAIL_BYTES_MAX).unwrap();
+        draft.write(raw.as_bytes()).unwrap();
+        self.mailroom.receive(draft).unwrap()
+    }
+
+    /// The files that the locker holds, whole and aside.
+    fn files(&self) -> Vec<std::path::PathBuf> {
+        let list = |dir: std::path::PathBuf| std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        list(self.fixture.dir.path().join("exhibits")).flat_map(list).collect()
+    }
+
+    /// What waits in the tray: subject and defects.
+    pub(crate) fn tray(&self) -> Vec<String> {
+        let filter = LetterFilter { state: LetterState::Tray, before: None, limit: 100 };
+        let letters = self.fixture.db.read(|c| letter_list(c, &Scope::All, filter)).unwrap();
+        let words = |letter: &StoredLetter| letter.defects.iter().map(|defect| defect.as_str()).collect::<Vec<_>>().join(" ");
+        letters.iter().map(|letter| format!("{} {}", letter.subject, words(letter))).collect()
+    }
+
+    /// The same room with another reader of mails.
+    pub(crate) fn reading(mut self, reader: Reader) -> Self {
+        self.mailroom.reader = reader;
+        self
     }
 
     /// A letter of the own body's ISB, proved by our mail server.
@@ -135,6 +156,40 @@ fn the_same_letter_is_kept_once_whatever_stands_in_front_of_it() {
     // Another text under the same Message-ID is another letter: nobody can keep one away by being faster.
     assert!(matches!(room.receive(&raw.replace("text", "anders")), Receipt::Kept(_)));
     assert_ne!(digest(b"From: a\r\n\r\nx"), digest(b"From: a\r\nSubject: b\r\n\r\nx"));
+}
+
+/// Each way puts its own lines in front, so each time the raw bytes are others.
+#[test]
+fn a_letter_brought_again_leaves_no_file() {
+    let room = Room::new();
+    let raw = "From: x@y.example\nMessage-ID: <1@y>\nSubject: a\n\ntext\n";
+    room.receive(raw);
+    assert_eq!(room.files().len(), 1);
+    for way in 0..3 {
+        assert!(matches!(room.receive(&format!("Received: from {way} by b; now\n{raw}")), Receipt::Known(_)));
+    }
+    assert_eq!(room.files().len(), 1);
+}
+
+/// What a letter holds never keeps it away: it waits with what is wrong with it, and its raw bytes are there.
+#[test]
+fn whatever_a_letter_does_to_its_reader_it_is_kept_and_shown() {
+    let raw = "From: x@y.example\nSubject: a\n\ntext\n";
+    let large: Reader = |bytes, authserv| {
+        let content = vec![0; usize::try_from(detect::exhibit::FILE_BYTES_MAX).unwrap() + 1];
+        let attachment = crate::letter::Attachment { name: "a.bin".into(), claimed: String::new(), content };
+        Letter { attachments: vec![attachment.clone(), attachment], ..crate::letter::letter_read(bytes, authserv) }
+    };
+    for (reader, defect, subject) in [(large, Defect::LargeFile, "a"), ((|_, _| panic!("planted")) as Reader, Defect::Unreadable, "")] {
+        let room = Room::new().reading(reader);
+        let Receipt::Kept(id) = room.receive(raw) else { panic!() };
+        let letter = room.get(id);
+        assert_eq!((letter.state, letter.defects.as_slice(), letter.subject.as_str()), (LetterState::Tray, [defect].as_slice(), subject));
+        let exhibits = room.fixture.db.read(|c| exhibit_of_letter(c, &id.to_string())).unwrap();
+        assert_eq!(exhibits.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["nachricht.eml"]);
+        assert_eq!(room.mailroom.locker().read(&exhibits[0].sha256).unwrap(), raw.replace('\n', "\r\n").as_bytes());
+        assert!(matches!(room.receive(raw), Receipt::Known(_)));
+    }
 }
 
 #[test]

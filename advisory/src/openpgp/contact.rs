@@ -108,25 +108,36 @@ impl ContactKey {
 
     /// The subkeys to encrypt to.
     pub(super) fn openers(&self, now: Timestamp) -> impl Iterator<Item = &SignedPublicSubKey> {
-        self.subkeys(now, |signature| signature.key_flags().encrypt_comms() || signature.key_flags().encrypt_storage())
+        self.subkeys(now, |binding, _| binding.key_flags().encrypt_comms() || binding.key_flags().encrypt_storage())
     }
 
-    /// What may sign: the primary key, and subkeys that say so. A subkey's time is asked at the moment of checking: who still
-    /// signs with one that is over should make a new one.
+    /// What may sign: the primary key, and subkeys that say so and that say themselves that they belong to it (RFC 9580, 5.2.1.9).
+    /// Without that word somebody could put another's subkey under his own key, and what the other signed would be his. A
+    /// subkey's time is asked at the moment of checking: who still signs with one that is over should make a new one.
     pub(super) fn signers(&self, now: Timestamp) -> impl Iterator<Item = Signer<'_>> {
         let primary = self.own_words().any(|signature| signature.key_flags().sign() || signature.key_flags().certify());
         let primary = primary.then_some(Signer::Primary(&self.key.primary_key));
-        primary.into_iter().chain(self.subkeys(now, |signature| signature.key_flags().sign()).map(Signer::Sub))
+        let own = &self.key.primary_key;
+        let subkeys = self.subkeys(now, |binding, sub| {
+            let back = binding.embedded_signature().is_some_and(|back| back.verify_primary_key_binding(&sub.key, own).is_ok());
+            binding.key_flags().sign() && back
+        });
+        primary.into_iter().chain(subkeys.map(Signer::Sub))
     }
 
-    fn subkeys(&self, now: Timestamp, may: fn(&Signature) -> bool) -> impl Iterator<Item = &SignedPublicSubKey> {
+    /// The subkeys that are alive and whose newest binding allows what is asked.
+    fn subkeys<'a>(
+        &'a self,
+        now: Timestamp,
+        may: impl Fn(&Signature, &SignedPublicSubKey) -> bool,
+    ) -> impl Iterator<Item = &'a SignedPublicSubKey> {
         let primary = &self.key.primary_key;
         self.key.public_subkeys.iter().filter(move |sub| {
             let holds = |signature: &&Signature| signature.verify_subkey_binding(primary, &sub.key).is_ok();
             let valid: Vec<&Signature> = sub.signatures.iter().filter(holds).collect();
             let revoked = valid.iter().any(|signature| signature.typ() == Some(SignatureType::SubkeyRevocation));
             let newest = valid.iter().max_by_key(|signature| signature.created().map(|at| at.as_secs())).copied();
-            !revoked && newest.is_some_and(may) && !over(sub.key.created_at().as_secs(), newest, now)
+            !revoked && newest.is_some_and(|binding| may(binding, sub)) && !over(sub.key.created_at().as_secs(), newest, now)
         })
     }
 

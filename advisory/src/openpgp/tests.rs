@@ -8,6 +8,10 @@ use std::process::{Command, Stdio};
 use ingest::body::{BodyId, ContactId};
 use ingest::id::Ulid;
 use lettre::message::Mailbox;
+use pgp::composed::{ArmorOptions, EncryptionCaps, KeyType, SecretKeyParamsBuilder, SignedPublicKey, SubkeyParamsBuilder};
+use pgp::packet::{KeyFlags, SignatureConfig, SignatureType, Subpacket, SubpacketData};
+use pgp::types::{KeyDetails as _, Password, Tag};
+use rand_core::OsRng;
 
 use super::*;
 use crate::letter::{Protection, letter_read};
@@ -120,6 +124,71 @@ fn a_contacts_file_holds_keys_that_can_be_used() {
     }
     assert!(add(key().public().unwrap()).unwrap_err().to_string().contains("enough keys"));
     assert!(fixture.db.write(move |tx| contact_key_remove(tx, "isb@x.example", &fingerprint)).unwrap());
+}
+
+/// A signature of a key's own, to be made at a moment.
+fn word_of(key: &OwnKey, kind: SignatureType, at: Timestamp, more: Vec<SubpacketData>) -> SignatureConfig {
+    let primary = &key.secret().primary_key;
+    let mut config = SignatureConfig::from_key(OsRng, primary, kind).unwrap();
+    let first = [SubpacketData::SignatureCreationTime(seconds(at)), SubpacketData::IssuerKeyId(primary.legacy_key_id())];
+    config.hashed_subpackets = first.into_iter().chain(more).map(|data| Subpacket::regular(data).unwrap()).collect();
+    config
+}
+
+fn seconds(at: Timestamp) -> pgp::types::Timestamp {
+    pgp::types::Timestamp::from_secs(u32::try_from(at.0 / 1_000).unwrap())
+}
+
+fn contact_of(key: &SignedPublicKey) -> ContactKey {
+    ContactKey::parse("isb@x.example", &key.to_armored_string(ArmorOptions::default()).unwrap(), now()).unwrap()
+}
+
+/// Somebody puts another's signing subkey under his own key: what the other signs must not be his.
+#[test]
+fn a_subkey_signs_only_for_the_key_that_it_names_itself() {
+    let mut sub = SubkeyParamsBuilder::default();
+    sub.key_type(KeyType::Ed25519Legacy).can_sign(true).created_at(seconds(now().plus(-60_000)));
+    let mut opens = SubkeyParamsBuilder::default();
+    opens.key_type(KeyType::ECDH(pgp::crypto::ecc_curve::ECCCurve::Curve25519Legacy)).can_encrypt(EncryptionCaps::All);
+    let mut params = SecretKeyParamsBuilder::default();
+    params.key_type(KeyType::Ed25519Legacy).can_certify(true).can_sign(false).primary_user_id("ISB <isb@x.example>".into());
+    params.created_at(seconds(now().plus(-60_000))).subkeys(vec![sub.build().unwrap(), opens.build().unwrap()]);
+    let other =
+        OwnKey::import(&params.build().unwrap().generate(OsRng).unwrap().to_armored_string(ArmorOptions::default()).unwrap()).unwrap();
+    let signature = other.sign(b"text").unwrap();
+    let judged = |key: &SignedPublicKey| verify(b"text", signature.as_bytes(), &[contact_of(key)], now());
+    assert_eq!(judged(&other.secret().to_public_key()), Signature::Good { fingerprint: other.fingerprint() });
+
+    let thief = key();
+    let mut stolen = other.secret().to_public_key().public_subkeys.remove(0);
+    let mut flags = KeyFlags::default();
+    flags.set_sign(true);
+    let binding = word_of(&thief, SignatureType::SubkeyBinding, now(), vec![SubpacketData::KeyFlags(flags)]);
+    let primary = &thief.secret().primary_key;
+    stolen.signatures = vec![binding.sign_subkey_binding(primary, primary.public_key(), &Password::empty(), &stolen.key).unwrap()];
+    let mut public = thief.secret().to_public_key();
+    public.public_subkeys.push(stolen);
+    assert_eq!(judged(&public), Signature::Bad);
+}
+
+/// A name that is taken back is no word about how long the key holds, however new it is.
+#[test]
+fn a_name_taken_back_does_not_make_a_key_last_longer() {
+    let own = key();
+    let (primary, mut public) = (&own.secret().primary_key, own.secret().to_public_key());
+    let user = public.details.users.remove(0);
+    let mut flags = KeyFlags::default();
+    flags.set_sign(true);
+    let day = SubpacketData::KeyExpirationTime(pgp::types::Duration::from_secs(24 * 3_600));
+    let sign = |config: SignatureConfig| {
+        config.sign_certification(primary, primary.public_key(), &Password::empty(), Tag::UserId, &user.id).unwrap()
+    };
+    let holds = sign(word_of(&own, SignatureType::CertPositive, now().plus(-50_000), vec![SubpacketData::KeyFlags(flags), day]));
+    let taken_back = sign(word_of(&own, SignatureType::CertRevocation, now().plus(-10_000), vec![]));
+    public.details.users = vec![pgp::types::SignedUser::new(user.id.clone(), vec![holds, taken_back])];
+    let contact = contact_of(&public);
+    assert!(!contact.dead(now()) && contact.dead(now().plus(2 * Timestamp::DAY)));
+    assert!(contact.expires_at().unwrap() < now().plus(Timestamp::DAY));
 }
 
 /// GnuPG with a home of its own; `None` where it is not installed, which is said.

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 use detect::exchange::import::{Outcome, Plan, Share};
 use detect::exchange::read::{Hint, ReadError, Report, read, report_names};
 use detect::exchange::{Audience, Format, export};
-use detect::incident::{IncidentFilter, State, Tlp, incident_by_number, incident_get, incident_json, incident_labels};
+use detect::incident::{IncidentFilter, IncidentView, State, Tlp, incident_by_number, incident_get, incident_json, incident_labels};
 use detect::rule::Level;
 use detect::rulebook::Rulebook;
 use indicatif::{ProgressBar, ProgressDrawTarget};
@@ -25,6 +25,7 @@ use super::{SOME_FAILED, data_dir, eprint_line, progress_bar};
 use crate::cli::{Cli, IncidentImportArgs, IncidentsCommand, ListArgs};
 use crate::config::Config;
 use crate::node::View;
+use crate::report::{CaseFile, refused};
 use crate::{outside, serve, show, words};
 
 pub(super) fn incidents(
@@ -39,6 +40,7 @@ pub(super) fn incidents(
     match command {
         None => list(args.json, &View::open(&dir, config, clock)?, out),
         Some(IncidentsCommand::Export { number, format, red }) => single(number, format, *red, &dir, config, clock, out),
+        Some(IncidentsCommand::Report { number, output, red }) => report(number, output, *red, &dir, config, clock),
         Some(IncidentsCommand::Import(args)) => import(args, &dir, config, clock, out),
     }
 }
@@ -66,15 +68,8 @@ fn list(json: bool, view: &View, out: &mut dyn Write) -> Result<ExitCode> {
 fn single(number: &str, format: &str, red: bool, dir: &Path, config: &Config, clock: &Clock, out: &mut dyn Write) -> Result<ExitCode> {
     let Some(format) = Format::parse(format) else { bail!("--format: stix, misp, iodef oder csv") };
     let view = View::open(dir, config, clock)?;
-    let found = view.db.read(|c| match incident_by_number(c, &Scope::All, number)? {
-        Some(id) => incident_get(c, &Scope::All, id),
-        None => Ok(None),
-    })?;
-    let Some(case) = found else { bail!("Den Vorfall „{}“ gibt es nicht. `wartburg incidents` listet alle.", show::safe(number)) };
-    if case.incident.tlp == Tlp::Red && !red {
-        bail!("Der Vorfall trägt TLP:RED. Mit --red bestätigen Sie, dass die Datei nur an die Personen geht, für die sie bestimmt ist.");
-    }
-    let pseudonyms = Pseudonyms::open(&dir.join("keys")).context("Schlüssel der Pseudonyme lesen")?;
+    let case = find(&view, number, red)?;
+    let pseudonyms = pseudonyms(dir)?;
     let book = Rulebook::shipped().map_err(|errors| anyhow::anyhow!("Regeln: {errors:?}"))?;
     let package = outside::package(&case, Audience::Cert, &book, &pseudonyms);
     let now = clock.now();
@@ -83,6 +78,36 @@ fn single(number: &str, format: &str, red: bool, dir: &Path, config: &Config, cl
     note(&view, "incident.exported", format!("incident:{}", case.incident.number), detail, clock)?;
     write!(out, "{}", export(&package, format, &outside::sender(&serve::publisher(config)), now))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The case as a document, in a file.
+fn report(number: &str, output: &Path, red: bool, dir: &Path, config: &Config, clock: &Clock) -> Result<ExitCode> {
+    let view = View::open(dir, config, clock)?;
+    let case = find(&view, number, red)?;
+    let (object, tlp) = (format!("incident:{}", case.incident.number), case.incident.tlp);
+    let case = view.db.read(|c| CaseFile::load(c, &Scope::All, case))?;
+    let pdf = case.print(&serve::publisher(config).name, &pseudonyms(dir)?).map_err(|error| anyhow::anyhow!(refused(&error)))?;
+    // Nothing leaves that could not be noted.
+    note(&view, "incident.exported", object, json!({ "format": "pdf", "tlp": tlp.as_str() }), clock)?;
+    std::fs::write(output, pdf).with_context(|| format!("{} schreiben", output.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The case, where it may leave.
+fn find(view: &View, number: &str, red: bool) -> Result<IncidentView> {
+    let found = view.db.read(|c| match incident_by_number(c, &Scope::All, number)? {
+        Some(id) => incident_get(c, &Scope::All, id),
+        None => Ok(None),
+    })?;
+    let Some(case) = found else { bail!("Den Vorfall „{}“ gibt es nicht. `wartburg incidents` listet alle.", show::safe(number)) };
+    if case.incident.tlp == Tlp::Red && !red {
+        bail!("Der Vorfall trägt TLP:RED. Mit --red bestätigen Sie, dass die Datei nur an die Personen geht, für die sie bestimmt ist.");
+    }
+    Ok(case)
+}
+
+fn pseudonyms(dir: &Path) -> Result<Pseudonyms> {
+    Pseudonyms::open(&dir.join("keys")).context("Schlüssel der Pseudonyme lesen")
 }
 
 /// Reads files one after the other; one that cannot be read keeps none of the others back.

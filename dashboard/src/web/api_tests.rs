@@ -228,7 +228,12 @@ async fn what_carries_a_key_happens_once() {
     assert_eq!((first.header("idempotency-replayed"), again.header("idempotency-replayed"), notes(&front)), ("", "true", 1));
     let other = post(&front, &writing, &path, &key, r#"{"text": "zwei"}"#).await;
     assert_eq!((read(&other)["error"].as_str(), notes(&front)), (Some("key_reused"), 1));
-    // Keys are each account's own, and end after a day.
+    // Keys are each token's own, also of one account; and end after a day.
+    assert_eq!(
+        post(&front, &token(&front, Role::Analyst, true), &path, &key, r#"{"text": "zwei"}"#).await.header("idempotency-replayed"),
+        ""
+    );
+    front.app.db.write(|tx| Ok::<_, DbError>(tx.execute("DELETE FROM incident_note WHERE text = 'zwei'", [])?)).unwrap();
     assert_eq!(post(&front, &token(&front, Role::Lead, true), &path, &key, r#"{"text": "eins"}"#).await.status, StatusCode::OK);
     assert_eq!(notes(&front), 2);
     // What was refused is no answer to keep.
@@ -245,6 +250,27 @@ async fn what_carries_a_key_happens_once() {
     assert_eq!((made.status, twice.status), (StatusCode::CREATED, StatusCode::CREATED));
     assert_eq!((read(&made)["number"].clone(), made.header("location").is_empty()), (read(&twice)["number"].clone(), false));
     assert_eq!(get(&front, &writing, made.header("location")).await.status, StatusCode::OK);
+}
+
+/// More than are kept: nothing is done that could not be asked again, until the oldest is a day old.
+#[tokio::test]
+async fn without_room_for_its_answer_nothing_is_done() {
+    let front = Front::new();
+    let number = open_case(&front, front.body, "Fall");
+    let (path, writing) = (format!("/api/v1/incidents/{number}/notes"), token(&front, Role::Analyst, true));
+    let send = async |key: String| post(&front, &writing, &path, &[("idempotency-key", &key)], r#"{"text": "x"}"#).await;
+    for n in 0..crate::api_request::KEPT_MAX {
+        assert_eq!(send(n.to_string()).await.status, StatusCode::OK);
+    }
+    let notes =
+        || front.app.db.read(|c| Ok::<i64, DbError>(c.query_row("SELECT COUNT(*) FROM incident_note", [], |row| row.get(0))?)).unwrap();
+    let full = send("mehr".into()).await;
+    assert_eq!((full.status, read(&full)["error"].as_str()), (StatusCode::SERVICE_UNAVAILABLE, Some("keys_full")));
+    assert_eq!((full.header("retry-after"), notes()), ("86401", crate::api_request::KEPT_MAX));
+    assert_eq!(send("0".into()).await.header("idempotency-replayed"), "true", "what is kept still answers");
+    let other = token(&front, Role::Analyst, true);
+    let there = post(&front, &other, &path, &[("idempotency-key", "mehr")], r#"{"text": "x"}"#).await;
+    assert_eq!(there.status, StatusCode::OK, "another token has its own room");
 }
 
 #[tokio::test]

@@ -109,8 +109,9 @@ async fn a_file_that_may_not_come_leaves_nothing() {
 fn receive(front: &Front, raw: &str) -> LetterId {
     let own = Own { address: "cert@thueringen.example".into(), authserv: Some("mx".into()), ..Own::default() };
     let mailroom = Mailroom::new(front.app.db.clone(), front.app.locker.clone(), front.app.clock.clone(), own);
-    let sealed = front.app.locker.put(raw.replace('\n', "\r\n").as_bytes(), MAIL_BYTES_MAX).unwrap();
-    match mailroom.receive(&sealed).unwrap() {
+    let mut draft = front.app.locker.draft(MAIL_BYTES_MAX).unwrap();
+    draft.write(raw.replace('\n', "\r\n").as_bytes()).unwrap();
+    match mailroom.receive(draft).unwrap() {
         Receipt::Kept(id) | Receipt::Known(id) => id,
     }
 }

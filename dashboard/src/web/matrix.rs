@@ -406,6 +406,8 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         GET /vorfaelle.csv: 303 200 200 200 200 403 403 403
         GET /vorfall/{number}/export (own): 303 200 200 200 200 403 403 403
         GET /vorfall/{number}/export (foreign): 303 200 200 404 404 403 403 403
+        GET /vorfall/{number}/bericht.pdf (own): 303 200 200 200 200 403 403 403
+        GET /vorfall/{number}/bericht.pdf (foreign): 303 200 200 404 404 403 403 403
         GET /vorfall/{number} (own): 303 200 200 200 200 403 403 403
         GET /vorfall/{number} (foreign): 303 200 200 404 404 403 403 403
         POST /vorfall/{number}/uebernehmen (own): 303 303 303 403 403 403 403 403
@@ -424,6 +426,8 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         GET /vorfall/{number}/pflicht/{duty} (foreign): 303 200 200 404 404 403 403 403
         GET /vorfall/{number}/pflicht/{duty}/formular.json (own): 303 200 200 200 200 403 403 403
         GET /vorfall/{number}/pflicht/{duty}/formular.json (foreign): 303 200 200 404 404 403 403 403
+        GET /vorfall/{number}/pflicht/{duty}/formular.pdf (own): 303 200 200 200 200 403 403 403
+        GET /vorfall/{number}/pflicht/{duty}/formular.pdf (foreign): 303 200 200 404 404 403 403 403
         POST /vorfall/{number}/pflicht/{duty} (own): 303 409 409 409 409 403 403 403
         POST /vorfall/{number}/pflicht/{duty} (foreign): 303 409 409 404 404 403 403 403
         POST /vorfall/{number}/beweis (own): 303 409 409 403 403 403 403 403

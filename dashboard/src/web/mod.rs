@@ -77,6 +77,7 @@ use ask::Sent;
 pub use ask::{Ask, PageError, Pairs, Reply};
 pub(crate) use gate::host_of;
 pub use note::Note;
+pub(crate) use pages::incidents::{FIELDS_SHOWN, case_facts};
 pub use routes::{Machine, Object, ROUTES, Route, Tenant, Verb};
 pub use theme::{Theme, ThemeError};
 pub use upload::Upload;

@@ -264,6 +264,10 @@ pub const ROUTES: &[Route] = &[
         .of(Own(Incident))
         .note(Taken("incident.exported", "incident"))
         .machine(Machine::In(Area::Incidents)),
+    get("/vorfall/{number}/bericht.pdf", CASES, incident_export::report)
+        .of(Own(Incident))
+        .note(Taken("incident.exported", "incident"))
+        .machine(Machine::In(Area::Incidents)),
     get("/vorfall/{number}", CASES, incidents::detail).of(Own(Incident)).note(Seen("incident.seen", "incident")),
     post("/vorfall/{number}/uebernehmen", CERT, incidents::assign).of(Own(Incident)).note(Done("incident.assigned", "incident", &[])),
     post("/vorfall/{number}/stand", CERT, incidents::move_to).of(Own(Incident)).note(Done(
@@ -285,6 +289,7 @@ pub const ROUTES: &[Route] = &[
     )),
     get("/vorfall/{number}/pflicht/{duty}", CASES, duties::show).of(Own(Incident)).note(Seen("duty.seen", "incident")),
     get("/vorfall/{number}/pflicht/{duty}/formular.json", CASES, duties::file).of(Own(Incident)).note(Taken("duty.taken", "incident")),
+    get("/vorfall/{number}/pflicht/{duty}/formular.pdf", CASES, duties::paper).of(Own(Incident)).note(Taken("duty.taken", "incident")),
     post("/vorfall/{number}/pflicht/{duty}", CASES, duties::act).long().of(Own(Incident)).note(Done("duty.acted", "incident", &["tat"])),
     post("/vorfall/{number}/beweis", CERT, exhibits::add).of(Own(Incident)).note(Done("exhibit.added", "incident", &["datei"])).upload(),
     // A form, because whoever takes a file out says what for.

@@ -348,6 +348,7 @@ fn the_matrix_of_routes_and_roles() {
         Get /vorfaelle: - analyst lead municipality provider - - -
         Get /vorfaelle.csv: - analyst lead municipality provider - - -
         Get /vorfall/{number}/export: - analyst lead municipality provider - - -
+        Get /vorfall/{number}/bericht.pdf: - analyst lead municipality provider - - -
         Get /vorfall/{number}: - analyst lead municipality provider - - -
         Post /vorfall/{number}/uebernehmen: - analyst lead - - - - -
         Post /vorfall/{number}/stand: - analyst lead - - - - -
@@ -357,6 +358,7 @@ fn the_matrix_of_routes_and_roles() {
         Post /vorfall/{number}/antwort: - analyst lead municipality provider - - -
         Get /vorfall/{number}/pflicht/{duty}: - analyst lead municipality provider - - -
         Get /vorfall/{number}/pflicht/{duty}/formular.json: - analyst lead municipality provider - - -
+        Get /vorfall/{number}/pflicht/{duty}/formular.pdf: - analyst lead municipality provider - - -
         Post /vorfall/{number}/pflicht/{duty}: - analyst lead municipality provider - - -
         Post /vorfall/{number}/beweis: - analyst lead - - - - -
         Post /vorfall/{number}/beweis/{id}/herunterladen: - analyst lead - - - - -

@@ -42,6 +42,10 @@ pub fn letter_defect(defect: Defect) -> &'static str {
         Defect::ManyFiles => t("Die Mail hat mehr Anhänge, als einzeln abgelegt wurden; die Rohfassung enthält alle."),
         Defect::OnlyHtml => t("Die Mail bestand nur aus HTML; hier steht ihr Text ohne Bilder und Verweise."),
         Defect::Charset => t("Einzelne Zeichen waren nicht lesbar."),
+        Defect::LargeFile => t("Ein Anhang ist zu groß, um einzeln abgelegt zu werden; die Rohfassung enthält ihn."),
+        Defect::NotFetched => {
+            t("Die Mail konnte nicht aus dem Postfach abgeholt werden. Sie liegt dort noch und ist markiert; bitte dort ansehen.")
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use ingest::time::Timestamp;
 use serde::Serialize;
 
 use super::read::Row;
+use crate::alert::alert_incident;
 use crate::finding::{Entity, Finding, REPORT_PREFIX};
 use crate::incident::{CaseError, Change, Filed, IncidentId, Tlp, finding_file, incident_change, incident_find, line_clean};
 use crate::playbook::Playbooks;
@@ -187,36 +188,34 @@ impl Plan {
                 let mut outcome = Outcome::default();
                 for (key, group) in batch {
                     let finding = finding(&key, &group, at);
-                    let filed = finding_file(tx, &playbooks, &finding, at)?;
-                    let case = match filed {
+                    let (case, fresh) = match finding_file(tx, &playbooks, &finding, at)? {
                         Filed::Opened { incident, .. } => {
                             outcome.opened += 1;
-                            Some(incident)
+                            (Some(incident), true)
                         }
                         Filed::Joined { incident, .. } => {
                             outcome.joined += 1;
-                            Some(incident)
+                            (Some(incident), true)
                         }
-                        Filed::Extended { .. } => {
+                        Filed::Extended { alert } => {
                             outcome.extended += 1;
-                            None
+                            (alert_incident(tx, alert)?, false)
                         }
-                        Filed::Known { .. } => {
+                        Filed::Known { alert } => {
                             outcome.known += 1;
-                            None
+                            (alert_incident(tx, alert)?, false)
                         }
-                        Filed::Waiting { .. } => None,
+                        Filed::Waiting { .. } => (None, false),
                     };
                     if key.site == SITE_UNKNOWN {
                         outcome.strangers += 1;
                         outcome.stranger_examples.push((key.entity.key(), group.rule.title.clone()));
                     }
-                    if let Some(id) = case {
-                        outcome.incidents.push(id);
-                        // A case is at least as closed as what it was told in.
-                        if let Some(incident) = incident_find(tx, id)?.filter(|case| case.tlp < group.tlp) {
-                            incident_change(tx, id, incident.version, &Change::Label(group.tlp), "system", Role::Analyst, at)?;
-                        }
+                    outcome.incidents.extend(case.filter(|_| fresh));
+                    // A case is at least as closed as what it was told in, also when it was told before.
+                    if let Some(incident) = case.map(|id| incident_find(tx, id)).transpose()?.flatten().filter(|case| case.tlp < group.tlp)
+                    {
+                        incident_change(tx, incident.id, incident.version, &Change::Label(group.tlp), "system", Role::Analyst, at)?;
                     }
                 }
                 Ok::<_, CaseError>(outcome)
@@ -378,5 +377,32 @@ mod tests {
         read(&mut event.as_bytes(), &Hint::default(), START, &mut |row| plan.add(row, &sites)).unwrap();
         let done = plan.file(&world.db, &world.playbooks, &|| START, &mut |_| {}).unwrap();
         assert_eq!(world.view(done.incidents[0]).incident.tlp, Tlp::Red);
+    }
+
+    /// The same event again, stricter now, with and without anything new: its case follows, also a closed one; and a more
+    /// open one opens nothing.
+    #[test]
+    fn a_stricter_label_reaches_the_case_that_is_there_already() {
+        let world = World::new();
+        let sites = sites(&world);
+        let send = |tag: &str, more: &str| {
+            let event = format!(
+                r#"{{"Event": {{"uuid": "u-1", "info": "x", "date": "2026-11-19", "Tag": [{{"name": "{tag}"}}],
+                "Attribute": [{{"uuid": "a", "type": "ip-dst", "value": "198.51.100.7", "timestamp": "1795200000"}}{more}]}}}}"#
+            );
+            let mut plan = Plan::default();
+            read(&mut event.as_bytes(), &Hint::default(), START, &mut |row| plan.add(row, &sites)).unwrap();
+            plan.file(&world.db, &world.playbooks, &|| START, &mut |_| {}).unwrap()
+        };
+        let case = send("tlp:green", "").incidents[0];
+        let tlp = || world.view(case).incident.tlp;
+        assert_eq!(tlp(), Tlp::Amber);
+        let known = send("tlp:amber+strict", "");
+        assert_eq!((known.known, known.incidents.len(), tlp()), (1, 0, Tlp::AmberStrict));
+        world.write(|tx| Ok(tx.execute("UPDATE incident SET state = 'closed', closed_at = first_activity", [])?)).unwrap();
+        let extended = send("tlp:red", r#", {"uuid": "b", "type": "md5", "value": "00"}"#);
+        assert_eq!((extended.known + extended.extended, tlp()), (1, Tlp::Red));
+        send("tlp:clear", "");
+        assert_eq!(tlp(), Tlp::Red);
     }
 }

@@ -15,7 +15,7 @@ mod uuid;
 use ingest::time::Timestamp;
 
 pub use csv::{csv_cell, csv_list, unformula};
-pub use package::{Advice, Audience, Package, Seen};
+pub use package::{Advice, Audience, Package, Secrets, Seen};
 
 /// A format that cases leave in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -172,15 +172,16 @@ fn seen(alert: &Alert, techniques: &dyn Fn(&str) -> Vec<String>, secret: &Secret
     }
 }
 
-/// The values of one case that must not be seen.
-struct Secrets<'h> {
+/// The values of one case that must not be seen outside.
+pub struct Secrets<'h> {
     hides: &'h dyn Fn(&str, &str) -> bool,
     /// The longest first: one may be a part of another.
     values: Vec<String>,
 }
 
 impl<'h> Secrets<'h> {
-    fn of(view: &IncidentView, hides: &'h dyn Fn(&str, &str) -> bool) -> Self {
+    /// `hides` as for `Package::of`.
+    pub fn of(view: &IncidentView, hides: &'h dyn Fn(&str, &str) -> bool) -> Self {
         let mut values = BTreeSet::new();
         let fields = view.observables.iter().chain(view.alerts.iter().flat_map(|alert| &alert.observables));
         for (field, of_field) in fields {
@@ -201,8 +202,13 @@ impl<'h> Secrets<'h> {
         Self { hides, values }
     }
 
+    /// How many values there are.
+    pub fn count(&self) -> usize {
+        self.values.len()
+    }
+
     /// Those that may be seen: also what is hidden under one name and stands under another goes.
-    fn observables(&self, all: &Observables) -> Observables {
+    pub fn observables(&self, all: &Observables) -> Observables {
         let kept = |(field, values): (&String, &Vec<String>)| {
             let values: Vec<String> =
                 values.iter().filter(|value| !(self.hides)(field, value) && !self.values.contains(value)).cloned().collect();
@@ -212,7 +218,7 @@ impl<'h> Secrets<'h> {
     }
 
     /// The text with every hidden value replaced, however it is written; a value inside of a longer word is none.
-    fn text(&self, text: &str) -> String {
+    pub fn text(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for value in &self.values {
             text = replaced(&text, value);

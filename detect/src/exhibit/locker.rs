@@ -184,6 +184,14 @@ impl Draft {
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
+
+    /// What was written so far.
+    ///
+    /// # Errors
+    /// The system's own.
+    pub fn content(&self) -> Result<Vec<u8>, ExhibitError> {
+        fs::read(&self.path).map_err(|source| ExhibitError::Io { doing: "read", path: self.path.clone(), source })
+    }
 }
 
 impl Drop for Draft {

@@ -164,7 +164,12 @@ pub(crate) fn plan(incident: &Incident, change: &Change, role: Role, now: Timest
             ("incident.classified", now, incident.rsit.to_string().into(), class.to_string().into())
         }
         Change::Label(label) => {
-            open(Action::IncidentLabel)?;
+            // What a source wants kept closer is so at once, whether or not somebody still works on it.
+            if *label > incident.tlp {
+                demand(Action::IncidentLabel, role)?
+            } else {
+                open(Action::IncidentLabel)?
+            }
             next.tlp = *label;
             ("incident.labelled", now, incident.tlp.as_str().into(), label.as_str().into())
         }

@@ -61,8 +61,9 @@ pub struct AffectedBody {
     pub records: u64,
     pub first: Timestamp,
     pub last: Timestamp,
-    /// The body's own cases about the same, the newest.
-    pub own: Vec<OwnCase>,
+    /// The body's own cases about the same, the newest; `None` where it cannot be told, as the case has no address by which
+    /// those of a body would be found.
+    pub own: Option<Vec<OwnCase>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -144,11 +145,13 @@ pub(super) fn affected(connection: &Connection, scope: &Scope, incident: &Incide
     let rows = statement.query_map(condition.into_values(), |row| {
         let records = u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0);
         let (first, last) = (Timestamp(row.get(3)?), Timestamp(row.get(4)?));
-        Ok(AffectedBody { body: row.get(0)?, name: row.get(1)?, records, first, last, own: Vec::new() })
+        Ok(AffectedBody { body: row.get(0)?, name: row.get(1)?, records, first, last, own: None })
     })?;
     let mut bodies: Vec<AffectedBody> = rows.collect::<Result<_, _>>()?;
-    for body in &mut bodies {
-        body.own = own_cases(connection, incident, body.body)?;
+    // A body's case is found by hosts and addresses (`intake::keys`); a domain or a rule's name is a key of none.
+    let address = connection.prepare_cached("SELECT 1 FROM incident_key WHERE incident = ?1 AND key LIKE 'ip:%'")?.exists([incident.id])?;
+    for body in bodies.iter_mut().filter(|_| address) {
+        body.own = Some(own_cases(connection, incident, body.body)?);
     }
     Ok(bodies)
 }

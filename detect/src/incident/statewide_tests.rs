@@ -32,7 +32,7 @@ fn opened(world: &World, finding: Finding) -> IncidentId {
 fn told(view: &IncidentView) -> String {
     let mut lines = vec![format!("{} {}", view.incident.number, view.incident.title), format!("  {}", view.summary)];
     for body in &view.bodies {
-        let own: Vec<&str> = body.own.iter().map(|case| case.number.as_str()).collect();
+        let own: Vec<&str> = body.own.iter().flatten().map(|case| case.number.as_str()).collect();
         lines.push(format!("  {} {} ({})", body.name, body.records, own.join(" ")));
     }
     let event =
@@ -69,6 +69,20 @@ fn one_case_for_the_state_beside_the_bodies_own() {
     .assert_eq(&told(&world.view(state)));
     assert_eq!(world.view(other).bodies.len(), 2);
     assert!(world.view(own[0]).bodies.is_empty() && world.view(own[0]).warning.is_none());
+}
+
+/// „None“ is said only where one would have been found.
+#[test]
+fn without_an_address_nobody_claims_that_there_is_no_own_case() {
+    let world = World::new();
+    let own = |entity: Entity, minute| {
+        let id = opened(&world, across(&world, "state_indicator", entity, minute, 3, &[(0, 4)]));
+        world.view(id).bodies[0].own.as_ref().map(Vec::len)
+    };
+    world.open(&spec(ADDRESS, 0, 0, [1]));
+    assert_eq!(own(Entity::Indicator("boese.example".into()), 2), None);
+    assert_eq!(own(Entity::Indicator("198.51.100.1".into()), 3), Some(0));
+    assert_eq!(own(Entity::Indicator(ADDRESS.into()), 4), Some(1));
 }
 
 #[test]

@@ -13,10 +13,12 @@ use ingest::time::Timestamp;
 use serde_json::json;
 
 use super::incidents::{FIELDS_SHOWN, find, refused};
+use crate::paper::{self, Paper, paper_print};
+use crate::report;
 use crate::show::{self, Markup, Tone, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
-use crate::words::{self, t, tf};
+use crate::words::{self, Language, t, tf};
 
 /// A duty as the case's page shows it.
 pub(super) struct Line {
@@ -96,6 +98,30 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
     let questions = questions(&view, &clock, duty.as_ref());
     let missing = duty.iter().flat_map(|duty| &duty.form).filter(|field| field.required);
     let missing = missing.filter(|field| questions.iter().any(|one| one.key == field.key && one.answer.trim().is_empty()));
+    let action = if ask.scope() == Scope::All { Action::DutyDecide } else { Action::DutyReport };
+    let page = DutyPage {
+        path: format!("/vorfall/{}/pflicht/{}", view.incident.number, clock.duty),
+        case: view.incident.number.clone(),
+        case_title: view.incident.title.clone(),
+        case_href: format!("/vorfall/{}", view.incident.number),
+        badge: badge(&clock, ask.now),
+        facts: facts(&clock),
+        asks: clock.question.clone().filter(|_| clock.state == DutyState::Asked).unwrap_or_default(),
+        missing: missing.map(|field| field.label.clone()).collect(),
+        questions,
+        may_act: allowed(action, ask.viewer()?.role),
+        open: clock.state.is_open(),
+        sent: clock.state == DutyState::Sent,
+        waived: clock.state == DutyState::Waived,
+        now: show::local_input(ask.now),
+        frame: ask.frame(&clock.title, Place::Incidents),
+        clock,
+    };
+    ask.page(&page)
+}
+
+/// By when, by whom and to whom, and what became of it.
+fn facts(clock: &Clock) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         (t("Rechtsgrundlage"), clock.basis.clone()),
         (t("Zu melden durch"), if clock.by == By::Body { t("die Stelle").into() } else { t("das ThüringenCERT").into() }),
@@ -112,26 +138,7 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
         (t("Gilt nicht, weil"), clock.reason.clone()),
     ];
     facts.extend(optional.into_iter().filter_map(|(label, value)| Some((label, value?))));
-    let action = if ask.scope() == Scope::All { Action::DutyDecide } else { Action::DutyReport };
-    let page = DutyPage {
-        path: format!("/vorfall/{}/pflicht/{}", view.incident.number, clock.duty),
-        case: view.incident.number.clone(),
-        case_title: view.incident.title.clone(),
-        case_href: format!("/vorfall/{}", view.incident.number),
-        badge: badge(&clock, ask.now),
-        facts,
-        asks: clock.question.clone().filter(|_| clock.state == DutyState::Asked).unwrap_or_default(),
-        missing: missing.map(|field| field.label.clone()).collect(),
-        questions,
-        may_act: allowed(action, ask.viewer()?.role),
-        open: clock.state.is_open(),
-        sent: clock.state == DutyState::Sent,
-        waived: clock.state == DutyState::Waived,
-        now: show::local_input(ask.now),
-        frame: ask.frame(&clock.title, Place::Incidents),
-        clock,
-    };
-    ask.page(&page)
+    facts
 }
 
 /// The form with its answers, for whoever has to type them into a portal, or sends them by program.
@@ -149,6 +156,34 @@ pub(in crate::web) fn file(ask: &mut Ask) -> Reply {
     });
     let text = serde_json::to_vec_pretty(&form).map_err(PageError::store)?;
     ask.download(&format!("{}-{}.json", view.incident.number, clock.duty), "application/json", text)
+}
+
+/// The form as a document, for whoever has to print, sign or file it.
+pub(in crate::web) fn paper(ask: &mut Ask) -> Reply {
+    let (view, clock) = load(ask)?;
+    let duty = ask.app.duties.get(&clock.duty).cloned();
+    let incident = &view.incident;
+    let (number, author) = (incident.number.clone(), ask.app.publisher.name.clone());
+    let pdf = words::with_language(Language::German, || {
+        let questions = questions(&view, &clock, duty.as_ref());
+        let questions = questions.iter().map(|one| json!({ "label": one.label, "answer": one.answer, "required": !one.optional }));
+        let data = json!({
+            "case": format!("{number}: {}", incident.title), "label-rule": format!("TLP:{}: {}", incident.tlp.as_str(), words::tlp_rule(incident.tlp)),
+            "facts": facts(&clock), "questions": questions.collect::<Vec<_>>(),
+        });
+        let changed = view.history.iter().map(|event| event.recorded_at).max();
+        paper_print(&Paper {
+            template: paper::Template::Duty,
+            title: clock.title.clone(),
+            author,
+            tlp: incident.tlp.as_str().to_owned(),
+            mark: number.clone(),
+            at: changed.unwrap_or(incident.opened_at),
+            data,
+        })
+    });
+    let pdf = pdf.map_err(|error| PageError::Refused(report::refused(&error)))?;
+    ask.download(&format!("{number}-{}.pdf", clock.duty), "application/pdf", pdf)
 }
 
 pub(in crate::web) fn act(ask: &mut Ask) -> Reply {

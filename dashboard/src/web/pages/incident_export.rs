@@ -1,4 +1,4 @@
-//! A case as a file for others: the menu on its page, the download behind it, and the list as a table. What may leave is
+//! A case as a file for others: the menu on its page, the downloads behind it, and the list as a table. What may leave is
 //! `detect::exchange::Package`'s affair; here is who asks, and that a red case leaves only on purpose.
 
 use detect::exchange::{Audience, Format, csv_list, export};
@@ -7,6 +7,7 @@ use detect::rule::Level;
 use ingest::scope::Scope;
 
 use crate::outside::{package, sender};
+use crate::report::{CaseFile, refused};
 use crate::web::{Ask, PageError, Reply};
 use crate::words::{self, t};
 
@@ -18,6 +19,8 @@ const PART: usize = 1_000;
 /// The menu on the case's page.
 pub(in crate::web) struct Menu {
     pub(in crate::web) path: String,
+    /// Where the case is a document.
+    pub(in crate::web) report: String,
     pub(in crate::web) formats: Vec<(&'static str, &'static str)>,
     pub(in crate::web) label: &'static str,
     pub(in crate::web) rule: &'static str,
@@ -31,6 +34,7 @@ pub(super) fn menu(view: &IncidentView, internal: bool) -> Menu {
     let incident = &view.incident;
     Menu {
         path: format!("/vorfall/{}/export", incident.number),
+        report: format!("/vorfall/{}/bericht.pdf", incident.number),
         formats: Format::ALL.map(|format| (format.as_str(), format.label())).into(),
         label: incident.tlp.as_str(),
         rule: words::tlp_rule(incident.tlp),
@@ -46,12 +50,7 @@ pub(in crate::web) fn download(ask: &mut Ask) -> Reply {
     let Some(format) = format else {
         return Err(PageError::Refused(t("Diese Form gibt es nicht. Wählen Sie STIX, MISP, IODEF oder CSV.").into()));
     };
-    if view.incident.tlp == Tlp::Red && ask.query("bestaetigt") != "ja" {
-        let text = t(
-            "Dieser Vorfall trägt TLP:RED. Bestätigen Sie auf seiner Seite, dass die Datei nur an die Personen geht, für die sie bestimmt ist.",
-        );
-        return Err(PageError::Refused(text.into()));
-    }
+    confirmed(ask, &view)?;
     let audience = if ask.scope() == Scope::All { Audience::Cert } else { Audience::Body };
     let package = package(&view, audience, &ask.app.rules.get(), &ask.app.pseudonyms);
     ask.remark("format", format.as_str());
@@ -59,6 +58,29 @@ pub(in crate::web) fn download(ask: &mut Ask) -> Reply {
     ask.remark("hidden", package.hidden as u64);
     let text = export(&package, format, &sender(&ask.app.publisher), ask.now);
     ask.download(&format!("{}{}", view.incident.number, format.ending()), format.mime(), text.into_bytes())
+}
+
+/// The case as a document, with what its page shows.
+pub(in crate::web) fn report(ask: &mut Ask) -> Reply {
+    let (_, view) = super::incidents::find(ask)?;
+    confirmed(ask, &view)?;
+    let (scope, number, tlp) = (ask.scope(), view.incident.number.clone(), view.incident.tlp);
+    let case = ask.app.db.read(|c| CaseFile::load(c, &scope, view))?;
+    let pdf = case.print(&ask.app.publisher.name, &ask.app.pseudonyms).map_err(|error| PageError::Refused(refused(&error)))?;
+    ask.remark("format", "pdf");
+    ask.remark("tlp", tlp.as_str());
+    ask.download(&format!("{number}-bericht.pdf"), "application/pdf", pdf)
+}
+
+/// A red case leaves where somebody says that it is meant.
+fn confirmed(ask: &Ask, view: &IncidentView) -> Result<(), PageError> {
+    if view.incident.tlp != Tlp::Red || ask.query("bestaetigt") == "ja" {
+        return Ok(());
+    }
+    let text = t(
+        "Dieser Vorfall trägt TLP:RED. Bestätigen Sie auf seiner Seite, dass die Datei nur an die Personen geht, für die sie bestimmt ist.",
+    );
+    Err(PageError::Refused(text.into()))
 }
 
 /// The list, filtered as on its page. Red cases are left out: each of them leaves alone and on purpose.

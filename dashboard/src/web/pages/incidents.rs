@@ -25,6 +25,7 @@ use ingest::time::Timestamp;
 use super::exhibits::Exhibits;
 use super::letters::Letters;
 use super::why::{self, Why};
+use crate::markdown;
 use crate::show::{self, Markup, Tone, filters, link};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, PageError, Reply};
@@ -162,6 +163,8 @@ pub(super) struct Evidence {
 struct Entry {
     what: String,
     detail: String,
+    /// A note, in the shape that its writer gave it.
+    note: Option<Markup>,
     when: Markup,
     who: String,
     strong: bool,
@@ -298,7 +301,7 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         mine: incident.assignee.as_deref() == Some(viewer.user.to_string().as_str()),
         moves: moves(incident.state, viewer.role).map(|state| (state.as_str(), words::state(state))).collect(),
         dispositions: Disposition::ALL.map(|one| (one.as_str(), words::disposition(one))).into(),
-        facts: facts(&view, &names, internal),
+        facts: case_facts(&view, &names, internal),
         duties: super::duties::lines(ask, &view)?,
         alerts: if internal { alerts(ask, &view)? } else { vec![] },
         affected: statewide::affected(ask, &view),
@@ -337,7 +340,7 @@ fn observables(view: &IncidentView, internal: bool) -> Vec<(&'static str, Vec<(S
 }
 
 /// Who and what took part, in the order of the story; the rest is one click away in the evidence.
-pub(super) const FIELDS_SHOWN: [&str; 9] = [
+pub(crate) const FIELDS_SHOWN: [&str; 9] = [
     "source.ip",
     "destination.ip",
     "host.name",
@@ -353,10 +356,10 @@ fn history(ask: &Ask, view: &IncidentView, names: &Names, internal: bool) -> Vec
     let notes: HashMap<String, &str> = view.notes.iter().map(|note| (note.id.to_string(), note.text.as_str())).collect();
     let entry = |event: &ingest::history::HistoryEvent| {
         let told = words::told(event, names);
-        let note = notes.get(&event.id.to_string()).map(|text| (*text).to_owned());
         Entry {
             what: told.what,
-            detail: note.unwrap_or(told.detail),
+            detail: told.detail,
+            note: notes.get(&event.id.to_string()).map(|text| markdown::markup(text)),
             when: show::time(event.event_time, ask.now),
             who: names.of_for(&event.actor, internal),
             strong: told.strong,
@@ -412,7 +415,8 @@ fn plan(ask: &Ask, one: &Recommendation, recipients: &str, internal: bool) -> Pl
     }
 }
 
-fn facts(view: &IncidentView, names: &Names, internal: bool) -> Vec<(&'static str, String)> {
+/// What is told of a case beside its story.
+pub(crate) fn case_facts(view: &IncidentView, names: &Names, internal: bool) -> Vec<(&'static str, String)> {
     let incident = &view.incident;
     let mut facts = vec![(t("Stelle"), place(incident))];
     if let Some(site) = &incident.site_name {

@@ -32,6 +32,19 @@ fn ten_thousand_lines_are_a_handful_of_reports() {
     assert_eq!((last.evidence[0], last.evidence[99]), (Seq(5121), Seq(10_000)));
 }
 
+/// The window that a late record completes is not the newest: looking at it again says what it measured.
+#[test]
+fn what_a_late_record_completes_is_told_with_its_measure() {
+    let correlation = correlation(Measure::Count, at_least(3));
+    let (mut state, mut reports) = (State::default(), Vec::new());
+    for input in inputs([0, 1, 110, 20]) {
+        reports.extend(state.insert(&correlation, &key(), input, None, Timestamp(0), &mut |_| {}).reports);
+    }
+    reports.extend(state.settle(&correlation, Timestamp(i64::MAX)).reports);
+    let told: Vec<_> = reports.iter().map(|report| (report.records, report.last.0, report.reached)).collect();
+    assert_eq!(told, [(3, 20, Some(Amount::from(3) * UNIT))]);
+}
+
 #[test]
 fn an_old_file_beside_the_present_is_counted_by_itself() {
     let correlation = correlation(Measure::Count, at_least(3));

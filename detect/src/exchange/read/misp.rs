@@ -52,13 +52,15 @@ fn read_event(taking: &mut Taking<'_>, event: &Value) {
     }
     let Some(day) = taking.time(&id, "date", text(event, "date")) else { return };
     let rsit = tags(event).find_map(class).unwrap_or(Rsit::UNDETERMINED);
-    let tlp = tags(event).filter_map(label).max().unwrap_or_default().max(Tlp::default());
     let source = event.get("Orgc").map(|of| text(of, "name")).and_then(kept).unwrap_or_else(|| "MISP".into());
     let info = kept(text(event, "info")).unwrap_or_else(|| id.clone());
     let own = event.get("Attribute").and_then(Value::as_array).into_iter().flatten();
     let objects = event.get("Object").and_then(Value::as_array).into_iter().flatten();
     let inner = objects.filter_map(|object| object.get("Attribute").and_then(Value::as_array)).flatten();
     let attributes: Vec<&Value> = own.chain(inner).filter(|one| one.get("deleted").and_then(Value::as_bool) != Some(true)).collect();
+    // What an attribute says goes along with the rows of others: all are as closed as the most closed of them.
+    let labels = tags(event).chain(attributes.iter().flat_map(|attribute| tags(attribute))).filter_map(label);
+    let tlp = labels.max().unwrap_or_default().max(Tlp::default());
     let mut beside: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
     let mut found: Vec<(Option<IpAddr>, Option<String>, Timestamp)> = Vec::new();
     let mut seen = HashSet::new();

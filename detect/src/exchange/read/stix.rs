@@ -45,7 +45,8 @@ pub(super) fn read(taking: &mut Taking<'_>, document: &Value) {
     let mut observed = 0;
     for object in of_kind("observed-data") {
         observed += 1;
-        let about = About { source: &source, title: title.as_deref(), case: case.map_or("", |case| text(case, "id")), rsit };
+        let label = case.and_then(|case| strictest(case, &by_id));
+        let about = About { source: &source, title: title.as_deref(), case: case.map_or("", |case| text(case, "id")), rsit, label };
         observation(taking, object, &by_id, &about);
     }
     for sighting in of_kind("sighting") {
@@ -64,14 +65,23 @@ struct About<'a> {
     title: Option<&'a str>,
     case: &'a str,
     rsit: Rsit,
+    /// Of the case, whose title goes along.
+    label: Option<Tlp>,
+}
+
+/// The strictest label that an object bears, as a whole or in a part of it: no row is more open than anything in it.
+fn strictest(object: &Value, by_id: &HashMap<&str, &Value>) -> Option<Tlp> {
+    let parts = object.get("granular_markings").and_then(Value::as_array).into_iter().flatten().take(REFS_MAX);
+    let marks = refs(object, "object_marking_refs").chain(parts.map(|part| text(part, "marking_ref")));
+    let labels = marks.filter_map(|mark| stix_label(mark, by_id.get(mark).copied()));
+    labels.filter_map(|tlp| Tlp::parse(tlp.as_str().trim_start_matches("TLP:"))).max()
 }
 
 fn observation(taking: &mut Taking<'_>, object: &Value, by_id: &HashMap<&str, &Value>, about: &About<'_>) {
     let id = text(object, "id").to_owned();
     let Some(first) = taking.time(&id, "first_observed", text(object, "first_observed")) else { return };
     let Some(last) = taking.time(&id, "last_observed", text(object, "last_observed")) else { return };
-    let marks = refs(object, "object_marking_refs").filter_map(|mark| stix_label(mark, by_id.get(mark).copied()));
-    let tlp = marks.filter_map(|tlp| Tlp::parse(tlp.as_str().trim_start_matches("TLP:"))).max();
+    let mut tlp = about.label.max(strictest(object, by_id)).unwrap_or_default().max(Tlp::default());
     let (mut addresses, mut names) = (Vec::new(), Vec::new());
     let mut beside: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
     let mut seen = HashSet::new();
@@ -80,6 +90,7 @@ fn observation(taking: &mut Taking<'_>, object: &Value, by_id: &HashMap<&str, &V
             taking.fault(&id, "object_refs", reference, Why::Missing);
             continue;
         };
+        tlp = strictest(part, by_id).map_or(tlp, |label| label.max(tlp));
         let value = text(part, "value");
         match text(part, "type") {
             "ipv4-addr" | "ipv6-addr" => match value.parse::<IpAddr>() {
@@ -115,7 +126,7 @@ fn observation(taking: &mut Taking<'_>, object: &Value, by_id: &HashMap<&str, &V
             title: format!("{source} meldet: {}", about.title.unwrap_or("Beobachtung")),
             rsit: about.rsit,
             level: level(about.rsit),
-            tlp: tlp.unwrap_or_default().max(Tlp::default()),
+            tlp,
             addresses: address.into_iter().collect(),
             host: name,
             first: first.min(last),

@@ -3,6 +3,7 @@
 use expect_test::{Expect, expect};
 
 use super::*;
+use crate::incident::Tlp;
 
 const NOW: Timestamp = Timestamp(1_795_248_000_000);
 
@@ -127,6 +128,45 @@ fn a_misp_event() {
             misp: 2 rows, 1 faults, 0 mended
         "#]],
     );
+}
+
+/// A row is as closed as the most closed thing in it, wherever the mark stands.
+#[test]
+fn the_strictest_label_wins() {
+    let labels = |text: &str| read_all(text.as_bytes(), "x.json").1.iter().map(|row| row.tlp).collect::<Vec<_>>();
+    let misp = |attribute: &str, object: &str| {
+        format!(
+            r#"{{"Event": {{"uuid": "u", "info": "x", "date": "2026-11-19", "Tag": [{{"name": "tlp:green"}}],
+            "Attribute": [{{"uuid": "a", "type": "ip-dst", "value": "198.51.100.10"{attribute}}}],
+            "Object": [{{"Attribute": [{{"uuid": "b", "type": "md5", "value": "00"{object}}}]}}]}}}}"#
+        )
+    };
+    let red = r#", "Tag": [{"name": "other"}, {"name": "tlp:red"}]"#;
+    assert_eq!(labels(&misp("", "")), [Tlp::Amber]);
+    assert_eq!(labels(&misp(red, "")), [Tlp::Red]);
+    assert_eq!(labels(&misp("", red)), [Tlp::Red]);
+    assert_eq!(labels(&misp("", &format!(r#"{red}, "deleted": true"#))), [Tlp::Amber], "what is deleted says nothing");
+    let stix = |case: &str, observed: &str, part: &str| {
+        format!(
+            r#"{{"type":"bundle","id":"bundle--1","objects":[
+            {{"type":"incident","id":"incident--1","name":"Fall"{case}}},
+            {{"type":"observed-data","id":"observed-data--1","first_observed":"2026-11-19T05:00:00Z",
+              "last_observed":"2026-11-19T06:00:00Z","number_observed":1,"object_refs":["ipv4-addr--1"]{observed}}},
+            {{"type":"ipv4-addr","id":"ipv4-addr--1","value":"198.51.100.10"{part}}}]}}"#
+        )
+    };
+    let mark = r#","object_marking_refs":["marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed"]"#;
+    let granular =
+        r#","granular_markings":[{"marking_ref":"marking-definition--5e57c739-391a-4eb3-b6be-7d15ca92d5ed","selectors":["value"]}]"#;
+    for (text, label) in [
+        (stix("", "", ""), Tlp::Amber),
+        (stix(mark, "", ""), Tlp::Red),
+        (stix("", mark, ""), Tlp::Red),
+        (stix("", "", mark), Tlp::Red),
+        (stix("", "", granular), Tlp::Red),
+    ] {
+        assert_eq!(labels(&text), [label], "{text}");
+    }
 }
 
 #[test]

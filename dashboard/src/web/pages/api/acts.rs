@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::incidents::{tagged, told, whole};
 use crate::access::Viewer;
-use crate::api_request::{Answered, KEY_CHARS_MAX, api_request_add, api_request_find};
+use crate::api_request::{Answered, KEY_CHARS_MAX, KeepError, api_request_add, api_request_find};
 use crate::session::hex;
 use crate::user::{user_by_login, user_get};
 use crate::web::pages::incidents;
@@ -42,6 +42,19 @@ enum Undone {
     Case(CaseError),
     /// It was done before, under this key.
     Done(Answered),
+    /// Its answer could not be kept.
+    Full {
+        until: Timestamp,
+    },
+}
+
+impl From<KeepError> for Undone {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::Full { until } => Self::Full { until },
+            KeepError::Db(error) => error.into(),
+        }
+    }
 }
 
 impl From<DbError> for Undone {
@@ -244,6 +257,24 @@ fn key(ask: &Ask) -> Result<Option<String>, Box<Response>> {
     key.map(|key| Some(key.to_owned())).ok_or_else(|| Box::new(problem(StatusCode::BAD_REQUEST, "invalid_key", &text)))
 }
 
+/// Whose keys are told apart: a token's, else a session's.
+fn holder(ask: &Ask) -> String {
+    match (&ask.bearer, &ask.session) {
+        (Some(token), _) => format!("token/{}", token.id),
+        (None, Some(session)) => format!("session/{}", session.id),
+        (None, None) => String::new(),
+    }
+}
+
+/// Nothing was done, because nobody could have asked again what became of it.
+fn full(millis: i64) -> Response {
+    let text = "Für diesen Zugriffsschlüssel sind so viele Idempotency-Keys aufbewahrt, wie ein Tag fasst. Nichts wurde geändert.";
+    let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, "keys_full", text);
+    let seconds = millis.max(0).div_euclid(Timestamp::SECOND) + 1;
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
 /// What was asked, as a digest.
 fn fingerprint(ask: &Ask) -> String {
     let mut hash = Sha256::new();
@@ -264,9 +295,9 @@ fn perform(ask: &Ask, parse: impl FnOnce(&Ask) -> Result<Act, Box<Response>>) ->
         Ok(key) => key,
         Err(response) => return Ok(*response),
     };
-    let (fingerprint, now) = (fingerprint(ask), ask.now);
+    let (fingerprint, now, holder) = (fingerprint(ask), ask.now, holder(ask));
     if let Some(key) = &key
-        && let Some(answered) = ask.app.db.read(|c| api_request_find(c, viewer.user, key, now))?
+        && let Some(answered) = ask.app.db.read(|c| api_request_find(c, &holder, key, now))?
     {
         return Ok(repeated(answered, &fingerprint));
     }
@@ -279,14 +310,14 @@ fn perform(ask: &Ask, parse: impl FnOnce(&Ask) -> Result<Act, Box<Response>>) ->
         move |tx| {
             // Two at once under one key: the second waits for the writer, and finds the first's answer.
             if let Some(key) = &key
-                && let Some(answered) = api_request_find(tx, by.user, key, now)?
+                && let Some(answered) = api_request_find(tx, &holder, key, now)?
             {
                 return Err(Undone::Done(answered));
             }
             let (status, version, number, case) = apply(tx, &act, &by, now)?;
             if let Some(key) = &key {
                 let answered = Answered { fingerprint: copy, status: status.as_u16(), body: case.to_string() };
-                api_request_add(tx, by.user, key, &answered, now)?;
+                api_request_add(tx, &holder, key, &answered, now)?;
             }
             Ok((status, version, number, case))
         },
@@ -303,6 +334,7 @@ fn perform(ask: &Ask, parse: impl FnOnce(&Ask) -> Result<Act, Box<Response>>) ->
             Ok(tagged(response, version))
         }
         Err(Undone::Done(before)) => Ok(repeated(before, &fingerprint)),
+        Err(Undone::Full { until }) => Ok(full(until.since(now))),
         Err(Undone::Case(error)) => refused(ask, &viewer, error),
     }
 }

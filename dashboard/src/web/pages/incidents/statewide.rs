@@ -3,7 +3,7 @@
 
 use advisory::proposal::content_of_incident;
 use advisory::store::{AdvisoryError, advisory_draft};
-use detect::incident::{AffectedBody, CaseError, IncidentView, SuggestionState, warning_decline, warning_draft};
+use detect::incident::{AffectedBody, CaseError, IncidentView, OwnCase, SuggestionState, warning_decline, warning_draft};
 use detect::playbook::{GENERAL, Playbook};
 use detect::role::{Action, allowed};
 use ingest::rusqlite::Transaction;
@@ -27,7 +27,8 @@ pub(super) struct Row {
     pub(super) last: Markup,
     /// The search for what happened there; empty where it has no site any more.
     pub(super) events: String,
-    pub(super) own: Vec<Own>,
+    /// `None`: it cannot be told.
+    pub(super) own: Option<Vec<Own>>,
 }
 
 /// A case of the body's own about the same.
@@ -62,16 +63,12 @@ fn row(ask: &Ask, view: &IncidentView, body: &AffectedBody) -> Row {
         first: show::time(body.first, ask.now),
         last: show::time(body.last, ask.now),
         events,
-        own: body
-            .own
-            .iter()
-            .map(|case| Own {
-                href: format!("/vorfall/{}", case.number),
-                number: case.number.clone(),
-                state: words::state_badge(case.state),
-            })
-            .collect(),
+        own: body.own.as_ref().map(|cases| cases.iter().map(own).collect()),
     }
+}
+
+fn own(case: &OwnCase) -> Own {
+    Own { href: format!("/vorfall/{}", case.number), number: case.number.clone(), state: words::state_badge(case.state) }
 }
 
 /// The warning that the case suggests, and what became of it.
