@@ -25,4 +25,5 @@ pub mod rule;
 pub mod rulebook;
 mod say;
 pub mod sigma;
+pub mod task;
 pub mod watch;
