@@ -102,7 +102,10 @@ struct Args {
 }
 
 fn main() -> anyhow::Result<()> {
+    // Cargo starts a bench in its package's folder; paths are meant from the project's.
+    std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))?;
     let args = Args::parse();
+    std::fs::create_dir_all("target")?;
     let temporary = tempfile::Builder::new().prefix("search").tempdir_in("target").context("a folder to write in")?;
     let dir = args.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
     let bench = Bench { lines: Lines { events: args.events, days: args.days, start: START }, sites: Arc::new(lines::sites()), dir, args };

@@ -109,10 +109,14 @@ def number(value):
 def main():
     parquet, counts, where = sys.argv[1:4]
     rounds = max(1, int(sys.argv[4])) if len(sys.argv) > 4 else 5
-    fresh = not os.path.isdir(where)
+    for path in (parquet, counts):
+        if not os.path.isfile(path):
+            sys.exit(f"{path} is not there: the search bench writes it (--peer, --counts)")
+    loaded = os.path.join(where, "loaded")  # written last: a load that broke off is done again
     db = session.Session(where)
-    if fresh:
+    if not os.path.isfile(loaded):
         index, used, took = load(db, parquet)
+        open(loaded, "w").close()
         total = int(rows(db, "SELECT count() FROM events")[0][0])
         size = int(rows(db, "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND table = 'events'")[0][0])
         print(f"| chDB: Index | {index.split('TYPE ')[1].split(' GRAN')[0]} |")

@@ -66,6 +66,8 @@ struct Args {
 }
 
 fn main() -> anyhow::Result<()> {
+    // Cargo starts a bench in its package's folder; paths are meant from the project's.
+    std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))?;
     let args = Args::parse();
     if let Some(one) = &args.one {
         let (what, dir) = one.split_first().context("what to ask")?;

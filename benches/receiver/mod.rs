@@ -13,7 +13,7 @@ use std::time::Duration;
 use ingest::time::Stopwatch;
 
 pub use ours::Ours;
-pub use process::Usage;
+pub(crate) use process::Usage;
 pub use rsyslog::{Rsyslog, RsyslogRoot};
 
 /// By which way the lines come.

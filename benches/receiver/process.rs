@@ -3,17 +3,17 @@
 use anyhow::Context as _;
 
 /// Linux gives user and system time in these, whatever the kernel's own tick is.
-pub const TICKS_PER_SECOND: f64 = 100.0;
+pub(crate) const TICKS_PER_SECOND: f64 = 100.0;
 
 /// CPU seconds of all its threads, also of those that have ended.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Usage {
-    pub user: f64,
-    pub system: f64,
+pub(crate) struct Usage {
+    pub(crate) user: f64,
+    pub(crate) system: f64,
 }
 
 impl Usage {
-    pub fn of(pid: u32) -> anyhow::Result<Self> {
+    pub(crate) fn of(pid: u32) -> anyhow::Result<Self> {
         let path = format!("/proc/{pid}/stat");
         let stat = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
         // The name in brackets may hold blanks; utime and stime are the 14th and 15th field.
@@ -22,22 +22,22 @@ impl Usage {
         Ok(Self { user: ticks(11)? / TICKS_PER_SECOND, system: ticks(12)? / TICKS_PER_SECOND })
     }
 
-    pub fn since(self, earlier: Self) -> Self {
+    pub(crate) fn since(self, earlier: Self) -> Self {
         Self { user: self.user - earlier.user, system: self.system - earlier.system }
     }
 
-    pub fn total(self) -> f64 {
+    pub(crate) fn total(self) -> f64 {
         self.user + self.system
     }
 }
 
 /// The most memory it ever held, in MiB.
-pub fn memory_peak_mib(pid: u32) -> anyhow::Result<f64> {
+pub(crate) fn memory_peak_mib(pid: u32) -> anyhow::Result<f64> {
     status(pid, "VmHWM:").map(|kib| kib / 1024.0)
 }
 
 /// What it holds now, in MiB.
-pub fn memory_mib(pid: u32) -> anyhow::Result<f64> {
+pub(crate) fn memory_mib(pid: u32) -> anyhow::Result<f64> {
     status(pid, "VmRSS:").map(|kib| kib / 1024.0)
 }
 

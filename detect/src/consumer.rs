@@ -14,9 +14,8 @@ use ingest::frame::Seq;
 use ingest::journal::JournalWatch;
 use ingest::pipeline::{Batch, Consumer};
 use ingest::record::{EventRecord, FlowView, Record};
-use ingest::rusqlite::{OptionalExtension, Transaction, params};
+use ingest::rusqlite::{Transaction, params};
 use ingest::time::{Clock, Timestamp};
-use serde_json::Value;
 
 use crate::explanation::Hiding;
 use crate::finding::Finding;
@@ -24,11 +23,12 @@ use crate::incident::finding_file;
 use crate::playbook::Playbooks;
 use crate::rule::Rule;
 use crate::rulebook::probe_add;
+use crate::snapshot::{Snapshot, snapshot_get, snapshot_put};
 
 /// Findings of one transaction: some tens of milliseconds of the one writer, which pages and mails wait for. One
 /// frame's findings are never split, as its sequence is the cursor.
 const FINDINGS_PER_WRITE: usize = 200;
-/// How often the cursor moves where nothing is found: each move writes the engine's snapshot.
+/// How often the cursor moves where nothing is found: each move writes what changed of the engine's snapshot.
 const CURSOR_INTERVAL: i64 = Timestamp::SECOND;
 /// A write that took longer than this, because the rules have much to remember …
 const SNAPSHOT_QUICK: i64 = 100;
@@ -58,6 +58,16 @@ pub const MIGRATIONS: Migrations = Migrations {
             at BIGINT NOT NULL
         );
     ",
+        // What the rules remember moves out of the head, a row for each rule.
+        "
+        CREATE TABLE detect_state (
+            rule TEXT PRIMARY KEY,
+            state BLOB NOT NULL
+        );
+        INSERT INTO detect_state (rule, state)
+            SELECT part.key, CAST(part.value AS BLOB) FROM detect_cursor, json_each(snapshot, '$.rules') AS part WHERE json_valid(snapshot);
+        UPDATE detect_cursor SET snapshot = json_remove(snapshot, '$.rules') WHERE json_valid(snapshot);
+    ",
     ],
 };
 
@@ -70,10 +80,12 @@ pub trait Judge: Send {
     fn tell(&mut self, now: Timestamp) -> Vec<Finding>;
     /// The rules whose memory ran over, with how much they have given up so far.
     fn overflows(&self) -> Vec<(Arc<Rule>, u64)>;
-    /// Its whole state between two records.
-    fn snapshot(&self) -> Value;
-    /// Goes on from a snapshot; what no longer fits the rules is left out.
-    fn restore(&mut self, snapshot: &Value);
+    /// Its state between two records: of the parts, those that changed since the last one that was `saved`.
+    fn snapshot(&self) -> Snapshot;
+    /// What `snapshot` gave is written down.
+    fn saved(&mut self);
+    /// Goes on from a whole snapshot; what no longer fits the rules is left out.
+    fn restore(&mut self, snapshot: &Snapshot);
     /// Whether a rule is on probation: what it finds is noted and alerts nobody.
     fn probes(&self, _rule: &Rule) -> bool {
         false
@@ -94,10 +106,13 @@ impl Judge for crate::engine::Engine {
         let over = self.health().into_iter().filter(|health| health.overflowed > 0);
         over.map(|health| (health.rule, health.overflowed)).collect()
     }
-    fn snapshot(&self) -> Value {
+    fn snapshot(&self) -> Snapshot {
         Self::snapshot(self)
     }
-    fn restore(&mut self, snapshot: &Value) {
+    fn saved(&mut self) {
+        Self::saved(self);
+    }
+    fn restore(&mut self, snapshot: &Snapshot) {
         Self::restore(self, snapshot);
     }
     fn probes(&self, rule: &Rule) -> bool {
@@ -142,17 +157,10 @@ impl<J: Judge> DetectConsumer<J> {
     /// # Errors
     /// The database's own.
     pub fn new(db: Db, mut judge: J, clock: Clock, playbooks: Arc<Playbooks>) -> Result<Self, DbError> {
-        let stored: Option<(i64, String)> = db.read(|connection| {
-            let mut statement = connection.prepare_cached("SELECT seq, snapshot FROM detect_cursor WHERE name = 'detect'")?;
-            Ok::<_, DbError>(statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
-        })?;
         let mut durable = Seq(0);
-        if let Some((seq, snapshot)) = stored {
-            durable = Seq(u64::try_from(seq).unwrap_or(0));
-            match serde_json::from_str(&snapshot) {
-                Ok(snapshot) => judge.restore(&snapshot),
-                Err(error) => tracing::error!(%error, "the rules' snapshot is damaged: windows that were open begin anew"),
-            }
+        if let Some((seq, snapshot)) = db.read(|connection| snapshot_get(connection))? {
+            durable = seq;
+            judge.restore(&snapshot);
         }
         let moved_at = clock.now();
         let overflows = judge.overflows().into_iter().map(|(rule, count)| (rule.id.clone(), count)).collect();
@@ -246,7 +254,7 @@ impl<J: Judge> DetectConsumer<J> {
     /// Files the pending findings and moves the cursor to `applied`, in one transaction.
     fn commit(&mut self) -> Result<(), DbError> {
         let now = self.clock.now();
-        let (seq, snapshot) = (self.applied, self.judge.snapshot().to_string());
+        let (seq, snapshot) = (self.applied, self.judge.snapshot());
         let (findings, playbooks) = (self.pending.clone(), self.playbooks.clone());
         let overflows: Vec<(Arc<Rule>, u64)> = self.judge.overflows();
         let mut more = overflows.clone();
@@ -256,16 +264,13 @@ impl<J: Judge> DetectConsumer<J> {
                 finding_file(tx, &playbooks, &one.finding, now)?;
             }
             probe_add(tx, findings.iter().filter(|one| one.probe).map(|one| &*one.finding), now)?;
-            tx.prepare_cached(
-                "INSERT INTO detect_cursor (name, seq, snapshot, moved_at) VALUES ('detect', ?1, ?2, ?3)
-                 ON CONFLICT (name) DO UPDATE SET seq = excluded.seq, snapshot = excluded.snapshot, moved_at = excluded.moved_at",
-            )?
-            .execute(params![i64::try_from(seq.0).unwrap_or(i64::MAX), snapshot, now.0])?;
+            snapshot_put(tx, seq, &snapshot, now)?;
             for (rule, count) in &more {
                 overflow_put(tx, rule, *count, now)?;
             }
             Ok::<_, DbError>(())
         })?;
+        self.judge.saved();
         self.overflows = overflows.into_iter().map(|(rule, count)| (rule.id.clone(), count)).collect();
         self.pending.clear();
         self.durable = seq;

@@ -12,9 +12,10 @@ use ingest::body::{BodyId, SiteId};
 use ingest::fields::{self, FieldId};
 use ingest::record::Record;
 use ingest::time::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::correlate::{Correlation, Observables, Outcome, Report, State};
+use crate::correlate::{Correlation, Observables, Outcome, Report, Saved, State};
 use crate::explanation::{Explanation, Verdict};
 use crate::feed::{Arrival, Feed, Matches};
 use crate::finding::{Entity, Finding};
@@ -22,6 +23,7 @@ use crate::intel::{Enriched, IndicatorSet, SharedIndicators};
 use crate::rule::Rule;
 use crate::rulebook::SharedRulebook;
 use crate::sigma::{Asking, CompiledRule, EntityField, Logic, RuleIndex};
+use crate::snapshot::{self, Snapshot};
 
 pub use crate::sigma::{RuleError, RuleSet};
 
@@ -62,6 +64,8 @@ pub struct Engine {
     /// One per rule; only correlations use theirs.
     states: Vec<State>,
     settled_at: Option<Timestamp>,
+    /// Whether the states were written down whole, so that only what changes must be again.
+    is_saved: bool,
     scratch: Scratch,
     /// Where the next rule set comes from while the program runs, and which one this is.
     rulebook: Option<(SharedRulebook, u64)>,
@@ -109,7 +113,21 @@ impl Engine {
         }
         let shared = SharedIndicators::new(indicators.clone());
         let generation = shared.generation();
-        Self { set, index, parents, rules, indicators, shared, generation, states, settled_at: None, scratch, rulebook: None, book: 0 }
+        Self {
+            set,
+            index,
+            parents,
+            rules,
+            indicators,
+            shared,
+            generation,
+            states,
+            settled_at: None,
+            is_saved: false,
+            scratch,
+            rulebook: None,
+            book: 0,
+        }
     }
 
     pub fn rules(&self) -> &[Arc<Rule>] {
@@ -265,37 +283,50 @@ impl Engine {
             .collect()
     }
 
-    /// The windows of all correlations.
-    pub fn snapshot(&self) -> Value {
-        let mut rules = serde_json::Map::new();
-        for (compiled, state) in self.set.rules.iter().zip(&self.states) {
-            if let Logic::Correlation(correlation) = &compiled.logic {
-                // Serialising our own plain types cannot fail; were it to, the rule would begin anew.
-                let saved = serde_json::to_value(state.snapshot()).unwrap_or_default();
-                rules.insert(compiled.rule.id.clone(), json!({ "of": correlation.fingerprint(), "state": saved }));
+    /// The windows of the correlations that changed since the last snapshot that was `saved`; at first, of all.
+    pub fn snapshot(&self) -> Snapshot {
+        let states = self.set.rules.iter().zip(&self.states).filter(|(_, state)| !self.is_saved || state.is_changed());
+        let parts = states.filter_map(|(compiled, state)| match &compiled.logic {
+            Logic::Correlation(correlation) => {
+                let part = Part { of: correlation.fingerprint(), state: state.snapshot() };
+                Some((compiled.rule.id.clone(), snapshot::pack(&part)))
             }
-        }
-        json!({ "version": SNAPSHOT_VERSION, "settled_at": self.settled_at, "rules": rules })
+            Logic::Detection(_) | Logic::Off => None,
+        });
+        let head = json!({ "version": SNAPSHOT_VERSION, "settled_at": self.settled_at }).to_string();
+        Snapshot { head, parts: parts.collect(), whole: !self.is_saved }
     }
 
-    /// Goes on from a snapshot. What was kept for a rule that is gone or counts differently now is left out, and said.
-    pub fn restore(&mut self, snapshot: &Value) {
-        if snapshot.get("version").and_then(Value::as_u64) != Some(SNAPSHOT_VERSION) {
-            tracing::warn!("the rules' snapshot is of another version: open windows begin anew");
+    pub fn saved(&mut self) {
+        self.is_saved = true;
+        self.states.iter_mut().for_each(State::saved);
+    }
+
+    /// Goes on from a whole snapshot. What was kept for a rule that is gone or counts differently now is left out, and said.
+    pub fn restore(&mut self, snapshot: &Snapshot) {
+        let head: Value = serde_json::from_str(&snapshot.head).unwrap_or_default();
+        if head.get("version").and_then(Value::as_u64) != Some(SNAPSHOT_VERSION) {
+            tracing::warn!("the rules' snapshot is damaged or of another version: open windows begin anew");
             return;
         }
-        self.settled_at = snapshot.get("settled_at").and_then(Value::as_i64).map(Timestamp);
+        self.settled_at = head.get("settled_at").and_then(Value::as_i64).map(Timestamp);
         for (compiled, state) in self.set.rules.iter().zip(&mut self.states) {
             let Logic::Correlation(correlation) = &compiled.logic else { continue };
-            let Some(saved) = snapshot.get("rules").and_then(|rules| rules.get(&compiled.rule.id)) else { continue };
-            let same = saved.get("of").and_then(Value::as_str) == Some(correlation.fingerprint().as_str());
-            let read = saved.get("state").filter(|_| same).and_then(|state| serde_json::from_value(state.clone()).ok());
-            match read {
-                Some(saved) => *state = State::restore(saved),
+            let Some(part) = snapshot.parts.get(&compiled.rule.id) else { continue };
+            let part: Option<Part<Saved>> = snapshot::unpack(part);
+            match part.filter(|part| part.of == correlation.fingerprint()) {
+                Some(part) => *state = State::restore(part.state),
                 None => tracing::warn!(rule = %compiled.rule.name, "the rule has changed: its open windows begin anew"),
             }
         }
     }
+}
+
+/// What is kept of a correlation, and of what.
+#[derive(Serialize, Deserialize)]
+struct Part<S> {
+    of: String,
+    state: S,
 }
 
 fn finding_of_record(
@@ -380,6 +411,8 @@ fn entity_of(wanted: EntityField, observables: &Observables) -> Entity {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use expect_test::{Expect, expect};
     use ingest::frame::Seq;
     use ingest::id::Ulid;
@@ -486,7 +519,7 @@ mod tests {
             for (n, record) in records.iter().enumerate() {
                 findings.extend(engine.apply(record, SiteId::default(), None, Timestamp(n as i64 * 10_000)));
                 if restart_at == Some(n) {
-                    let saved: Value = serde_json::from_str(&engine.snapshot().to_string()).unwrap();
+                    let saved = engine.snapshot();
                     engine = shipped();
                     engine.restore(&saved);
                 }
@@ -498,13 +531,34 @@ mod tests {
         (0..records.len()).for_each(|n| assert_eq!(run(Some(n)), whole, "restart behind record {n}"));
     }
 
+    /// What is written down piece by piece is the state that was written down at once.
+    #[test]
+    fn parts_that_changed_add_up_to_the_whole() {
+        let records = ssh(&(failures("192.0.2.1", 0, 12) + "100 192.0.2.1 success\n"));
+        let (mut engine, mut written) = (shipped(), BTreeMap::new());
+        for (n, record) in records.iter().enumerate() {
+            engine.apply(record, SiteId::default(), None, Timestamp(n as i64 * 30_000));
+            let changed = engine.snapshot();
+            assert_eq!(changed.whole, n == 0);
+            assert!(n == 0 || changed.parts.len() < 20, "{} parts for one record", changed.parts.len());
+            written.extend(changed.parts);
+            engine.saved();
+        }
+        assert_eq!(engine.snapshot().parts, BTreeMap::new());
+        engine.is_saved = false;
+        assert_eq!(written, engine.snapshot().parts);
+    }
+
     #[test]
     fn a_damaged_snapshot_is_left_aside() {
         let mut engine = shipped();
-        for snapshot in
-            ["null", "{\"version\": 9}", "{\"version\": 1, \"rules\": {\"0d9e6a3b-2f5c-4c58-9a57-7c0f4f0b1e21\": {\"state\": 5}}}"]
+        let rule = engine.rules().iter().find(|rule| rule.name == "ssh_bruteforce").unwrap().id.clone();
+        let head = json!({ "version": SNAPSHOT_VERSION }).to_string();
+        for (head, part) in
+            [("", ""), ("null", ""), ("{\"version\": 9}", ""), (&head, ""), (&head, "{\"state\": 5}"), (&head, "\u{28}\u{b5}/")]
         {
-            engine.restore(&serde_json::from_str(snapshot).unwrap());
+            let parts = BTreeMap::from([(rule.clone(), part.as_bytes().to_vec())]);
+            engine.restore(&Snapshot { head: head.to_owned(), parts, whole: true });
         }
         assert!(engine.health().iter().all(|health| (health.groups, health.entries, health.overflowed) == (0, 0, 0)));
     }

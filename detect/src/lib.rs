@@ -25,5 +25,6 @@ pub mod rule;
 pub mod rulebook;
 mod say;
 pub mod sigma;
+pub mod snapshot;
 pub mod task;
 pub mod watch;

@@ -51,11 +51,13 @@ impl Judge for Threes {
     fn overflows(&self) -> Vec<(Arc<Rule>, u64)> {
         Vec::new()
     }
-    fn snapshot(&self) -> Value {
-        serde_json::json!(self.open)
+    fn snapshot(&self) -> Snapshot {
+        let parts = BTreeMap::from([("open".to_owned(), crate::snapshot::pack(&self.open))]);
+        Snapshot { head: "{}".to_owned(), parts, whole: false }
     }
-    fn restore(&mut self, snapshot: &Value) {
-        self.open = serde_json::from_value(snapshot.clone()).unwrap();
+    fn saved(&mut self) {}
+    fn restore(&mut self, snapshot: &Snapshot) {
+        self.open = crate::snapshot::unpack(&snapshot.parts["open"]).unwrap();
     }
     fn probes(&self, _rule: &Rule) -> bool {
         self.probe

@@ -49,7 +49,7 @@ pub(crate) use condition::{Amount, Bound, Limits, Measure, UNIT, amount_of, amou
 pub(crate) use episode::Report;
 pub(crate) use observables::Observables;
 pub(crate) use reach::Reach;
-pub(crate) use state::{Firing, Input, Outcome, State};
+pub(crate) use state::{Firing, Input, Outcome, Saved, State};
 
 /// Different values that a condition may ask for: a group keeps twice as many.
 pub(crate) const DIFFERENT_MAX: u64 = 10_000;

@@ -76,6 +76,8 @@ pub(crate) struct State {
     newest: Seq,
     /// Groups, stretches of time and records given up for want of room.
     pub(crate) overflowed: u64,
+    /// Whether something changed since it was last written down.
+    changed: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -99,6 +101,7 @@ impl State {
         // A group is one body's, or it tells bodies apart.
         let (body, told) = if correlation.reach == Reach::State { (None, body) } else { (body, None) };
         let mut outcome = Outcome::default();
+        self.changed = true;
         self.make_room(correlation, &mut outcome);
         self.touches += 1;
         let again = input.seq < self.newest;
@@ -124,6 +127,7 @@ impl State {
         let span = correlation.timespan;
         let idle = self.groups.iter().filter(|(_, group)| now.since(group.touched_at) >= span.min(QUIET));
         let mut idle: Vec<GroupKey> = idle.map(|(key, _)| key.clone()).collect();
+        self.changed |= !idle.is_empty();
         idle.sort_unstable();
         for key in idle {
             let Some(group) = self.groups.get_mut(&key) else { continue };
@@ -149,6 +153,7 @@ impl State {
     /// Reports what all groups hold back, and leaves everything else as it is.
     pub(crate) fn tell(&mut self) -> Vec<Report> {
         let mut outcome = Outcome::default();
+        self.changed |= !self.groups.is_empty();
         let mut groups: Vec<(&GroupKey, &mut Group)> = self.groups.iter_mut().collect();
         groups.sort_unstable_by_key(|(key, _)| *key);
         for (key, group) in groups {
@@ -204,6 +209,15 @@ impl State {
         self.cells
     }
 
+    pub(crate) fn is_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// What `snapshot` gave is written down.
+    pub(crate) fn saved(&mut self) {
+        self.changed = false;
+    }
+
     /// What `Saved` reads, the groups in order.
     pub(crate) fn snapshot(&self) -> impl Serialize {
         #[derive(Serialize)]
@@ -221,7 +235,7 @@ impl State {
     pub(crate) fn restore(saved: Saved) -> Self {
         let cells = saved.groups.iter().map(|(_, group)| group.len()).sum();
         let Saved { groups, touches, newest, overflowed } = saved;
-        Self { groups: groups.into_iter().collect(), cells, touches, newest, overflowed }
+        Self { groups: groups.into_iter().collect(), cells, touches, newest, overflowed, changed: false }
     }
 }
 

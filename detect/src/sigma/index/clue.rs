@@ -8,7 +8,7 @@ use super::super::expression;
 use super::super::logsource::Logsource;
 use super::super::pattern::Place;
 use super::super::value::{Matcher, Number};
-use super::program::{Node, Program, Rule};
+use super::program::{Node, Program};
 use super::texts::Commonness;
 
 /// Something in a record that makes a rule a candidate.
@@ -23,7 +23,7 @@ pub(super) enum Sign {
     /// A text in lower case and where it stands in the value.
     Text(Place, String),
     Number(i64),
-    /// The item's own question is put to each value: what cannot be looked up. `(item, group, matcher)`.
+    /// The line's own question is put to each value: what cannot be looked up. `(line, group, matcher)`.
     Asked(u32, usize, usize),
     /// Any value at all.
     Present,
@@ -37,7 +37,8 @@ pub(super) struct Clues {
 }
 
 /// `None` where the rule may match a record that has nothing in particular.
-pub(super) fn of_rule(rule: &Rule, program: &Program, commonness: &Commonness) -> Option<Clues> {
+pub(super) fn of_rule(rule: u32, program: &Program, commonness: &Commonness) -> Option<Clues> {
+    let rule = program.rules.get(rule as usize)?;
     let guess = Guess { program, commonness };
     let formulas = rule.formulas.iter().filter_map(|formula| guess.of_node(formula));
     let source = program.logsources.get(rule.logsource as usize).and_then(of_logsource);
@@ -67,7 +68,7 @@ struct Guess<'a> {
 /// All that rules look for in values, as a measure of what is common there.
 pub(super) fn commonness(program: &Program) -> Commonness {
     let mut commonness = Commonness::default();
-    for matcher in program.items.iter().flat_map(|item| item.groups.iter().flatten()) {
+    for matcher in program.lines.iter().flat_map(|line| line.item.groups.iter().flatten()) {
         if let Matcher::Text(pattern) = matcher
             && let Some((_, text)) = pattern.needs()
         {
@@ -77,10 +78,17 @@ pub(super) fn commonness(program: &Program) -> Commonness {
     commonness
 }
 
+/// How often each line of a program holds; `None` where that cannot be guessed.
+pub(super) fn shares_of_lines(program: &Program, commonness: &Commonness) -> Vec<Option<f64>> {
+    let guess = Guess { program, commonness };
+    let lines = (0u32..).zip(&program.lines);
+    lines.map(|(number, line)| guess.of_item(number, &line.item).map(|clues| clues.share)).collect()
+}
+
 impl Guess<'_> {
     fn of_node(&self, node: &Node) -> Option<Clues> {
         match node {
-            Node::Item(number) => self.of_item(*number, self.program.items.get(*number as usize)?),
+            Node::Line(number) => self.of_item(*number, &self.program.lines.get(*number as usize)?.item),
             Node::Selection(number) => self.of_node(self.program.selection(*number)?),
             // What must not be there tells nothing.
             Node::Not(_) => None,

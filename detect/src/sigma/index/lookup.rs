@@ -1,5 +1,5 @@
-//! The clues of all rules by field, and which of them a record has: whole values and numbers by hash tables, texts in a
-//! value by `texts`, and what remains by asking.
+//! The clues of rules by field, and which of them a record has: numbers by a hash table, texts by `texts`, and what remains
+//! by asking. There is one for all rules, and one for each log source that records are told to be of.
 
 use std::collections::HashMap;
 
@@ -27,34 +27,34 @@ pub(super) struct Lookup {
     columns: Vec<Column>,
     /// Rules without a clue.
     pub(super) always: Vec<u32>,
-    /// By item of the program: its column.
-    pub(super) item_columns: Vec<u16>,
+    /// By line of the program: its column.
+    line_columns: Vec<u16>,
     asks_anything: bool,
 }
 
 /// What is looked for in the values of a field.
 #[derive(Debug, Default)]
 struct Column {
-    whole: HashMap<Box<str>, Vec<u32>, RandomState>,
     numbers: HashMap<i64, Vec<u32>, RandomState>,
     texts: Option<Texts>,
-    /// Matchers of the program's items by item, group and place, put to each value.
+    /// Matchers of the program's lines by line, group and place, put to each value.
     asked: Vec<((u32, usize, usize), Vec<u32>)>,
     present: Vec<u32>,
 }
 
 impl Lookup {
-    pub(super) fn new(program: &Program) -> Self {
-        let mut lookup = Self { columns: vec![Column::default()], ..Self::default() };
-        for item in &program.items {
-            let column = lookup.column(item.subject);
-            lookup.item_columns.push(column);
-        }
+    /// For these rules of a program.
+    pub(super) fn new(program: &Program, rules: impl Iterator<Item = u32>, commonness: &Commonness) -> Self {
+        let mut lookup = Self { columns: vec![Column::default()], line_columns: vec![ANYTHING; program.lines.len()], ..Self::default() };
         let mut collected: Vec<Collected> = Vec::new();
-        let commonness = clue::commonness(program);
-        for (number, rule) in (0u32..).zip(&program.rules) {
-            let Some(clues) = clue::of_rule(rule, program, &commonness) else {
-                lookup.always.push(number);
+        for rule in rules {
+            program.lines_of(rule, &mut |line| {
+                let Some(subject) = program.lines.get(line as usize).map(|line| line.item.subject) else { return };
+                let column = lookup.column(subject);
+                lookup.line_columns.get_mut(line as usize).into_iter().for_each(|known| *known = column);
+            });
+            let Some(clues) = clue::of_rule(rule, program, commonness) else {
+                lookup.always.push(rule);
                 continue;
             };
             for clue in clues.all {
@@ -63,14 +63,18 @@ impl Lookup {
                     collected.resize_with(column + 1, Collected::default);
                 }
                 if let Some(collected) = collected.get_mut(column) {
-                    collected.add(clue, number);
+                    collected.add(clue, rule);
                 }
             }
         }
         for (column, collected) in lookup.columns.iter_mut().zip(collected) {
-            *column = collected.into_column(&commonness);
+            *column = collected.into_column(commonness);
         }
         lookup
+    }
+
+    pub(super) fn column_of_line(&self, line: u32) -> u16 {
+        self.line_columns.get(line as usize).copied().unwrap_or(ANYTHING)
     }
 
     pub(super) fn columns(&self) -> usize {
@@ -90,15 +94,11 @@ impl Lookup {
         self.always.iter().for_each(|rule| name(*rule));
         for value in values.iter() {
             let Some(column) = self.columns.get(usize::from(value.column)) else { continue };
-            let folded = values.folded(value);
-            let mut all = |rules: &Vec<u32>| rules.iter().for_each(|rule| name(*rule));
+            let mut all = |rules: &[u32]| rules.iter().for_each(|rule| name(*rule));
             all(&column.present);
-            if let Some(rules) = (!column.whole.is_empty()).then(|| column.whole.get(folded)).flatten() {
-                all(rules);
-            }
             if !column.numbers.is_empty() {
                 match values.number(value) {
-                    Some(Counted::Exactly(number)) => column.numbers.get(&number).into_iter().for_each(&mut all),
+                    Some(Counted::Exactly(number)) => column.numbers.get(&number).into_iter().for_each(|rules| all(rules)),
                     // As `Number::compare` rounds.
                     Some(Counted::About(number)) => {
                         column.numbers.iter().filter(|(wanted, _)| **wanted as f64 == number).for_each(|(_, rules)| all(rules));
@@ -107,10 +107,10 @@ impl Lookup {
                 }
             }
             if let Some(texts) = &column.texts {
-                texts.find(folded, &mut all);
+                texts.find(values.folded(value), &value.edges, &mut all);
             }
-            for ((item, group, place), rules) in &column.asked {
-                let matcher = program.items.get(*item as usize).and_then(|item| item.groups.get(*group)?.get(*place));
+            for ((line, group, place), rules) in &column.asked {
+                let matcher = program.lines.get(*line as usize).and_then(|line| line.item.groups.get(*group)?.get(*place));
                 if matcher.is_some_and(|matcher| values.agree(matcher, value, record)) {
                     all(rules);
                 }
@@ -153,8 +153,7 @@ impl Collected {
         let rules = match clue.sign {
             Sign::Present => &mut self.column.present,
             Sign::Number(number) => self.column.numbers.entry(number).or_default(),
-            Sign::Asked(item, group, place) => self.asked.entry((item, group, place)).or_default(),
-            Sign::Text(Place::Whole, text) => self.column.whole.entry(text.into_boxed_str()).or_default(),
+            Sign::Asked(line, group, place) => self.asked.entry((line, group, place)).or_default(),
             Sign::Text(place, text) => self.texts.entry((place, text)).or_default(),
         };
         if rules.last() != Some(&rule) {

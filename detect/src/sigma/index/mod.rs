@@ -3,15 +3,20 @@
 //!
 //! - `program` puts the rules' lines together, each once however many rules have it.
 //! - `clue` picks for each rule what must be there for it to match: one of a few texts or numbers in a field.
-//! - `lookup` holds these of all rules, by field, and finds those that a record has (`values`: folded once; `texts`: all
-//!   that may stand in a value, at once).
-//! - A rule whose clue is there is a candidate and is evaluated, its lines' answers kept for the other candidates.
+//! - `lookup` holds these by field and finds those that a record has (`values`: folded once; `texts`: all that may stand in
+//!   a value, at once; `edges`: at its ends).
+//! - A rule whose clue is there is a candidate and is evaluated, its lines' answers kept for the other candidates (`order`:
+//!   what decides comes first; `hint`: most is answered before a text is walked through; `filter`: what is surely not there).
 //!
 //! A rule without a clue is a candidate always. What comes out is what `Detection::matches` says of each rule, which
 //! tests hold it to.
 
 mod clue;
+mod edges;
+mod filter;
+mod hint;
 mod lookup;
+mod order;
 mod program;
 mod texts;
 mod values;
@@ -19,7 +24,8 @@ mod values;
 use ingest::record::Record;
 
 use self::lookup::Lookup;
-use self::program::{Answers, Program};
+use self::program::{Answers, Asked, Program};
+use self::texts::Commonness;
 use self::values::Values;
 use super::set::{Logic, RuleSet};
 
@@ -27,6 +33,7 @@ use super::set::{Logic, RuleSet};
 #[derive(Debug, Default)]
 pub struct RuleIndex {
     program: Program,
+    commonness: Commonness,
     lookup: Lookup,
 }
 
@@ -47,9 +54,10 @@ struct Candidates {
     rules: Vec<u32>,
 }
 
-/// The log source that a record is of, where whoever gives it says so: by rule, whether it may be meant.
-#[derive(Clone, Debug)]
-pub struct Told(Vec<bool>);
+/// The log source that a record is of, where whoever gives it says so: the clues of the rules that may be meant, and no
+/// others.
+#[derive(Debug)]
+pub struct Told(Lookup);
 
 impl RuleIndex {
     pub fn new(set: &RuleSet) -> Self {
@@ -57,37 +65,41 @@ impl RuleIndex {
             Logic::Detection(detection) => Some((place, detection)),
             Logic::Correlation(_) | Logic::Off => None,
         });
-        let program = Program::new(detections);
-        let lookup = Lookup::new(&program);
-        Self { program, lookup }
+        let mut program = Program::new(detections);
+        let commonness = clue::commonness(&program);
+        program.hint(&commonness);
+        order::order(&mut program, &commonness);
+        let lookup = Lookup::new(&program, (0u32..).take(program.rules.len()), &commonness);
+        Self { program, commonness, lookup }
     }
 
     /// The places, in the rule set, of the detections that match: ascending.
     pub fn ask(&self, record: &dyn Record, told: Option<&Told>, asking: &mut Asking, matched: &mut Vec<usize>) {
         let Asking { values, answers, candidates } = asking;
+        let lookup = told.map_or(&self.lookup, |told| &told.0);
         candidates.begin(self.program.rules.len());
-        values.read(record, &self.lookup);
-        let meant = |rule: u32| told.is_none_or(|told| told.0.get(rule as usize) == Some(&true));
-        self.lookup.find(values, &self.program, record, &mut |rule| {
-            if meant(rule) {
-                candidates.name(rule);
-            }
-        });
+        values.read(record, lookup);
+        lookup.find(values, &self.program, record, &mut |rule| candidates.name(rule));
         candidates.rules.sort_unstable();
-        answers.begin(&self.program);
         matched.clear();
+        if candidates.rules.is_empty() {
+            return;
+        }
+        answers.begin(&self.program);
+        let mut asked = Asked { record, lookup, values, answers };
         for rule in &candidates.rules {
-            if self.program.holds(*rule, record, values, answers) {
+            if self.program.holds(*rule, &mut asked) {
                 matched.extend(self.program.place_of(*rule));
             }
         }
     }
 
-    /// The log sources of this set that records of a product, category and service may be of: those that say nothing else.
+    /// What to ask of records of a product, category and service: the rules that say nothing else.
     pub fn told(&self, product: Option<&str>, category: Option<&str>, service: Option<&str>) -> Told {
         let takes =
             |source: u32| self.program.logsources.get(source as usize).is_some_and(|source| source.takes([product, category, service]));
-        Told(self.program.rules.iter().map(|rule| takes(rule.logsource)).collect())
+        let meant = (0u32..).zip(&self.program.rules).filter(|(_, rule)| takes(rule.logsource)).map(|(number, _)| number);
+        Told(Lookup::new(&self.program, meant, &self.commonness))
     }
 
     /// How many rules were put to the last record one by one.

@@ -9,15 +9,27 @@ use ingest::record::Record;
 use super::super::condition::Expr;
 use super::super::detection::{Branch, Detection, Formula, Item};
 use super::super::logsource::Logsource;
+use super::super::value::Matcher;
+use super::hint::Hint;
+use super::lookup::Lookup;
+use super::texts::Commonness;
 use super::values::Values;
 
 /// Detections over shared lines.
 #[derive(Debug, Default)]
 pub(super) struct Program {
-    pub(super) items: Vec<Arc<Item>>,
-    selections: Vec<Node>,
+    pub(super) lines: Vec<Line>,
+    pub(super) selections: Vec<Node>,
     pub(super) rules: Vec<Rule>,
     pub(super) logsources: Vec<Logsource>,
+}
+
+/// One line, with a hint for each of its matchers.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) item: Arc<Item>,
+    /// By group and place.
+    pub(super) hints: Vec<Vec<Hint>>,
 }
 
 /// One detection.
@@ -30,10 +42,10 @@ pub(super) struct Rule {
     pub(super) formulas: Vec<Node>,
 }
 
-/// A formula over items, by their numbers.
+/// A formula over lines, by their numbers.
 #[derive(Debug)]
 pub(super) enum Node {
-    Item(u32),
+    Line(u32),
     /// What several conditions may name.
     Selection(u32),
     Not(Box<Node>),
@@ -41,11 +53,11 @@ pub(super) enum Node {
     Any(Box<[Node]>),
 }
 
-/// What was answered of one record: per item and per log source, so that nothing is asked twice.
+/// What was answered of one record: per line and per log source, so that nothing is asked twice.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
     round: u32,
-    items: Vec<Answer>,
+    lines: Vec<Answer>,
     logsources: Vec<Answer>,
 }
 
@@ -77,45 +89,80 @@ impl Program {
         self.selections.get(number as usize)
     }
 
-    pub(super) fn holds(&self, rule: u32, record: &dyn Record, values: &Values, answers: &mut Answers) -> bool {
-        let Some(rule) = self.rules.get(rule as usize) else { return false };
-        self.is_of(rule.logsource, record, answers) && rule.formulas.iter().all(|formula| self.eval(formula, record, values, answers))
+    /// Gives each matcher its hint.
+    pub(super) fn hint(&mut self, commonness: &Commonness) {
+        for line in &mut self.lines {
+            let hints = |matchers: &Vec<Matcher>| matchers.iter().map(|matcher| Hint::of(matcher, commonness)).collect();
+            line.hints = line.item.groups.iter().map(hints).collect();
+        }
     }
 
-    fn is_of(&self, number: u32, record: &dyn Record, answers: &mut Answers) -> bool {
-        let (Some(source), Some(answer)) = (self.logsources.get(number as usize), answers.logsources.get_mut(number as usize)) else {
+    /// Whether a rule matches the record that `asked` is about.
+    pub(super) fn holds(&self, rule: u32, asked: &mut Asked<'_>) -> bool {
+        let Some(rule) = self.rules.get(rule as usize) else { return false };
+        self.is_of(rule.logsource, asked) && rule.formulas.iter().all(|formula| self.eval(formula, asked))
+    }
+
+    fn is_of(&self, number: u32, asked: &mut Asked<'_>) -> bool {
+        let round = asked.answers.round;
+        let (Some(source), Some(answer)) = (self.logsources.get(number as usize), asked.answers.logsources.get_mut(number as usize)) else {
             return false;
         };
-        if answer.round != answers.round {
-            *answer = Answer { round: answers.round, yes: source.holds(record) };
+        if answer.round != round {
+            *answer = Answer { round, yes: source.holds(asked.record) };
         }
         answer.yes
     }
 
-    fn eval(&self, node: &Node, record: &dyn Record, values: &Values, answers: &mut Answers) -> bool {
+    fn eval(&self, node: &Node, asked: &mut Asked<'_>) -> bool {
         match node {
-            Node::Item(number) => {
-                let (Some(item), Some(answer)) = (self.items.get(*number as usize), answers.items.get_mut(*number as usize)) else {
+            Node::Line(number) => {
+                let round = asked.answers.round;
+                let (Some(line), Some(answer)) = (self.lines.get(*number as usize), asked.answers.lines.get_mut(*number as usize)) else {
                     return false;
                 };
-                if answer.round != answers.round {
-                    *answer = Answer { round: answers.round, yes: values.satisfy(item, *number, record) };
+                if answer.round != round {
+                    let column = asked.lookup.column_of_line(*number);
+                    *answer = Answer { round, yes: asked.values.satisfy(line, column, asked.record) };
                 }
                 answer.yes
             }
-            Node::Selection(number) => self.selection(*number).is_some_and(|node| self.eval(node, record, values, answers)),
-            Node::Not(inner) => !self.eval(inner, record, values, answers),
-            Node::All(parts) => parts.iter().all(|part| self.eval(part, record, values, answers)),
-            Node::Any(parts) => parts.iter().any(|part| self.eval(part, record, values, answers)),
+            Node::Selection(number) => self.selection(*number).is_some_and(|node| self.eval(node, asked)),
+            Node::Not(inner) => !self.eval(inner, asked),
+            Node::All(parts) => parts.iter().all(|part| self.eval(part, asked)),
+            Node::Any(parts) => parts.iter().any(|part| self.eval(part, asked)),
         }
     }
+
+    /// Gives `see` the number of each line of a rule.
+    pub(super) fn lines_of(&self, rule: u32, see: &mut dyn FnMut(u32)) {
+        let formulas = self.rules.get(rule as usize).into_iter().flat_map(|rule| &rule.formulas);
+        formulas.for_each(|formula| self.lines_below(formula, see));
+    }
+
+    fn lines_below(&self, node: &Node, see: &mut dyn FnMut(u32)) {
+        match node {
+            Node::Line(number) => see(*number),
+            Node::Selection(number) => self.selection(*number).into_iter().for_each(|node| self.lines_below(node, see)),
+            Node::Not(inner) => self.lines_below(inner, see),
+            Node::All(parts) | Node::Any(parts) => parts.iter().for_each(|part| self.lines_below(part, see)),
+        }
+    }
+}
+
+/// A record that rules are put to, and what is known of it.
+pub(super) struct Asked<'a> {
+    pub(super) record: &'a dyn Record,
+    pub(super) lookup: &'a Lookup,
+    pub(super) values: &'a mut Values,
+    pub(super) answers: &'a mut Answers,
 }
 
 impl Answers {
     pub(super) fn begin(&mut self, program: &Program) {
         self.round = self.round.wrapping_add(1);
-        if self.round == 0 || self.items.len() != program.items.len() || self.logsources.len() != program.logsources.len() {
-            self.items = vec![Answer::default(); program.items.len()];
+        if self.round == 0 || self.lines.len() != program.lines.len() || self.logsources.len() != program.logsources.len() {
+            self.lines = vec![Answer::default(); program.lines.len()];
             self.logsources = vec![Answer::default(); program.logsources.len()];
             self.round = 1;
         }
@@ -126,7 +173,7 @@ impl Answers {
 #[derive(Default)]
 struct Building {
     program: Program,
-    items: HashMap<String, u32>,
+    lines: HashMap<String, u32>,
     logsources: HashMap<String, u32>,
     /// Filters apply to many rules.
     filters: HashMap<*const Formula, u32>,
@@ -141,10 +188,10 @@ impl Building {
         })
     }
 
-    fn item(&mut self, item: &Arc<Item>) -> u32 {
-        let known = &mut self.program.items;
-        *self.items.entry(format!("{item:?}")).or_insert_with(|| {
-            known.push(item.clone());
+    fn line(&mut self, item: &Arc<Item>) -> u32 {
+        let known = &mut self.program.lines;
+        *self.lines.entry(format!("{item:?}")).or_insert_with(|| {
+            known.push(Line { item: item.clone(), hints: Vec::new() });
             number(known.len() - 1)
         })
     }
@@ -171,7 +218,7 @@ impl Building {
 
     fn branch(&mut self, branch: &Branch) -> Node {
         match branch {
-            Branch::Item(item) => Node::Item(self.item(item)),
+            Branch::Item(item) => Node::Line(self.line(item)),
             Branch::All(parts) => Node::All(parts.iter().map(|part| self.branch(part)).collect()),
             Branch::Any(parts) => Node::Any(parts.iter().map(|part| self.branch(part)).collect()),
         }

@@ -7,9 +7,14 @@ use std::ops::Range;
 use ingest::event::ValueRef;
 use ingest::record::Record;
 
-use super::super::detection::{Item, Subject};
+use super::super::detection::Subject;
 use super::super::value::Matcher;
+use super::edges::Edges;
+use super::filter;
+use super::hint::Hint;
 use super::lookup::{ANYTHING, Lookup};
+use super::program::Line;
+use super::texts::grams;
 
 /// The values of one record in the fields that rules ask for.
 #[derive(Debug, Default)]
@@ -20,8 +25,8 @@ pub(super) struct Values {
     /// Columns that have a value, so that emptying costs no more than filling did.
     touched: Vec<u16>,
     text: String,
-    /// By item: the column that it looks at.
-    columns: Vec<u16>,
+    /// Which four bytes stand in a value: a filter each, made when one is asked for.
+    marks: Vec<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -30,9 +35,16 @@ pub(super) struct Value {
     kind: Kind,
     folded: Range<usize>,
     original: Range<usize>,
+    /// Of what is folded.
+    pub(super) edges: Edges,
+    /// Where in `Values::marks` and with what shift.
+    marked: Option<(usize, usize, u32)>,
     /// The column's value before, as in `newest`.
     before: u32,
 }
+
+/// Bits for each four bytes of a value: three in a hundred that are not there pass.
+const MARK_BITS: usize = 16;
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
@@ -52,11 +64,9 @@ impl Values {
         }
         self.all.clear();
         self.text.clear();
+        self.marks.clear();
         if self.newest.len() != lookup.columns() {
             self.newest = vec![0; lookup.columns()];
-        }
-        if self.columns.len() != lookup.item_columns.len() {
-            self.columns.clone_from(&lookup.item_columns);
         }
         let line = record.text();
         // A line's text holds all of its fields; a flow has no text, so its values are looked at.
@@ -115,7 +125,8 @@ impl Values {
         if *newest == 0 {
             self.touched.push(column);
         }
-        self.all.push(Value { column, kind, folded, original, before: *newest });
+        let edges = Edges::of(self.text.get(folded.clone()).unwrap_or_default());
+        self.all.push(Value { column, kind, folded, original, edges, marked: None, before: *newest });
         *newest = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
     }
 
@@ -167,28 +178,61 @@ impl Values {
     }
 
     /// Whether a line of a rule holds: as `Item::matches` of the record.
-    pub(super) fn satisfy(&self, item: &Item, number: u32, record: &dyn Record) -> bool {
+    pub(super) fn satisfy(&mut self, line: &Line, column: u16, record: &dyn Record) -> bool {
+        let item = &line.item;
         if item.subject == Subject::Time {
             return item.matches(record);
         }
-        let column = self.columns.get(number as usize).copied().unwrap_or_default();
         let newest = self.newest.get(usize::from(column)).copied().unwrap_or_default();
-        let found = |matchers: &Vec<Matcher>| {
-            let absent = |matcher: &Matcher| match matcher {
-                Matcher::Null => newest == 0,
-                Matcher::Exists(wanted) => *wanted == (newest != 0),
-                _ => false,
-            };
-            let mut next = newest;
-            while let Some(value) = next.checked_sub(1).and_then(|place| self.all.get(place as usize)) {
-                if matchers.iter().any(|matcher| self.agree(matcher, value, record)) {
+        let mut groups = item.groups.iter().zip(&line.hints);
+        groups.all(|(matchers, hints)| self.found(matchers, hints, newest, record)) != item.neq
+    }
+
+    /// Whether one of the matchers says yes to one of a column's values.
+    fn found(&mut self, matchers: &[Matcher], hints: &[Hint], newest: u32, record: &dyn Record) -> bool {
+        let mut next = newest;
+        while let Some(place) = next.checked_sub(1) {
+            for (matcher, hint) in matchers.iter().zip(hints) {
+                if self.may_agree(hint, place) && self.all.get(place as usize).is_some_and(|value| self.agree(matcher, value, record)) {
                     return true;
                 }
-                next = value.before;
             }
-            matchers.iter().any(absent)
-        };
-        item.groups.iter().all(found) != item.neq
+            next = self.all.get(place as usize).map_or(0, |value| value.before);
+        }
+        matchers.iter().any(|matcher| match matcher {
+            Matcher::Null => newest == 0,
+            Matcher::Exists(wanted) => *wanted == (newest != 0),
+            _ => false,
+        })
+    }
+
+    /// Whether a value has what the hint tells of.
+    #[inline]
+    fn may_agree(&mut self, hint: &Hint, place: u32) -> bool {
+        let Some(value) = self.all.get(place as usize) else { return false };
+        match hint {
+            Hint::None => true,
+            Hint::Start(edge) => value.edges.starts(*edge),
+            Hint::End(edge) => value.edges.ends(*edge),
+            Hint::Gram(gram) => self.may_have(place, &[*gram]),
+            Hint::Grams(grams) => self.may_have(place, grams),
+        }
+    }
+
+    /// Whether one of these four bytes may stand in a value.
+    fn may_have(&mut self, place: u32, wanted: &[u32]) -> bool {
+        let Some(value) = self.all.get_mut(place as usize) else { return false };
+        let (from, to, shift) = *value.marked.get_or_insert_with(|| {
+            let folded = self.text.get(value.folded.clone()).unwrap_or_default().as_bytes();
+            let (words, shift) = filter::room(folded.len(), MARK_BITS);
+            let from = self.marks.len();
+            self.marks.resize(from + words, 0);
+            let marks = self.marks.get_mut(from..).unwrap_or_default();
+            grams(folded).for_each(|gram| filter::mark(marks, shift, gram.into()));
+            (from, from + words, shift)
+        });
+        let marks = self.marks.get(from..to).unwrap_or_default();
+        wanted.iter().any(|gram| filter::may_have(marks, shift, (*gram).into()))
     }
 }
 

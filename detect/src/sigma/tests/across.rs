@@ -35,7 +35,7 @@ fn found_from(document: &str, story: &str, restart_at: Option<usize>) -> String 
         let site = SiteId(Ulid(place as u128 % 2 + body.map_or(0, |body| body.0.0 * 10)));
         findings.extend(engine_now.apply(&record, site, body, Timestamp(0)));
         if restart_at == Some(place) {
-            let saved = serde_json::from_str(&engine_now.snapshot().to_string()).unwrap();
+            let saved = engine_now.snapshot();
             engine_now = engine();
             engine_now.restore(&saved);
         }

@@ -366,8 +366,11 @@ proptest! {
             };
             let by_itself: Vec<usize> = (0..).zip(set.rules()).filter(alone).map(|(place, _)| place).collect();
             prop_assert_eq!(&by_itself, &expected, "each alone: {:?} on {:?}", texts, record);
-            index.ask(&record, None, &mut asking, &mut matched);
-            prop_assert_eq!(&matched, &expected, "all at once: {:?} on {:?}", texts, record);
+            // Who says nothing of where a record is from means every rule.
+            for told in [None, Some(index.told(None, None, None))] {
+                index.ask(&record, told.as_ref(), &mut asking, &mut matched);
+                prop_assert_eq!(&matched, &expected, "all at once: {:?} on {:?}", texts, record);
+            }
         }
     }
 }

@@ -21,8 +21,9 @@ use crate::time::Timestamp;
 
 /// Memory of a ranking's groups: about nine million pairs of addresses. More groups take more walks.
 pub(super) const RANK_BYTES_MAX: usize = 192 << 20;
-/// Memory of groups of which all sums are wanted at once: about 750,000 of one or two fields.
-pub(super) const EVERY_BYTES_MAX: usize = 64 << 20;
+/// Memory of groups of which all sums are wanted at once: about 390,000 of one or two fields in one walk, more than a state
+/// has sources in an hour. With less, those of an hour took three walks.
+pub(super) const EVERY_BYTES_MAX: usize = 96 << 20;
 /// Rows of a ranking: more than anybody reads.
 pub(super) const ROWS_MAX: usize = 10_000;
 /// Walks at most; with so many something is asked that nobody reads, and the answer says it is not all.
