@@ -1,6 +1,7 @@
 //! What a user may do and see: the one function that turns an account into a `Viewer`, and the one that says
 //! whether a route lets him in. Every page, query, feed and mail asks a `Viewer`'s scope, never the account.
 
+use detect::incident::Tlp;
 use detect::role::Role;
 use ingest::body::BodyId;
 use ingest::db::DbError;
@@ -29,6 +30,11 @@ impl Viewer {
     /// Whether what carries this label may be shown to him at all; whose it is has the scope decided.
     pub fn may_read(&self, label: &str) -> bool {
         TlpRank::of(label) <= self.tlp_max
+    }
+
+    /// The labels that he may read, for a store's filter; `None` for all.
+    pub fn readable(&self) -> Option<Vec<Tlp>> {
+        (self.tlp_max < TlpRank::Red).then(|| Tlp::ALL.into_iter().filter(|tlp| self.may_read(tlp.as_str())).collect())
     }
 }
 

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 
 use detect::alert::{Alert, AlertState, Disposition};
 use detect::exchange::read::Why;
-use detect::incident::{Origin, State, Tlp};
+use detect::incident::{Incident, Origin, State, Tlp};
 use detect::recommendation::{RecommendationState, StepState};
 use detect::rule::Level;
 use ingest::body::SITE_STATE;
@@ -77,6 +77,11 @@ pub fn state(state: State) -> &'static str {
 pub fn state_badge(of: State) -> Markup {
     let tone = if matches!(of, State::Contained | State::Recovered | State::Closed) { Tone::Good } else { Tone::Quiet };
     show::badge(tone, state(of))
+}
+
+/// As `state_badge`, for a case that may have been merged: it is closed, and yet goes on elsewhere.
+pub fn case_badge(of: &Incident) -> Markup {
+    if of.merged_into.is_some() { show::badge(Tone::Quiet, t("zusammengeführt")) } else { state_badge(of.state) }
 }
 
 pub fn alert_state(state: AlertState) -> &'static str {
@@ -273,6 +278,17 @@ pub fn told(event: &HistoryEvent, names: &Names) -> Told {
         "incident.titled" => change(t("Titel geändert"), &|word| tf("„{title}“", &[("title", &word)])),
         "incident.summarised" => plain(t("Zusammenfassung geschrieben"), false),
         "incident.noted" => plain(t("Notiz"), false),
+        "incident.merged" => case_told(t("Zusammengeführt"), event, true),
+        "incident.took_in" => case_told(t("Anderen Vorfall aufgenommen"), event, true),
+        "incident.split" => case_told(t("Alarme abgegeben"), event, true),
+        "incident.split_from" => case_told(t("Aus einem anderen Vorfall herausgelöst"), event, true),
+        "incident.linked" => case_told(t("Mit einem anderen Vorfall verbunden"), event, false),
+        "incident.unlinked" => case_told(t("Verbindung gelöst"), event, false),
+        "task.added" => task_told(t("Aufgabe angelegt"), event),
+        "task.changed" => task_told(t("Aufgabe geändert"), event),
+        "task.done" => task_told(t("Aufgabe erledigt"), event),
+        "task.reopened" => task_told(t("Aufgabe wieder offen"), event),
+        "task.moved" => task_told(t("Aufgabe mitgenommen"), event),
         "duty.asked" => duty_told(t("Meldepflicht zu prüfen"), text("basis"), ""),
         "duty.due" => duty_told(t("Meldepflicht gilt"), text("basis"), ""),
         "duty.filled" => duty_told(t("Formular einer Meldepflicht ausgefüllt"), text("basis"), ""),
@@ -330,6 +346,44 @@ pub fn told(event: &HistoryEvent, names: &Names) -> Told {
         "advisory.withdrawn" => plain(t("Zurückgezogen"), true),
         other => plain(other, false),
     }
+}
+
+/// Whether an event names another case.
+pub fn names_case(event: &HistoryEvent) -> bool {
+    matches!(event.kind.as_str(), "incident.merged" | "incident.took_in" | "incident.split" | "incident.split_from" | "incident.linked")
+}
+
+fn case_told(what: &str, event: &HistoryEvent, strong: bool) -> Told {
+    let (number, reason) = (word(event, "number"), word(event, "reason"));
+    let alerts = event.data.get("alerts").and_then(Value::as_u64).map(|n| tn("ein Alarm", "{n} Alarme", n));
+    let more: Vec<&str> = [alerts.as_deref().unwrap_or_default(), reason].into_iter().filter(|text| !text.is_empty()).collect();
+    let detail = if more.is_empty() { number.to_owned() } else { format!("{number}: {}", more.join(", ")) };
+    Told { what: what.into(), detail, strong }
+}
+
+fn task_told(what: &str, event: &HistoryEvent) -> Told {
+    Told { what: what.into(), detail: word(event, "title").into(), strong: false }
+}
+
+/// For whom somebody else was faster: what that one did, so that nothing is overwritten unseen.
+pub fn since(events: &[HistoryEvent]) -> String {
+    /// More changes between opening and sending a form were never seen.
+    const SHOWN: usize = 5;
+    let names = Names::default();
+    let line = |event: &HistoryEvent| {
+        let told = told(event, &names);
+        match event.kind.as_str() {
+            // Of whom to whom stands on the page; here the catalogue knows no names.
+            "incident.assigned" => t("Bearbeitung geändert").to_owned(),
+            _ if told.detail.is_empty() => told.what,
+            _ => format!("{} ({})", told.what, told.detail),
+        }
+    };
+    let done: Vec<String> = events.iter().take(SHOWN).map(line).collect();
+    let asked = t(
+        "Jemand war schneller: Es hat sich etwas geändert, seit Sie die Seite geöffnet haben. Öffnen Sie sie neu und prüfen Sie, ob Ihre Änderung noch nötig ist.",
+    );
+    if done.is_empty() { asked.to_owned() } else { format!("{asked} {} {}.", t("Seitdem:"), done.join(", ")) }
 }
 
 fn duty_told(what: &str, basis: &str, more: &str) -> Told {

@@ -1,6 +1,8 @@
 //! Alerts: findings deduplicated by (rule, entity, site) within a day, so that an attack of a thousand lines is one
 //! line in the queue. Applying a finding twice changes nothing: evidence is keyed by the journal's sequence.
 
+mod bulk;
+mod carry;
 mod explained;
 mod quality;
 
@@ -21,6 +23,8 @@ use crate::incident::{CaseError, IncidentId, ROWS_MAX, Where, demand, line_clean
 use crate::role::{Action, Role};
 use crate::rule::Level;
 
+pub use bulk::{ALERTS_BULK_MAX, AlertAct, AlertsDone, NotDone, alert_ids, alerts_bulk};
+pub(crate) use carry::{alerts_carry, alerts_find, alerts_of_case};
 pub use explained::alert_explanations;
 pub use quality::{RuleQuality, RuleRecord, rule_records, rules_fired};
 
@@ -517,6 +521,14 @@ pub(crate) fn alert_incident(connection: &Connection, id: AlertId) -> Result<Opt
 /// # Errors
 /// The database's own.
 pub fn alert_list(connection: &Connection, filter: &AlertFilter) -> Result<Vec<Alert>, DbError> {
+    let condition = condition(filter)?;
+    let limit = filter.limit.min(ROWS_MAX);
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE {} ORDER BY a.id DESC LIMIT {limit}", condition.sql()))?;
+    let rows = statement.query_map(condition.into_values(), alert_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn condition(filter: &AlertFilter) -> Result<Where, DbError> {
     let mut condition = Where::default();
     condition.scope("a.body", &filter.scope)?;
     if !filter.states.is_empty() {
@@ -538,10 +550,7 @@ pub fn alert_list(connection: &Connection, filter: &AlertFilter) -> Result<Vec<A
     if let Some(before) = filter.before {
         condition.and("a.id < ?", &[&before])?;
     }
-    let limit = filter.limit.min(ROWS_MAX);
-    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE {} ORDER BY a.id DESC LIMIT {limit}", condition.sql()))?;
-    let rows = statement.query_map(condition.into_values(), alert_row)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    Ok(condition)
 }
 
 /// The overview's figures.

@@ -26,4 +26,5 @@ pub mod rulebook;
 mod say;
 pub mod sigma;
 pub mod snapshot;
+pub mod task;
 pub mod watch;

@@ -70,8 +70,8 @@ pub const KPIS: [KpiDef; 5] = [
         direction: Direction::Lower,
         target: 4.0,
         target_for: "kritische Vorfälle",
-        pitfall: "Vorfälle ohne Empfehlung gehen nicht in den Median ein; ihre Zahl steht daneben.",
-        kinds: &["incident.opened", "incident.severity", "recommendation.sent"],
+        pitfall: "Vorfälle ohne Empfehlung gehen nicht in den Median ein; ihre Zahl steht daneben. Zusammengeführte zählen als einer, ab dem frühesten.",
+        kinds: &["incident.opened", "incident.severity", "incident.merged", "incident.took_in", "recommendation.sent"],
     },
     KpiDef {
         number: 4,
@@ -82,8 +82,8 @@ pub const KPIS: [KpiDef; 5] = [
         direction: Direction::Lower,
         target: 24.0,
         target_for: "",
-        pitfall: "Offene Fälle sind zensiert: Sie zählen so lange mit, wie sie beobachtet wurden. Als Fehlalarm geschlossene zählen nicht.",
-        kinds: &["incident.opened", "incident.contained", "incident.closed"],
+        pitfall: "Offene Fälle sind zensiert: Sie zählen so lange mit, wie sie beobachtet wurden. Als Fehlalarm geschlossene zählen nicht. Zusammengeführte zählen als einer, ab dem frühesten.",
+        kinds: &["incident.opened", "incident.contained", "incident.merged", "incident.took_in", "incident.closed"],
     },
     KpiDef {
         number: 9,
@@ -309,6 +309,32 @@ fn by_subject<'a>(events: &'a [HistoryEvent], kinds: &[&str]) -> BTreeMap<&'a st
     map
 }
 
+/// The events of each case, those of the cases that were merged into it among them, by the case that is left.
+fn by_case<'a>(events: &'a [HistoryEvent], kinds: &[&str]) -> BTreeMap<&'a str, Vec<&'a HistoryEvent>> {
+    let merged = events.iter().filter(|event| event.kind == "incident.merged");
+    let into: BTreeMap<&str, &str> = merged.filter_map(|event| Some((event.subject.as_str(), event.data.get("into")?.as_str()?))).collect();
+    let mut map: BTreeMap<&str, Vec<&HistoryEvent>> = BTreeMap::new();
+    for event in events.iter().filter(|event| kinds.contains(&event.kind.as_str())) {
+        let mut left = event.subject.as_str();
+        // A case is never merged in a circle; a history that says so is damage, and must not hang the report.
+        for _ in 0..into.len() {
+            left = into.get(left).copied().unwrap_or(left);
+        }
+        map.entry(left).or_default().push(event);
+    }
+    map
+}
+
+/// When a case was opened: the earliest of all that were merged in it, also where that one's own opening lies before what was
+/// read. `None` where it was not in the period, so that a case counts in one period only.
+fn opened<'a>(case: &str, events: &[&'a HistoryEvent], period: &Period) -> Option<(Timestamp, &'a HistoryEvent)> {
+    let opening = |event: &&&HistoryEvent| event.kind == "incident.opened";
+    let own = events.iter().filter(opening).find(|event| event.subject == case).or_else(|| events.iter().find(opening))?;
+    let told = events.iter().filter_map(|event| event.data.get("opened_at")?.as_i64()).map(Timestamp);
+    let at = events.iter().filter(opening).map(|event| event.event_time).chain(told).min()?;
+    period.contains(at).then_some((at, own))
+}
+
 fn first<'a>(events: &[&'a HistoryEvent], kind: &str) -> Option<&'a HistoryEvent> {
     events.iter().copied().find(|event| event.kind == kind)
 }
@@ -320,35 +346,37 @@ fn hours(from: Timestamp, to: Timestamp) -> f64 {
 }
 
 fn recommendation_times(events: &[HistoryEvent], period: &Period) -> Vec<KpiRow> {
-    let cases = by_subject(events, &["incident.opened", "incident.severity", "recommendation.sent"]);
-    let row = |events: Vec<&HistoryEvent>| {
-        let opened = first(&events, "incident.opened").filter(|event| period.contains(event.event_time))?;
+    const KINDS: [&str; 5] = ["incident.opened", "incident.severity", "incident.merged", "incident.took_in", "recommendation.sent"];
+    let row = |(case, events): (&str, Vec<&HistoryEvent>)| {
+        let (at, opened) = opened(case, &events, period)?;
         // A case of the state is nobody's to recommend to: it suggests a warning, whose time has figures of its own.
         if opened.data.get("site").and_then(|site| site.as_str()) == Some(SITE_STATE.to_string().as_str()) {
             return None;
         }
-        let sent = first(&events, "recommendation.sent").map(|event| event.event_time);
+        let sent = events.iter().filter(|event| event.kind == "recommendation.sent").map(|event| event.event_time).min();
         let critical = events.iter().any(|event| {
             let level = if event.kind == "incident.severity" { event.data.get("to") } else { event.data.get("severity") };
             level.and_then(|level| level.as_str()) == Some("critical")
         });
         Some(KpiRow {
-            subject: opened.subject.clone(),
+            subject: case.to_owned(),
             body: opened.body,
-            from: opened.event_time,
+            from: at,
             to: sent,
-            value: sent.map(|sent| hours(opened.event_time, sent)),
+            value: sent.map(|sent| hours(at, sent)),
             rated: critical,
             note: if sent.is_some() { "" } else { "noch ohne Empfehlung" },
         })
     };
-    cases.into_values().filter_map(row).collect()
+    by_case(events, &KINDS).into_iter().filter_map(row).collect()
 }
 
 fn containment_times(events: &[HistoryEvent], period: &Period, as_of: Timestamp) -> Vec<KpiRow> {
-    let cases = by_subject(events, &["incident.opened", "incident.contained", "incident.closed"]);
-    let row = |events: Vec<&HistoryEvent>| {
-        let opened = first(&events, "incident.opened").filter(|event| period.contains(event.event_time))?;
+    const KINDS: [&str; 5] = ["incident.opened", "incident.contained", "incident.merged", "incident.took_in", "incident.closed"];
+    let row = |(case, events): (&str, Vec<&HistoryEvent>)| {
+        let (at, opened) = opened(case, &events, period)?;
+        // What was contained in a part is not yet contained in the whole: that is said of the case that is left.
+        let events: Vec<&HistoryEvent> = events.into_iter().filter(|event| event.subject == case).collect();
         let contained = first(&events, "incident.contained").map(|event| event.event_time);
         let closed = first(&events, "incident.closed");
         let false_alarm =
@@ -359,16 +387,16 @@ fn containment_times(events: &[HistoryEvent], period: &Period, as_of: Timestamp)
         // Closed without having been contained: observed up to there, like one that is still open.
         let looked = contained.or(closed.map(|event| event.event_time)).unwrap_or(as_of);
         Some(KpiRow {
-            subject: opened.subject.clone(),
+            subject: case.to_owned(),
             body: opened.body,
-            from: opened.event_time,
+            from: at,
             to: contained,
-            value: Some(hours(opened.event_time, looked)),
+            value: Some(hours(at, looked)),
             rated: true,
             note: if contained.is_some() { "" } else { "noch nicht eingedämmt" },
         })
     };
-    cases.into_values().filter_map(row).collect()
+    by_case(events, &KINDS).into_iter().filter_map(row).collect()
 }
 
 fn alert_verdicts(events: &[HistoryEvent], period: &Period) -> Vec<KpiRow> {

@@ -254,3 +254,41 @@ fn late_and_corrected_entries_are_counted() {
     assert_eq!(bench.value(4, 100).quality, Quality { events: 2, late: 0, corrected: 0 });
     assert_eq!(bench.value(4, 300).quality, Quality { events: 2, late: 1, corrected: 1 });
 }
+
+/// Merged cases are one: from the earliest opening, in that one's period, with the first recommendation of either.
+#[test]
+fn merged_cases_count_once_and_from_the_earliest() {
+    let bench = Bench::new();
+    let at = |hours: i64| bench.start.plus(hours * HOUR).0;
+    bench.add("incident.opened", "whole", 10.0, json!({ "severity": "high" }));
+    bench.add("incident.opened", "part", 4.0, json!({ "severity": "critical" }));
+    bench.add("recommendation.sent", "part", 6.0, json!({ "recommendation": "r" }));
+    bench.add("incident.contained", "part", 7.0, json!({}));
+    bench.add("incident.took_in", "whole", 12.0, json!({ "opened_at": at(4) }));
+    bench.add("incident.merged", "part", 12.0, json!({ "into": "whole", "to": "closed", "opened_at": at(4) }));
+    bench.add("incident.contained", "whole", 20.0, json!({}));
+    bench.check(
+        3,
+        100,
+        expect![[r#"
+        Some(2.0) n=1 Unrated
+        whole Some(2.0) ended=true rated=true 
+    "#]],
+    );
+    bench.check(
+        4,
+        100,
+        expect![[r#"
+        Some(16.0) n=1 Unrated
+        whole Some(16.0) ended=true rated=true 
+    "#]],
+    );
+    // Before anybody knew that they are one they were two.
+    assert_eq!(bench.value(3, 11).rows.len(), 2);
+    // Opened before the period, as the merge tells: it counted there.
+    let bench = Bench::new();
+    bench.add("incident.opened", "late", 1.0, json!({ "severity": "high" }));
+    bench.add("incident.merged", "late", 2.0, json!({ "into": "early", "to": "closed", "opened_at": bench.period.from.0 - HOUR }));
+    assert_eq!(bench.value(3, 100).rows.len(), 0);
+    assert_eq!(bench.value(4, 100).rows.len(), 0);
+}

@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 
 use detect::alert::Observables;
 use detect::exhibit::{Draft, ExhibitError, FILE_BYTES_MAX, NewExhibit, Sealed, Source, exhibit_add};
-use detect::incident::{IncidentId, NewIncident, Origin, Tlp, incident_by_number, incident_open_manual};
+use detect::incident::{IncidentId, NewIncident, Origin, Tlp, incident_by_number, incident_open_manual, incident_root};
 use detect::role::Role;
 use detect::rsit::Rsit;
 use detect::rule::Level;
@@ -265,6 +265,8 @@ fn known(tx: &Transaction<'_>, own: &Own, letter: &Letter, numbers: &[String], s
     let mut named = None;
     for number in numbers {
         if let Some(id) = incident_by_number(tx, &Scope::All, number)? {
+            // Whoever answers to a merged case means what became of it.
+            let id = incident_root(tx, id)?;
             let body = tx.prepare_cached("SELECT body FROM incident WHERE id = ?1")?.query_row([id], |row| row.get(0))?;
             named = Some((id, body));
             break;
@@ -283,7 +285,8 @@ fn thread(connection: &Connection, message_id: &str) -> Result<Option<IncidentId
     let mut statement = connection.prepare_cached(
         "SELECT i.id FROM outbox o JOIN incident i ON i.id = o.about WHERE o.message_id = ?1 AND o.topic IN ('recommendation', 'incident')",
     )?;
-    Ok(statement.query_row([format!("<{message_id}>")], |row| row.get(0)).optional()?)
+    let id: Option<IncidentId> = statement.query_row([format!("<{message_id}>")], |row| row.get(0)).optional()?;
+    id.map(|id| incident_root(connection, id)).transpose()
 }
 
 fn sent_by_us(connection: &Connection, message_id: &str) -> Result<bool, DbError> {

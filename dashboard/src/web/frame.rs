@@ -115,6 +115,13 @@ const NAVIGATION: &[(&str, Place, &str, &str)] = &[
 pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
     ("assigned", "good", de("Übernommen: Der Vorfall liegt jetzt bei Ihnen.")),
     ("moved", "good", de("Der Stand ist geändert und im Verlauf vermerkt.")),
+    ("merged", "good", de("Zusammengeführt. Alarme und offene Aufgaben stehen jetzt hier; der andere Vorfall bleibt lesbar.")),
+    ("split", "good", de("Das ist der neue Vorfall mit den herausgelösten Alarmen.")),
+    ("linked", "good", de("Die beiden Vorfälle sind verbunden.")),
+    ("unlinked", "good", de("Die Verbindung ist gelöst.")),
+    ("task-added", "good", de("Die Aufgabe ist angelegt.")),
+    ("task-done", "good", de("Die Aufgabe ist erledigt.")),
+    ("task-open", "good", de("Die Aufgabe ist wieder offen.")),
     ("noted", "good", de("Die Notiz steht im Verlauf.")),
     ("sent", "good", de("Die Empfehlung ist unterwegs. Sobald die Stelle antwortet, steht es hier.")),
     ("duty_applies", "good", de("Festgehalten: Es ist zu melden. Die Frist läuft.")),

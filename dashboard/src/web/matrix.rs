@@ -416,6 +416,18 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         POST /vorfall/{number}/stand (foreign): 303 409 409 403 403 403 403 403
         POST /vorfall/{number}/notiz (own): 303 409 409 403 403 403 403 403
         POST /vorfall/{number}/notiz (foreign): 303 409 409 403 403 403 403 403
+        GET /vorfall/{number}/zusammenfuehren (own): 303 200 200 403 403 403 403 403
+        GET /vorfall/{number}/zusammenfuehren (foreign): 303 200 200 403 403 403 403 403
+        POST /vorfall/{number}/zusammenfuehren (own): 303 409 409 403 403 403 403 403
+        POST /vorfall/{number}/zusammenfuehren (foreign): 303 409 409 403 403 403 403 403
+        GET /vorfall/{number}/trennen (own): 303 200 200 403 403 403 403 403
+        GET /vorfall/{number}/trennen (foreign): 303 200 200 403 403 403 403 403
+        POST /vorfall/{number}/trennen (own): 303 409 409 403 403 403 403 403
+        POST /vorfall/{number}/trennen (foreign): 303 409 409 403 403 403 403 403
+        POST /vorfall/{number}/verbinden (own): 303 409 409 403 403 403 403 403
+        POST /vorfall/{number}/verbinden (foreign): 303 409 409 403 403 403 403 403
+        POST /vorfall/{number}/loesen (own): 303 409 409 403 403 403 403 403
+        POST /vorfall/{number}/loesen (foreign): 303 409 409 403 403 403 403 403
         POST /vorfall/{number}/empfehlung (own): 303 404 404 403 403 403 403 403
         POST /vorfall/{number}/empfehlung (foreign): 303 404 404 403 403 403 403 403
         POST /vorfall/{number}/warnung (own): 303 404 404 403 403 403 403 403

@@ -5,8 +5,8 @@ use super::ask::{Ask, Reply};
 use super::note::Note;
 use super::pages::{
     account, account_edit, accounts, acknowledge, advisories, alerts, api, duties, event, exhibits, export, flows, gallery,
-    incident_export, incidents, indicators, invitation, kpis, letters, mailbox, mandates, metrics, oidc, protocol, raster, reveals, rules,
-    saved, search, source, sources, start, subscriptions, tail as tail_page, tokens,
+    incident_export, incident_join, incidents, indicators, invitation, kpis, letters, mailbox, mandates, metrics, oidc, protocol, raster,
+    reveals, rules, saved, search, source, sources, start, subscriptions, tail as tail_page, tokens,
 };
 use super::{door, steps, stream, tail};
 use crate::access::{ADMIN, AUDIT, BODIES, CASES, CERT, FIGURES, LEAD, SOURCES, SOURCES_EDIT, Who};
@@ -276,6 +276,20 @@ pub const ROUTES: &[Route] = &[
         &["nach", "ergebnis"],
     )),
     post("/vorfall/{number}/notiz", CERT, incidents::note).of(Own(Incident)).note(Done("incident.noted", "incident", &[])),
+    get("/vorfall/{number}/zusammenfuehren", CERT, incident_join::merge_show).of(Own(Incident)).note(Nothing),
+    post("/vorfall/{number}/zusammenfuehren", CERT, incident_join::merge_do).of(Own(Incident)).note(Done(
+        "incident.merged",
+        "incident",
+        &["mit"],
+    )),
+    get("/vorfall/{number}/trennen", CERT, incident_join::split_show).of(Own(Incident)).note(Nothing),
+    post("/vorfall/{number}/trennen", CERT, incident_join::split_do).of(Own(Incident)).note(Done("incident.split", "incident", &[])).long(),
+    post("/vorfall/{number}/verbinden", CERT, incident_join::link_do).of(Own(Incident)).note(Done("incident.linked", "incident", &["mit"])),
+    post("/vorfall/{number}/loesen", CERT, incident_join::unlink_do).of(Own(Incident)).note(Done(
+        "incident.unlinked",
+        "incident",
+        &["mit"],
+    )),
     post("/vorfall/{number}/empfehlung", CERT, incidents::send).of(Own(Incident)).note(Done(
         "recommendation.sent",
         "incident",

@@ -353,6 +353,12 @@ fn the_matrix_of_routes_and_roles() {
         Post /vorfall/{number}/uebernehmen: - analyst lead - - - - -
         Post /vorfall/{number}/stand: - analyst lead - - - - -
         Post /vorfall/{number}/notiz: - analyst lead - - - - -
+        Get /vorfall/{number}/zusammenfuehren: - analyst lead - - - - -
+        Post /vorfall/{number}/zusammenfuehren: - analyst lead - - - - -
+        Get /vorfall/{number}/trennen: - analyst lead - - - - -
+        Post /vorfall/{number}/trennen: - analyst lead - - - - -
+        Post /vorfall/{number}/verbinden: - analyst lead - - - - -
+        Post /vorfall/{number}/loesen: - analyst lead - - - - -
         Post /vorfall/{number}/empfehlung: - analyst lead - - - - -
         Post /vorfall/{number}/warnung: - analyst lead - - - - -
         Post /vorfall/{number}/antwort: - analyst lead municipality provider - - -

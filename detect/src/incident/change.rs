@@ -106,7 +106,7 @@ pub fn incident_change(
     Ok(plan.next.version)
 }
 
-fn stale(tx: &Transaction<'_>, incident: &Incident, expected: i64) -> Result<CaseError, CaseError> {
+pub(super) fn stale(tx: &Transaction<'_>, incident: &Incident, expected: i64) -> Result<CaseError, CaseError> {
     let version = |data: &Value| data.get("version").and_then(Value::as_i64);
     let mut since = history_of(tx, &incident.id.to_string())?;
     since.retain(|event| version(&event.data).is_some_and(|version| version > expected));
@@ -129,6 +129,9 @@ pub(crate) fn plan(incident: &Incident, change: &Change, role: Role, now: Timest
     let (kind, event_time, from, to): (_, _, Value, Value) = match change {
         Change::Move { to: State::Closed, .. } => {
             return Err(CaseError::Invalid { what: "disposition", value: String::new(), wanted: "closing needs one" });
+        }
+        Change::Move { to, .. } if incident.merged_into.is_some() => {
+            return Err(CaseError::Transition { from: "merged", to: to.as_str() });
         }
         Change::Move { to, at } => {
             step(incident.state, *to, role)?;

@@ -25,10 +25,10 @@ use crate::rsit::Rsit;
 use crate::rule::Level;
 
 /// Alerts below this level wait in the alert list: they tell of something, they do not call for somebody.
-const INCIDENT_LEVEL_MIN: Level = Level::Low;
+pub(super) const INCIDENT_LEVEL_MIN: Level = Level::Low;
 /// Keys that one alert looks for a case by, and that one case is found by. A scan names thousands of addresses.
 const ALERT_KEYS_MAX: usize = 64;
-const INCIDENT_KEYS_MAX: usize = 1_000;
+pub(super) const INCIDENT_KEYS_MAX: usize = 1_000;
 
 /// What became of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ pub fn finding_file(tx: &Transaction<'_>, playbooks: &Playbooks, finding: &Findi
 }
 
 /// By what a case is found again: the entity first, then hosts and addresses.
-fn keys(entity: &str, site: SiteId, observables: &Observables) -> Vec<String> {
+pub(super) fn keys(entity: &str, site: SiteId, observables: &Observables) -> Vec<String> {
     if site == SITE_STATE {
         // Only what the bodies have in common: their machines bear the same names and inner addresses as others' do.
         let address = entity.strip_prefix("indicator:").and_then(|value| value.parse::<IpAddr>().ok());
@@ -151,6 +151,7 @@ fn incident_open_rule(tx: &Transaction<'_>, alert: &Alert, now: Timestamp) -> Re
         opened_at: alert.detected_at,
         closed_at: None,
         disposition: None,
+        merged_into: None,
         version: 1,
         alerts: 0,
         events: 0,
@@ -163,7 +164,7 @@ fn incident_open_rule(tx: &Transaction<'_>, alert: &Alert, now: Timestamp) -> Re
 }
 
 /// Stores a new case and tells its beginning: first activity, when we knew, when it was opened.
-fn incident_begin(tx: &Transaction<'_>, incident: &Incident, actor: &str, now: Timestamp) -> Result<(), DbError> {
+pub(super) fn incident_begin(tx: &Transaction<'_>, incident: &Incident, actor: &str, now: Timestamp) -> Result<(), DbError> {
     incident_insert(tx, incident)?;
     let opened = json!({
         "version": incident.version, "number": incident.number, "title": incident.title, "severity": incident.severity.as_str(),
@@ -240,14 +241,14 @@ fn stretch(tx: &Transaction<'_>, incident: &Incident, next: &mut Incident, alert
 }
 
 /// The newest `incident.first_activity` of a case: the one that nothing corrects.
-fn first_activity_event(tx: &Transaction<'_>, id: IncidentId) -> Result<Option<HistoryId>, DbError> {
+pub(super) fn first_activity_event(tx: &Transaction<'_>, id: IncidentId) -> Result<Option<HistoryId>, DbError> {
     let mut events = history_of(tx, &id.to_string())?;
     events.retain(|event| event.kind == "incident.first_activity");
     let corrected: Vec<HistoryId> = events.iter().filter_map(|event| event.corrects).collect();
     Ok(events.iter().map(|event| event.id).find(|id| !corrected.contains(id)))
 }
 
-fn tell(
+pub(super) fn tell(
     tx: &Transaction<'_>,
     incident: &Incident,
     (kind, event_time): (&'static str, Timestamp),
@@ -271,7 +272,7 @@ fn actor(alert: &Alert) -> String {
     format!("rule:{}", alert.rule)
 }
 
-fn names(tx: &Transaction<'_>, body: Option<BodyId>, site: Option<SiteId>) -> Result<(Option<String>, Option<String>), DbError> {
+pub(super) fn names(tx: &Transaction<'_>, body: Option<BodyId>, site: Option<SiteId>) -> Result<(Option<String>, Option<String>), DbError> {
     let body = tx.prepare_cached("SELECT name FROM body WHERE id = ?1")?.query_row([body], |row| row.get(0)).optional()?;
     let site = tx.prepare_cached("SELECT name FROM site WHERE id = ?1")?.query_row([site], |row| row.get(0)).optional()?;
     Ok((body, site))
@@ -348,6 +349,7 @@ pub fn incident_open_manual(
         opened_at: now,
         closed_at: None,
         disposition: None,
+        merged_into: None,
         version: 1,
         alerts: 0,
         events: 0,

@@ -1,10 +1,13 @@
 //! The incident: its states and who may move it, as tables and pure functions. `store` keeps it, `change` applies
-//! what people do to it, `intake` makes it of findings, `statewide` is what only a case of the state has, `words` tells it
-//! in German, `json` prints it.
+//! what people do to it, `intake` makes it of findings, `join` merges and splits, `link` ties two together, `statewide` is
+//! what only a case of the state has, `words` tells it in German, `json` prints it.
 
+mod bulk;
 mod change;
 mod intake;
+mod join;
 mod json;
+mod link;
 mod statewide;
 mod store;
 mod words;
@@ -20,10 +23,13 @@ use crate::role::{Action, Role};
 use crate::rsit::Rsit;
 use crate::rule::Level;
 
+pub use bulk::{CASES_BULK_MAX, CaseAct, CasesDone, incidents_bulk};
 pub(crate) use change::filled;
 pub use change::{Change, incident_change};
 pub use intake::{Filed, NewIncident, finding_file, incident_open_manual};
+pub use join::{AlertsJoined, NotJoined, Seen, alerts_join, incident_merge, incident_split};
 pub use json::{IncidentJson, incident_json};
+pub use link::{CaseRef, Linked, Relations, incident_link, incident_relations, incident_root, incident_unlink};
 pub use statewide::{AffectedBody, OwnCase, Suggestion, SuggestionState, incident_of_warning, warning_decline, warning_draft};
 pub use store::{
     Changed, IncidentCounts, IncidentFilter, IncidentLabel, IncidentView, MIGRATIONS, Note, incident_by_number, incident_changed,
@@ -55,7 +61,8 @@ pub enum State {
     Closed,
 }
 
-/// Who may move an incident. The diagram in the manual is drawn from this table.
+/// Who may move an incident. The diagram in the manual is drawn from this table. Merging is no way of it: it says nothing about
+/// what happened, so that any open case may be merged by those who may (`Action::IncidentJoin`), and none comes back from it.
 pub const TRANSITIONS: &[(State, State, &[Role])] = &[
     (New, Triaged, &[Analyst, Lead]),
     (Triaged, InWork, &[Analyst, Lead]),
@@ -186,6 +193,8 @@ pub struct Incident {
     pub opened_at: Timestamp,
     pub closed_at: Option<Timestamp>,
     pub disposition: Option<Disposition>,
+    /// The case that it was merged into. It is then closed for good, without a verdict of its own.
+    pub merged_into: Option<IncidentId>,
     /// Counts the changes by which two people could overwrite each other.
     pub version: i64,
     pub alerts: u64,
@@ -232,6 +241,7 @@ pub struct Replayed {
     pub tlp: Tlp,
     pub assignee: Option<String>,
     pub disposition: Option<Disposition>,
+    pub merged_into: Option<IncidentId>,
     pub version: i64,
 }
 
@@ -253,6 +263,7 @@ pub fn replay(history: &[HistoryEvent]) -> Option<Replayed> {
                 tlp: Tlp::parse(text("tlp"))?,
                 assignee: None,
                 disposition: None,
+                merged_into: None,
                 version,
             });
             continue;
@@ -266,7 +277,11 @@ pub fn replay(history: &[HistoryEvent]) -> Option<Replayed> {
             "incident.labelled" => current.tlp = Tlp::parse(to)?,
             "incident.titled" => current.title = to.to_owned(),
             "incident.assigned" => current.assignee = Some(to.to_owned()).filter(|user| !user.is_empty()),
-            "incident.summarised" => {}
+            "incident.summarised" | "incident.took_in" | "incident.split" => {}
+            "incident.merged" => {
+                current.state = Closed;
+                current.merged_into = Some(text("into").parse().ok()?);
+            }
             _ => {
                 current.state = State::parse(to)?;
                 current.disposition = Disposition::parse(text("disposition"));
@@ -278,6 +293,8 @@ pub fn replay(history: &[HistoryEvent]) -> Option<Replayed> {
 
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod join_tests;
 #[cfg(test)]
 mod statewide_tests;
 #[cfg(test)]

@@ -179,6 +179,31 @@ pub(super) fn warning_suggest(tx: &Transaction<'_>, id: IncidentId, at: Timestam
     tell(tx, id, "warning.suggested", at, "system", json!({}), now)
 }
 
+/// What a merged case of the state knew of bodies goes to the one that it was merged into; its open suggestion ends, for that
+/// one has its own.
+pub(super) fn merged(tx: &Transaction<'_>, from: IncidentId, into: &Incident, actor: &str, now: Timestamp) -> Result<(), DbError> {
+    bodies_copy(tx, from, into.id)?;
+    if suggestion(tx, from)?.is_some_and(|known| known.state == SuggestionState::Open) {
+        let reason = format!("Zusammengeführt mit {}.", into.number);
+        tx.prepare_cached("UPDATE incident_warning SET state = 'declined', reason = ?2, actor = ?3, at = ?4 WHERE incident = ?1")?
+            .execute(params![from, reason, actor, now.0])?;
+        tell(tx, from, "warning.declined", now, actor, json!({ "reason": reason }), now)?;
+    }
+    Ok(())
+}
+
+/// Which alert came from which body is not kept: of a case that is split, both parts name all.
+pub(super) fn bodies_copy(tx: &Transaction<'_>, from: IncidentId, into: IncidentId) -> Result<(), DbError> {
+    tx.prepare_cached(
+        "INSERT INTO incident_affected (incident, body, records, first, last)
+            SELECT ?2, body, records, first, last FROM incident_affected WHERE incident = ?1
+         ON CONFLICT (incident, body) DO UPDATE SET records = incident_affected.records + excluded.records,
+            first = MIN(incident_affected.first, excluded.first), last = MAX(incident_affected.last, excluded.last)",
+    )?
+    .execute([from, into])?;
+    Ok(())
+}
+
 pub(super) fn suggestion(connection: &Connection, id: IncidentId) -> Result<Option<Suggestion>, DbError> {
     let mut statement = connection.prepare_cached("SELECT state, advisory, reason, actor, at FROM incident_warning WHERE incident = ?1")?;
     let found = statement.query_row([id], |row| {

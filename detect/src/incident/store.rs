@@ -12,6 +12,7 @@ use ingest::scope::Scope;
 use ingest::time::Timestamp;
 use serde::Serialize;
 
+use super::link;
 use super::statewide::{self, AffectedBody, Suggestion};
 use super::words::summary;
 use super::{Incident, IncidentId, Origin, State, Tlp};
@@ -69,14 +70,20 @@ pub const MIGRATIONS: Migrations = Migrations {
         CREATE INDEX incident_note_incident ON incident_note (incident, id);
     ",
         statewide::MIGRATION,
+        // Into which case a merged one went: it forwards there.
+        "ALTER TABLE incident ADD COLUMN merged_into TEXT;
+         CREATE INDEX incident_merged ON incident (merged_into);",
+        link::MIGRATION,
+        crate::task::MIGRATION,
     ],
 };
 
 /// What of a case's history is the CERT's own.
-const INTERNAL_KINDS: [&str; 3] = ["incident.noted", "recommendation.drafted", "recommendation.edited"];
-/// The same as a condition on the history, for what its kind alone does not tell: duties of the CERT itself, files, and
+const INTERNAL_KINDS: [&str; 5] =
+    ["incident.noted", "incident.linked", "incident.unlinked", "recommendation.drafted", "recommendation.edited"];
+/// The same as a condition on the history, for what its kind alone does not tell: duties of the CERT itself, files, tasks, and
 /// letters that went to or came from others than the body.
-const NOT_THE_BODYS: &str = r#"AND h.kind NOT LIKE 'exhibit.%' AND NOT (h.kind LIKE 'letter.%' AND (h.body IS NULL OR h.body <> i.body))
+const NOT_THE_BODYS: &str = r#"AND h.kind NOT LIKE 'exhibit.%' AND h.kind NOT LIKE 'task.%' AND NOT (h.kind LIKE 'letter.%' AND (h.body IS NULL OR h.body <> i.body))
     AND NOT (h.kind LIKE 'duty.%' AND h.data LIKE '%"by":"cert"%')"#;
 
 /// A page of a list; a page asks for less.
@@ -144,7 +151,11 @@ pub struct IncidentFilter {
     pub states: Vec<State>,
     pub severity_min: Option<Level>,
     pub body: Option<ingest::body::BodyId>,
+    /// Only asked where all is seen: elsewhere who works on a case would show by what is found.
     pub assignee: Option<String>,
+    /// Labels that the caller may read; `None` for all. Part of the query, so that no page of a list is shorter by what is
+    /// hidden, and no count tells of it.
+    pub readable: Option<Vec<Tlp>>,
     /// Words that must all occur in number, title, summary, body or observables.
     pub text: Option<String>,
     pub limit: usize,
@@ -154,7 +165,17 @@ pub struct IncidentFilter {
 impl IncidentFilter {
     /// The newest 100 of what `scope` may see.
     pub fn new(scope: Scope) -> Self {
-        Self { scope, states: Vec::new(), severity_min: None, body: None, assignee: None, text: None, limit: 100, before: None }
+        Self {
+            scope,
+            states: Vec::new(),
+            severity_min: None,
+            body: None,
+            assignee: None,
+            readable: None,
+            text: None,
+            limit: 100,
+            before: None,
+        }
     }
 }
 
@@ -200,7 +221,7 @@ pub struct IncidentCounts {
 /// The columns of `incident_row`, without the two counts.
 const SELECT: &str = "SELECT i.id, i.number, i.title, i.state, i.severity, i.rsit, i.tlp, i.origin, i.body, b.name, i.site, s.name,
         i.assignee, i.summary, i.observables, i.first_activity, i.last_activity, i.detected_at, i.opened_at, i.closed_at, i.disposition,
-        i.version";
+        i.version, i.merged_into";
 const COUNTS: &str = "(SELECT COUNT(*) FROM alert a WHERE a.incident = i.id),
         (SELECT COALESCE(SUM(a.records), 0) FROM alert a WHERE a.incident = i.id)";
 const FROM: &str = "FROM incident i LEFT JOIN body b ON b.id = i.body LEFT JOIN site s ON s.id = i.site";
@@ -277,7 +298,10 @@ fn condition(filter: &IncidentFilter) -> Result<Where, DbError> {
     if let Some(body) = filter.body {
         condition.and("i.body = ?", &[&body])?;
     }
-    if let Some(assignee) = &filter.assignee {
+    if let Some(readable) = &filter.readable {
+        condition.any_of("i.tlp", &readable.iter().map(|tlp| tlp.as_str()).collect::<Vec<_>>())?;
+    }
+    if let Some(assignee) = filter.assignee.as_ref().filter(|_| filter.scope == Scope::All) {
         condition.and("i.assignee = ?", &[assignee])?;
     }
     // More words than a line of a search box holds narrow nothing down.
@@ -315,8 +339,8 @@ pub fn incident_get(connection: &Connection, scope: &Scope, id: IncidentId) -> R
         // What the CERT itself has to report elsewhere is not the body's affair.
         let by_cert = |event: &HistoryEvent| event.kind.starts_with("duty.") && event.data.get("by").is_some_and(|by| by == "cert");
         history.retain(|event| !INTERNAL_KINDS.contains(&event.kind.as_str()) && !by_cert(event));
-        // Files are the CERT's, and of letters a body knows those to and from its own people.
-        history.retain(|event| !event.kind.starts_with("exhibit."));
+        // Files and tasks are the CERT's, and of letters a body knows those to and from its own people.
+        history.retain(|event| !event.kind.starts_with("exhibit.") && !event.kind.starts_with("task."));
         history.retain(|event| !event.kind.starts_with("letter.") || (event.body.is_some() && scope.body_allowed(event.body)));
     }
     // The gravest first: a taken account before the scan that led to it.
@@ -482,7 +506,8 @@ pub(crate) fn incident_write(tx: &Transaction<'_>, incident: &Incident, version:
     let changed = tx
         .prepare_cached(
             "UPDATE incident SET title = ?3, state = ?4, severity = ?5, rsit = ?6, tlp = ?7, assignee = ?8, summary = ?9,
-                first_activity = ?10, last_activity = ?11, closed_at = ?12, disposition = ?13, version = ?14
+                first_activity = ?10, last_activity = ?11, closed_at = ?12, disposition = ?13, version = ?14, observables = ?15,
+                merged_into = ?16
              WHERE id = ?1 AND version = ?2",
         )?
         .execute(params![
@@ -500,6 +525,8 @@ pub(crate) fn incident_write(tx: &Transaction<'_>, incident: &Incident, version:
             incident.closed_at.map(|at| at.0),
             incident.disposition.map(Disposition::as_str),
             incident.version,
+            alert::observables_json(&incident.observables),
+            incident.merged_into,
         ])?;
     Ok(changed == 1)
 }
@@ -524,8 +551,12 @@ pub(crate) fn keys_add(tx: &Transaction<'_>, id: IncidentId, keys: &[String], ke
 pub(crate) fn search_update(tx: &Transaction<'_>, incident: &Incident) -> Result<(), DbError> {
     let mut statement = tx.prepare_cached("SELECT key FROM incident_key WHERE incident = ?1 ORDER BY key LIMIT 200")?;
     let keys: Vec<String> = statement.query_map([incident.id], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    // Who looks for a merged case by its number finds the one that it went into, too.
+    let mut statement = tx.prepare_cached("SELECT number FROM incident WHERE merged_into = ?1 ORDER BY number LIMIT 50")?;
+    let merged: Vec<String> = statement.query_map([incident.id], |row| row.get(0))?.collect::<Result<_, _>>()?;
     let parts = [
         incident.number.as_str(),
+        &merged.join(" "),
         &incident.title,
         incident.body_name.as_deref().unwrap_or_default(),
         incident.site_name.as_deref().unwrap_or_default(),
@@ -570,8 +601,9 @@ fn incident_row(row: &Row<'_>) -> ingest::rusqlite::Result<Incident> {
         closed_at: row.get::<_, Option<i64>>(19)?.map(Timestamp),
         disposition: row.get::<_, Option<String>>(20)?.and_then(|text| Disposition::parse(&text)),
         version: row.get(21)?,
-        alerts: count(22)?,
-        events: count(23)?,
+        merged_into: row.get(22)?,
+        alerts: count(23)?,
+        events: count(24)?,
     })
 }
 

@@ -513,7 +513,7 @@ proptest! {
             let stored = after.incident;
             let stored = Replayed {
                 title: stored.title, state: stored.state, severity: stored.severity, rsit: stored.rsit, tlp: stored.tlp,
-                assignee: stored.assignee, disposition: stored.disposition, version: stored.version,
+                assignee: stored.assignee, disposition: stored.disposition, merged_into: stored.merged_into, version: stored.version,
             };
             prop_assert_eq!(told, stored);
         }

@@ -95,7 +95,7 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
         severity_min: Level::parse(ask.query("schwere")),
         text: Some(word.to_owned()).filter(|word| !word.is_empty()),
         limit: PART,
-        ..IncidentFilter::new(ask.scope())
+        ..super::incidents::readable(ask)
     };
     let mut cases: Vec<Incident> = Vec::new();
     let mut red: u64 = 0;
@@ -103,8 +103,7 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
         let part = ask.app.db.read(|c| incident_list(c, &filter))?;
         let whole = part.len() == PART;
         filter.before = part.last().map(|last| last.id);
-        let shown = part.into_iter().filter(|incident| super::incidents::visible(ask, incident));
-        let (closed, open): (Vec<Incident>, Vec<Incident>) = shown.partition(|incident| incident.tlp == Tlp::Red);
+        let (closed, open): (Vec<Incident>, Vec<Incident>) = part.into_iter().partition(|incident| incident.tlp == Tlp::Red);
         red += closed.len() as u64;
         cases.extend(open);
         if !whole {

@@ -23,6 +23,7 @@ use ingest::rusqlite::Transaction;
 use ingest::time::Timestamp;
 
 use super::exhibits::Exhibits;
+use super::incident_join::Relations;
 use super::letters::Letters;
 use super::why::{self, Why};
 use crate::markdown;
@@ -56,7 +57,7 @@ impl Row {
             // Titles are kept in German, whoever reads them.
             title: short(&incident.title, &words::with_language(Language::German, || place(incident))),
             severity: words::level_badge(incident.severity),
-            state: words::state_badge(incident.state),
+            state: words::case_badge(incident),
             body: place(incident),
             kind: words::rsit(incident.rsit),
             events: show::num(incident.events),
@@ -74,6 +75,12 @@ fn short(title: &str, place: &str) -> String {
 fn place(incident: &Incident) -> String {
     let site = || incident.site_name.as_ref().map(|site| tf("Standort {name}", &[("name", site)]));
     incident.body_name.clone().or_else(site).unwrap_or_else(|| t("landesweit").into())
+}
+
+/// The cases that this viewer may know of: by whose they are, and by their labels.
+pub(super) fn readable(ask: &Ask) -> IncidentFilter {
+    let readable = ask.viewer.as_ref().map_or_else(|| Some(vec![]), |viewer| viewer.readable());
+    IncidentFilter { readable, ..IncidentFilter::new(ask.scope()) }
 }
 
 /// Whether the label allows this viewer the case at all.
@@ -111,7 +118,7 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
         text: Some(word.to_owned()).filter(|word| !word.is_empty()),
         limit: PAGE_ROWS + 1,
         before,
-        ..IncidentFilter::new(ask.scope())
+        ..readable(ask)
     };
     let (mut found, names) = ask.app.db.read(|c| Ok::<_, DbError>((incident_list(c, &filter)?, Names::load(c)?)))?;
     let more = found.len() > PAGE_ROWS;
@@ -122,11 +129,7 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
         link("/vorfaelle", &[here[0], here[1], here[2], ("vor", &before)])
     });
     let internal = ask.scope() == ingest::scope::Scope::All;
-    let rows: Vec<Row> = found
-        .iter()
-        .filter(|incident| visible(ask, incident))
-        .map(|incident| Row::new(incident, &names, ask.now, incident.opened_at))
-        .collect();
+    let rows: Vec<Row> = found.iter().map(|incident| Row::new(incident, &names, ask.now, incident.opened_at)).collect();
     let mut choices = vec![("", t("alle offenen"), state.is_empty())];
     choices.extend(State::ALL.into_iter().map(|known| (known.as_str(), words::state(known), state == known.as_str())));
     choices.push(("alle", t("alle"), state == "alle"));
@@ -240,6 +243,7 @@ struct DetailPage {
     export: super::incident_export::Menu,
     exhibits: Exhibits,
     letters: Letters,
+    relations: Relations,
 }
 
 /// Evidence lines on the page; the search shows all.
@@ -270,7 +274,7 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         detected: show::time(incident.detected_at, ask.now),
         severity: words::level_badge(incident.severity),
         tlp: words::tlp_badge(incident.tlp),
-        state: words::state_badge(incident.state),
+        state: words::case_badge(incident),
         kind: words::rsit(incident.rsit),
         story: view.summary.clone(),
         observables: observables(&view, internal),
@@ -309,6 +313,7 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         export: super::incident_export::menu(&view, internal),
         exhibits: super::exhibits::load(ask, id, &names)?,
         letters: super::letters::load(ask, &view, &contacts)?,
+        relations: super::incident_join::load(ask, &view, &names)?,
         frame: ask.frame(&incident.number, Place::Incidents),
     };
     ask.page(&page)
@@ -358,7 +363,8 @@ fn history(ask: &Ask, view: &IncidentView, names: &Names, internal: bool) -> Vec
         let told = words::told(event, names);
         Entry {
             what: told.what,
-            detail: told.detail,
+            // Another case's number may say what a label hides.
+            detail: if internal || !words::names_case(event) { told.detail } else { String::new() },
             note: notes.get(&event.id.to_string()).map(|text| markdown::markup(text)),
             when: show::time(event.event_time, ask.now),
             who: names.of_for(&event.actor, internal),
@@ -467,10 +473,12 @@ pub(super) fn refused(error: CaseError) -> PageError {
     match error {
         CaseError::NotFound { .. } => PageError::NotFound,
         CaseError::Forbidden { .. } => PageError::Forbidden,
-        CaseError::Stale { .. } => PageError::Refused(
-            t("Jemand war schneller: Der Vorfall hat sich geändert, seit Sie ihn geöffnet haben. Öffnen Sie ihn neu und prüfen Sie, ob Ihre Änderung noch nötig ist.").into(),
-        ),
+        CaseError::Stale { since, .. } => PageError::Refused(words::since(&since)),
         CaseError::Transition { .. } => PageError::Refused(t("Von diesem Stand aus geht das nicht mehr. Öffnen Sie den Vorfall neu, dann sehen Sie, was möglich ist.").into()),
+        CaseError::Invalid { what: "owner", .. } => PageError::Refused(t("Zusammengeführt werden nur Vorfälle derselben Stelle: Sonst sähe eine Stelle, was einer anderen gehört. Verbinden Sie die beiden stattdessen.").into()),
+        CaseError::Invalid { what: "case", .. } => PageError::Refused(t("Das ist derselbe Vorfall. Wählen Sie einen anderen.").into()),
+        CaseError::Invalid { what: "link", .. } => PageError::Refused(t("Diese beiden Vorfälle sind schon verbunden, oder es ist derselbe.").into()),
+        CaseError::Invalid { what: "alerts", .. } => PageError::Refused(t("Wählen Sie mindestens einen Alarm, aber nicht alle: Ein Vorfall ohne Alarme bliebe leer zurück. Höchstens 500 gehen auf einmal.").into()),
         CaseError::Invalid { what: "body", .. } => PageError::Refused(t("Der Vorfall gehört zu keiner Stelle; eine Empfehlung hätte keinen Empfänger.").into()),
         CaseError::Invalid { .. } => PageError::Refused(t("Eine Angabe fehlt oder passt nicht. Gehen Sie zurück und prüfen Sie das Formular.").into()),
         CaseError::Db(error) => PageError::Db(error),

@@ -18,6 +18,7 @@ mod exporters;
 pub(super) mod flows;
 pub(super) mod gallery;
 pub(super) mod incident_export;
+pub(super) mod incident_join;
 pub(super) mod incidents;
 pub(super) mod indicators;
 pub(super) mod invitation;
@@ -76,10 +77,9 @@ pub(super) fn count(ask: &Ask, place: Place) -> Option<Count> {
             Some(Count { n: n.new, what: t("noch nicht gesichtet"), urgent: true })
         }
         Place::Incidents => {
-            // Counted one by one: a case that its label hides from somebody must not show as a number either.
-            let open = IncidentFilter { states: State::OPEN.to_vec(), limit: OPEN_COUNTED_MAX, ..IncidentFilter::new(scope) };
-            let open = ask.app.db.read(|c| incident_list(c, &open)).ok()?;
-            let n = open.iter().filter(|incident| incidents::visible(ask, incident)).count();
+            // A case that its label hides from somebody must not show as a number either.
+            let open = IncidentFilter { states: State::OPEN.to_vec(), limit: OPEN_COUNTED_MAX, ..incidents::readable(ask) };
+            let n = ask.app.db.read(|c| incident_list(c, &open)).ok()?.len();
             Some(Count { n: n as u64, what: t("offen"), urgent: false })
         }
         Place::Post => {

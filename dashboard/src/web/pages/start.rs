@@ -114,7 +114,7 @@ fn lage(ask: &Ask) -> Result<Lage, PageError> {
     let waits = to_recommendation(&opened, &sent);
     let kreis: HashMap<_, _> = bodies.iter().map(|body| (body.id, body.kreis.as_str())).collect();
     let mut per_kreis: HashMap<&str, u64> = HashMap::new();
-    for incident in recent.iter().filter(|incident| incident.opened_at >= month) {
+    for incident in recent.iter().filter(|incident| incident.opened_at >= month && incident.merged_into.is_none()) {
         if let Some(key) = incident.body.and_then(|body| kreis.get(&body)) {
             *per_kreis.entry(key).or_default() += 1;
         }
@@ -282,7 +282,7 @@ fn portal(ask: &Ask) -> Reply {
     let scope = ask.scope();
     let own = ask.viewer()?.body;
     let (views, body, names) = ask.app.db.read(|c| {
-        let open = IncidentFilter { states: State::OPEN.to_vec(), limit: 20, ..IncidentFilter::new(scope.clone()) };
+        let open = IncidentFilter { states: State::OPEN.to_vec(), limit: 20, ..super::incidents::readable(ask) };
         let mut views = vec![];
         for incident in incident_list(c, &open)? {
             views.extend(incident_get(c, &scope, incident.id)?);

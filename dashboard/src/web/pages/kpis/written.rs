@@ -29,8 +29,12 @@ const _: &[&str] = &[
     de("Stellen, die eine Meldung binnen 24 Stunden zur Kenntnis genommen haben, geteilt durch die angeschriebenen Stellen"),
     de("kritische Vorfälle"),
     de("rote Warnungen"),
-    de("Vorfälle ohne Empfehlung gehen nicht in den Median ein; ihre Zahl steht daneben."),
-    de("Offene Fälle sind zensiert: Sie zählen so lange mit, wie sie beobachtet wurden. Als Fehlalarm geschlossene zählen nicht."),
+    de(
+        "Vorfälle ohne Empfehlung gehen nicht in den Median ein; ihre Zahl steht daneben. Zusammengeführte zählen als einer, ab dem frühesten.",
+    ),
+    de(
+        "Offene Fälle sind zensiert: Sie zählen so lange mit, wie sie beobachtet wurden. Als Fehlalarm geschlossene zählen nicht. Zusammengeführte zählen als einer, ab dem frühesten.",
+    ),
     de("Erwünschtes Verhalten (gutartig) zählt nicht als Fehlalarm."),
     de("Keine Antwort zählt als nicht umgesetzt."),
     de("Gezählt wird ein ausdrücklicher Klick, kein Zählpixel. Meldungen der letzten 24 Stunden zählen noch nicht."),
