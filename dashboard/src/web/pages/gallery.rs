@@ -7,6 +7,7 @@ use detect::rule::Level;
 
 use super::value::{Value, WAYS};
 use crate::chart;
+use crate::markdown;
 use crate::show::{self, Markup, Tone, filters};
 use crate::web::frame::{Frame, Place};
 use crate::web::{Ask, Reply};
@@ -33,6 +34,7 @@ struct GalleryPage {
     values: [(&'static str, Value); 3],
     strange: Vec<(&'static str, &'static str)>,
     charts: Vec<(&'static str, Markup)>,
+    note: Markup,
 }
 
 struct Row {
@@ -66,6 +68,9 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
         values: values(),
         strange: STRANGE.iter().map(|(what, text)| (t(what), *text)).collect(),
         charts: chart::examples(),
+        note: markdown::markup(t(
+            "Die **Leiterin** sagt:\n\n- Rechner ist aus\n- Weg wie in der [Anleitung](https://cert.example/anleitung)\n\n> „Es kam per Mail.“",
+        )),
     };
     ask.page(&page)
 }
