@@ -487,6 +487,7 @@ pub(crate) mod tests {
                 detect::exhibit::MIGRATIONS,
                 crate::mailroom::MIGRATIONS,
                 crate::openpgp::MIGRATIONS,
+                crate::self_report::MIGRATIONS,
             ];
             let db = Db::open(&dir.path().join("w.db"), &owners).unwrap();
             let bodies: Vec<BodyId> = (2..5).map(|n| BodyId(ingest::id::Ulid(n))).collect();

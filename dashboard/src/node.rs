@@ -66,6 +66,7 @@ const MIGRATIONS: &[Migrations] = &[
     advisory::acknowledgement::MIGRATIONS,
     advisory::mailroom::MIGRATIONS,
     advisory::openpgp::MIGRATIONS,
+    advisory::self_report::MIGRATIONS,
     crate::user::MIGRATIONS,
     crate::session::MIGRATIONS,
     crate::login::MIGRATIONS,

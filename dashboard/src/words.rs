@@ -204,6 +204,7 @@ impl Names {
             (_, Some(name)) => name.clone(),
             ("" | "system", None) => "Wartburg".into(),
             (actor, None) if actor.starts_with("rule:") => t("Regel").into(),
+            (actor, None) if actor.starts_with("contact:") => t("Ansprechperson der Stelle").into(),
             _ => t("früheres Konto").into(),
         }
     }
@@ -280,6 +281,9 @@ pub fn told(event: &HistoryEvent, names: &Names) -> Told {
         "exhibit.added" => Told { what: t("Beweismittel hinzugefügt").into(), detail: text("name").into(), strong: false },
         "exhibit.released" => Told { what: t("Beweismittel freigegeben").into(), detail: text("name").into(), strong: false },
         "exhibit.downloaded" => Told { what: t("Beweismittel herausgegeben").into(), detail: text("name").into(), strong: false },
+        "report.received" => plain(t("Meldung der Stelle eingegangen"), true),
+        "report.delivered" => plain(t("Eingangsbestätigung zugestellt"), false),
+        "report.bounced" => plain(t("Eingangsbestätigung nicht zustellbar"), true),
         "letter.received" => plain(t("Mail eingegangen"), true),
         "letter.filed" => plain(t("Mail zugeordnet"), false),
         "letter.sent" => plain(t("Schreiben verschickt"), true),

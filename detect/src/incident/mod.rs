@@ -1,10 +1,11 @@
 //! The incident: its states and who may move it, as tables and pure functions. `store` keeps it, `change` applies
-//! what people do to it, `intake` makes it of findings, `statewide` is what only a case of the state has, `words` tells it
+//! what people do to it, `intake` makes it of findings, `report` of what people say, `statewide` is what only a case of the state has, `words` tells it
 //! in German, `json` prints it.
 
 mod change;
 mod intake;
 mod json;
+mod report;
 mod statewide;
 mod store;
 mod words;
@@ -24,6 +25,7 @@ pub(crate) use change::filled;
 pub use change::{Change, incident_change};
 pub use intake::{Filed, NewIncident, finding_file, incident_open_manual};
 pub use json::{IncidentJson, incident_json};
+pub use report::{ANSWER_CHARS_MAX, LINE_CHARS_MAX, Operation, Report, SERVICES};
 pub use statewide::{AffectedBody, OwnCase, Suggestion, SuggestionState, incident_of_warning, warning_decline, warning_draft};
 pub use store::{
     Changed, IncidentCounts, IncidentFilter, IncidentLabel, IncidentView, MIGRATIONS, Note, incident_by_number, incident_changed,
@@ -218,7 +220,9 @@ impl From<ingest::rusqlite::Error> for CaseError {
     }
 }
 
-pub(crate) fn demand(action: Action, role: Role) -> Result<(), CaseError> {
+/// # Errors
+/// `Forbidden` where the role may not.
+pub fn demand(action: Action, role: Role) -> Result<(), CaseError> {
     if crate::role::allowed(action, role) { Ok(()) } else { Err(CaseError::Forbidden { action: format!("{action:?}"), role }) }
 }
 
