@@ -23,6 +23,8 @@ text_enum! {
         Incident = "incident", "Schreiben zum Vorfall";
         /// The link by which a body reports, and the receipt of what it reported.
         Report = "report", "Meldung eines Vorfalls";
+        /// Something waits for the body.
+        Reminder = "reminder", "Erinnerung";
     }
 }
 

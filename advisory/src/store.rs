@@ -484,6 +484,8 @@ pub(crate) mod tests {
                 detect::alert::MIGRATIONS,
                 detect::incident::MIGRATIONS,
                 detect::recommendation::MIGRATIONS,
+                detect::duty::MIGRATIONS,
+                detect::reminder::MIGRATIONS,
                 detect::exhibit::MIGRATIONS,
                 crate::mailroom::MIGRATIONS,
                 crate::openpgp::MIGRATIONS,

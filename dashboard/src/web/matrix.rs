@@ -404,6 +404,7 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         GET /strom: 303 409 409 409 409 403 403 403
         GET /vorfaelle: 303 200 200 200 200 403 403 403
         GET /vorfaelle.csv: 303 200 200 200 200 403 403 403
+        GET /fristen: 303 200 200 200 200 403 403 403
         GET /vorfaelle/neu: 303 200 200 403 403 403 403 403
         POST /vorfaelle/neu: 303 422 422 403 403 403 403 403
         GET /vorfaelle/meldelinks: 303 200 200 403 403 403 403 403

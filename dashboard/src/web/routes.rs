@@ -4,7 +4,7 @@
 use super::ask::{Ask, Reply};
 use super::note::Note;
 use super::pages::{
-    account, account_edit, accounts, acknowledge, advisories, alerts, api, duties, event, exhibits, export, flows, gallery,
+    account, account_edit, accounts, acknowledge, advisories, alerts, api, deadlines, duties, event, exhibits, export, flows, gallery,
     incident_export, incident_new, incidents, indicators, invitation, kpis, letters, mailbox, mandates, metrics, oidc, protocol, raster,
     reveals, rules, saved, search, self_report, source, sources, start, subscriptions, tail as tail_page, tokens,
 };
@@ -260,6 +260,7 @@ pub const ROUTES: &[Route] = &[
         .of(Scoped)
         .note(Taken("incident.exported", "incident"))
         .machine(Machine::In(Area::Incidents)),
+    get("/fristen", CASES, deadlines::list).of(Scoped).note(Nothing),
     // What somebody told on the phone, and the links by which bodies report themselves.
     get("/vorfaelle/neu", CERT, incident_new::show).of(Nobodys).note(Nothing),
     post("/vorfaelle/neu", CERT, incident_new::open).long().of(Nobodys).note(Done("incident.opened", "incident", &["stelle", "weg"])),

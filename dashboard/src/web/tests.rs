@@ -347,6 +347,7 @@ fn the_matrix_of_routes_and_roles() {
         Get /strom: - analyst lead municipality provider - - -
         Get /vorfaelle: - analyst lead municipality provider - - -
         Get /vorfaelle.csv: - analyst lead municipality provider - - -
+        Get /fristen: - analyst lead municipality provider - - -
         Get /vorfaelle/neu: - analyst lead - - - - -
         Post /vorfaelle/neu: - analyst lead - - - - -
         Get /vorfaelle/meldelinks: - analyst lead - - - - -

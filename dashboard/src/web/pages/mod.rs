@@ -8,6 +8,7 @@ pub(super) mod advisories;
 pub(super) mod alerts;
 pub(super) mod api;
 mod columns;
+pub(super) mod deadlines;
 pub(super) mod duties;
 pub(super) mod error;
 pub(super) mod event;
