@@ -1,6 +1,8 @@
 //! Playbooks: what a kind of incident means, how to check it, and which containment is recommended, in German, as
 //! YAML that an operator can read and replace. Parsing says which file, key and value it did not like.
 
+pub mod cacao;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
