@@ -222,7 +222,7 @@ pub(crate) fn addressee_reasons(connection: &Connection, advisory: AdvisoryId) -
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-const TOKEN_BYTES: usize = 32;
+pub(crate) const TOKEN_BYTES: usize = 32;
 
 struct Link {
     advisory: AdvisoryId,
@@ -230,13 +230,18 @@ struct Link {
     contact: ContactId,
 }
 
-fn token_hash(token: &str) -> String {
+pub(crate) fn token_hash(token: &str) -> String {
     hex(&Sha256::digest(token.as_bytes()))
+}
+
+/// Whether a text can be one of our tokens at all.
+pub(crate) fn is_token(text: &str) -> bool {
+    text.len() == TOKEN_BYTES * 2 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Looks the hash up, so that the time it takes says nothing of a token; what does not look like one is not even hashed.
 fn link_find(connection: &Connection, token: &str) -> Result<Option<Link>, DbError> {
-    if token.len() != TOKEN_BYTES * 2 || !token.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+    if !is_token(token) {
         return Ok(None);
     }
     // The contact must still be one of the body's: who left the administration has lost the link.

@@ -15,6 +15,8 @@ pub mod openpgp;
 pub mod outbox;
 pub mod proposal;
 pub mod publication;
+pub mod reminder;
+pub mod self_report;
 pub mod store;
 pub mod subscription;
 pub mod tree;

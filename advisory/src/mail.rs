@@ -21,6 +21,10 @@ text_enum! {
         Recommendation = "recommendation", "Handlungsempfehlung";
         /// A person writes out of a case.
         Incident = "incident", "Schreiben zum Vorfall";
+        /// The link by which a body reports, and the receipt of what it reported.
+        Report = "report", "Meldung eines Vorfalls";
+        /// Something waits for the body.
+        Reminder = "reminder", "Erinnerung";
     }
 }
 
@@ -329,21 +333,21 @@ fn steps_text(steps: &[RecommendedStep<'_>]) -> String {
 }
 
 #[derive(Default)]
-struct Paragraphs(Vec<String>);
+pub(crate) struct Paragraphs(Vec<String>);
 
 impl Paragraphs {
-    fn add(&mut self, text: &str) {
+    pub(crate) fn add(&mut self, text: &str) {
         self.0.push(text.trim().to_owned());
     }
 
-    fn section(&mut self, title: &str, text: &str) {
+    pub(crate) fn section(&mut self, title: &str, text: &str) {
         if !text.trim().is_empty() {
             self.add(&format!("{title}\n{}\n{}", "-".repeat(title.chars().count()), text.trim()));
         }
     }
 
     /// Two dashes and a space: mail programs know the signature by them.
-    fn end(self, publisher: &Publisher) -> String {
+    pub(crate) fn end(self, publisher: &Publisher) -> String {
         format!("{}\n\n-- \n{}\n{}\n", self.0.join("\n\n"), publisher.name, publisher.mail)
     }
 }

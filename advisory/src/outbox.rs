@@ -301,6 +301,10 @@ fn outcome_record(tx: &Transaction<'_>, row: &OutboxRow, delivered: bool, error:
         (Topic::Recommendation, false) => "recommendation.bounced",
         (Topic::Incident, true) => "letter.delivered",
         (Topic::Incident, false) => "letter.bounced",
+        (Topic::Report, true) => "report.delivered",
+        (Topic::Report, false) => "report.bounced",
+        (Topic::Reminder, true) => "reminder.delivered",
+        (Topic::Reminder, false) => "reminder.bounced",
     };
     let data = match delivered {
         true => json!({ "mail": row.id, "key": row.mail.key, "contact": row.mail.contact }),

@@ -484,9 +484,12 @@ pub(crate) mod tests {
                 detect::alert::MIGRATIONS,
                 detect::incident::MIGRATIONS,
                 detect::recommendation::MIGRATIONS,
+                detect::duty::MIGRATIONS,
+                detect::reminder::MIGRATIONS,
                 detect::exhibit::MIGRATIONS,
                 crate::mailroom::MIGRATIONS,
                 crate::openpgp::MIGRATIONS,
+                crate::self_report::MIGRATIONS,
             ];
             let db = Db::open(&dir.path().join("w.db"), &owners).unwrap();
             let bodies: Vec<BodyId> = (2..5).map(|n| BodyId(ingest::id::Ulid(n))).collect();

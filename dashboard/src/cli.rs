@@ -134,6 +134,11 @@ pub enum Command {
         #[command(subcommand)]
         command: RulesCommand,
     },
+    /// Liest Playbooks anderer ein
+    Playbooks {
+        #[command(subcommand)]
+        command: PlaybooksCommand,
+    },
     /// Prüft Warnungen (CSAF)
     Advisory {
         #[command(subcommand)]
@@ -465,6 +470,30 @@ pub struct IndicatorImportArgs {
     /// Zahlen als JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PlaybooksCommand {
+    /// Macht aus einem CACAO-2.0-Playbook eines in unserem YAML
+    #[command(
+        long_about = "Gibt das Playbook als YAML aus: die Aktionen in der Reihenfolge des Ablaufs, Bedingungen als Text davor. Was nicht \
+                            übernommen wurde, steht als Kommentar darüber und auf der Fehlerausgabe. Geprüft und ergänzt kommt die Datei in den \
+                            Ordner `playbooks` des Datenverzeichnisses und gilt ab dem nächsten Start."
+    )]
+    Import {
+        /// CACAO-Datei (JSON)
+        #[arg(value_name = "DATEI", value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+        /// Name des Playbooks, statt eines aus dem Titel
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+        /// Regel, deren Vorfälle es bekommen, auch mehrmals
+        #[arg(long, value_name = "REGEL")]
+        rule: Vec<String>,
+        /// RSIT-Klasse, deren Vorfälle es bekommen, etwa fraud/phishing; auch mehrmals
+        #[arg(long, value_name = "KLASSE")]
+        rsit: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

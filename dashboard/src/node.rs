@@ -56,6 +56,7 @@ const MIGRATIONS: &[Migrations] = &[
     detect::incident::MIGRATIONS,
     detect::recommendation::MIGRATIONS,
     detect::duty::MIGRATIONS,
+    detect::reminder::MIGRATIONS,
     detect::exhibit::MIGRATIONS,
     detect::consumer::MIGRATIONS,
     detect::watch::MIGRATIONS,
@@ -66,6 +67,7 @@ const MIGRATIONS: &[Migrations] = &[
     advisory::acknowledgement::MIGRATIONS,
     advisory::mailroom::MIGRATIONS,
     advisory::openpgp::MIGRATIONS,
+    advisory::self_report::MIGRATIONS,
     crate::user::MIGRATIONS,
     crate::session::MIGRATIONS,
     crate::login::MIGRATIONS,
@@ -145,7 +147,7 @@ impl Node {
         let indicators = Arc::new(indicator_refresh(&db)?);
         let listed = SharedIndicators::new(indicators.clone());
         let engine = Engine::new(rules.get().running().clone(), indicators).with_indicators(&listed).with_rulebook(&rules);
-        let (playbooks, duties) = (playbooks()?, duties(dir)?);
+        let (playbooks, duties) = (playbooks(dir)?, duties(dir)?);
         let detectors = detectors(dir, config)?.with_indicators(&listed);
         let board = Arc::new(Board::new(detectors.sheet().clone()));
         let end = Arc::new(OnceLock::new());
@@ -575,13 +577,15 @@ pub(crate) fn detectors(dir: &Path, config: &Config) -> Result<Detectors> {
     Ok(Detectors::new(Arc::new(sheet), &config.flow_inside)?)
 }
 
-/// The shipped playbooks.
+/// The shipped playbooks, and over them those of the folder `playbooks` in the data directory.
 ///
 /// # Errors
-/// Where one of them is wrong, which a test forbids.
-pub fn playbooks() -> Result<Arc<Playbooks>> {
-    let playbooks = Playbooks::embedded();
-    playbooks.map(Arc::new).map_err(|errors| anyhow::anyhow!("Playbooks: {errors:?}"))
+/// Where one of them is wrong, by file and key.
+pub fn playbooks(dir: &Path) -> Result<Arc<Playbooks>> {
+    let own = dir.join("playbooks");
+    let playbooks = if own.is_dir() { Playbooks::with_folder(&own) } else { Playbooks::embedded() };
+    let said = |errors: Vec<detect::playbook::PlaybookError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    playbooks.map(Arc::new).map_err(|errors| anyhow::anyhow!("Playbooks in {}:\n{}", own.display(), said(errors)))
 }
 
 /// The duties to report: the shipped ones, and over them those of the folder `duties` in the data directory.

@@ -12,6 +12,7 @@ use advisory::imap::{ImapConfig, Poller};
 use advisory::lmtp;
 use advisory::mailroom::{Mailroom, Own};
 use advisory::openpgp::OwnKey;
+use advisory::reminder::reminders_look;
 use anyhow::{Context as _, Result, bail};
 use detect::duty::clocks_start;
 use detect::exhibit::Locker;
@@ -118,7 +119,7 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         certificate: config.intake.tls_certificate.clone(),
         enrichment: node.enrichment.clone(),
     };
-    tasks.spawn(care(node, config.flows.loss, pulse.clone(), counters.clone(), shutdown.clone()));
+    tasks.spawn(care(node, publisher(config), config.flows.loss, pulse.clone(), counters.clone(), shutdown.clone()));
     let audit = AuditQueue::start(node.db.clone(), node.clock.clone()).context("Protokoll beginnen")?;
     tasks.spawn(saved_runs(node, audit.clone(), shutdown.clone()));
     tasks.spawn(roots(node, shutdown.clone())?);
@@ -202,6 +203,7 @@ impl Server {
 /// Once a minute: looks after the sources and the rules' memory, and leaves word of how the server is for `doctor`.
 fn care(
     node: &Node,
+    publisher: Publisher,
     limit: LossLimit,
     pulse: Pulse,
     counters: Arc<Counters>,
@@ -211,7 +213,7 @@ fn care(
     let mut watch = Watch::new(db.clone(), pulse.started);
     let (mut losses, accounts) = (LossWatch::new(db.clone(), limit), node.flow_accounts.clone());
     let mut memory = MemoryWatch::new(db.clone());
-    let duties = node.duties.clone();
+    let (duties, playbooks, publisher) = (node.duties.clone(), node.playbooks.clone(), Arc::new(publisher));
     let mut once = move || {
         let now = clock.now();
         let sites = sites.read().unwrap_or_else(PoisonError::into_inner).clone();
@@ -227,6 +229,11 @@ fn care(
         let book = duties.clone();
         if let Err(error) = db.write(move |tx| clocks_start(tx, &book, now)) {
             tracing::error!(%error, "the duties to report could not be looked after");
+        }
+        match reminders_look(&db, &playbooks, &duties, &publisher, now) {
+            Ok(0) => {}
+            Ok(reminders) => tracing::info!(reminders, "reminders of what is not answered"),
+            Err(error) => tracing::error!(%error, "nobody could be reminded; trying again"),
         }
         if let Err(error) = Vitals::gather(&pulse, &counters, now).save(&db) {
             tracing::error!(%error, "how the server is could not be noted");

@@ -19,6 +19,12 @@ const KEYS_MAX: usize = 20_000;
 const CODES_MAX: u32 = 5;
 const CODES_DAY_MAX: u32 = 20;
 
+/// Wishes for a link to report by, of one body and mail address, in an hour; and of everybody together. Beyond that people
+/// ring up, which they are told; each wish leaves a row in the audit log, and a flood must not fill it.
+const REPORTS_MAX: u32 = 3;
+const REPORTS_ALL_MAX: u32 = 300;
+const REPORTS_MILLIS: i64 = Timestamp::HOUR;
+
 /// Counts failures; shared by all requests.
 #[derive(Debug)]
 pub struct Throttle {
@@ -52,6 +58,16 @@ impl Throttle {
     /// fresh start.
     pub fn codes_day() -> Self {
         Self { account_max: CODES_DAY_MAX, window_millis: Timestamp::DAY, forgets: false, ..Self::default() }
+    }
+
+    /// For the public wish for a link, by body and mail address.
+    pub fn reports() -> Self {
+        Self { account_max: REPORTS_MAX, window_millis: REPORTS_MILLIS, forgets: false, ..Self::default() }
+    }
+
+    /// The same for everybody together.
+    pub fn reports_all() -> Self {
+        Self { account_max: REPORTS_ALL_MAX, ..Self::reports() }
     }
 
     /// Counts a try as failed before it is judged, and lets it be judged; or says how long to wait. In one step, so that

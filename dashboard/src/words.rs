@@ -219,6 +219,7 @@ impl Names {
             (_, Some(name)) => name.clone(),
             ("" | "system", None) => "Wartburg".into(),
             (actor, None) if actor.starts_with("rule:") => t("Regel").into(),
+            (actor, None) if actor.starts_with("contact:") => t("Ansprechperson der Stelle").into(),
             _ => t("früheres Konto").into(),
         }
     }
@@ -297,6 +298,8 @@ pub fn told(event: &HistoryEvent, names: &Names) -> Told {
         "duty.waived" => duty_told(t("Meldepflicht gilt nicht"), text("basis"), text("reason")),
         "duty.withdrawn" => duty_told(t("Meldepflicht zurückgenommen"), text("basis"), ""),
         "duty.reopened" => duty_told(t("Meldepflicht wieder offen"), text("basis"), ""),
+        "duty.reminded" => duty_told(t("An die Meldefrist erinnert"), text("basis"), ""),
+        "duty.breached" => Told { strong: true, ..duty_told(t("Meldefrist abgelaufen"), text("basis"), "") },
         "incident.body_joined" => {
             Told { what: tf("Weitere Stelle betroffen: {name}", &[("name", &text("name"))]), detail: String::new(), strong: true }
         }
@@ -306,6 +309,9 @@ pub fn told(event: &HistoryEvent, names: &Names) -> Told {
         "exhibit.added" => Told { what: t("Beweismittel hinzugefügt").into(), detail: text("name").into(), strong: false },
         "exhibit.released" => Told { what: t("Beweismittel freigegeben").into(), detail: text("name").into(), strong: false },
         "exhibit.downloaded" => Told { what: t("Beweismittel herausgegeben").into(), detail: text("name").into(), strong: false },
+        "report.received" => plain(t("Meldung der Stelle eingegangen"), true),
+        "report.delivered" => plain(t("Eingangsbestätigung zugestellt"), false),
+        "report.bounced" => plain(t("Eingangsbestätigung nicht zustellbar"), true),
         "letter.received" => plain(t("Mail eingegangen"), true),
         "letter.filed" => plain(t("Mail zugeordnet"), false),
         "letter.sent" => plain(t("Schreiben verschickt"), true),
@@ -327,6 +333,11 @@ pub fn told(event: &HistoryEvent, names: &Names) -> Told {
         "recommendation.in_work" => plain(t("Empfehlung in Arbeit"), false),
         "recommendation.done" => plain(t("Empfehlung umgesetzt"), true),
         "recommendation.declined" => plain(t("Empfehlung abgelehnt"), true),
+        "recommendation.reminded" => plain(t("An die Empfehlung erinnert"), false),
+        "recommendation.escalated" => plain(t("Vertretung und Dienstleister erinnert"), true),
+        "recommendation.overdue" => plain(t("Empfehlung überfällig"), true),
+        "reminder.delivered" => plain(t("Erinnerung zugestellt"), false),
+        "reminder.bounced" => plain(t("Erinnerung nicht zustellbar"), true),
         "recommendation.delivered" => plain(t("Mail zugestellt"), false),
         "recommendation.bounced" => plain(t("Mail nicht zustellbar"), true),
         "advisory.drafted" => plain(t("Entwurf angelegt"), false),

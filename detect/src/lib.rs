@@ -19,6 +19,7 @@ pub mod json_record;
 pub mod pack;
 pub mod playbook;
 pub mod recommendation;
+pub mod reminder;
 pub mod role;
 pub mod rsit;
 pub mod rule;

@@ -1,6 +1,8 @@
 //! Playbooks: what a kind of incident means, how to check it, and which containment is recommended, in German, as
 //! YAML that an operator can read and replace. Parsing says which file, key and value it did not like.
 
+pub mod cacao;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +36,26 @@ pub struct Playbook {
     pub check: Vec<String>,
     /// What the body is asked to do.
     pub steps: Vec<PlaybookStep>,
+    /// When who is reminded of a recommendation that nobody answers.
+    pub reminders: Reminding,
+}
+
+/// Minutes: until nothing heard of a recommendation at all is too long, and from each reminder to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Reminding {
+    /// From sending to the first reminder, where no step's limit comes earlier.
+    pub seen: i64,
+    /// From the reminder until the deputy and the provider are told.
+    pub escalate: i64,
+    /// From there until the analyst rings up.
+    pub overdue: i64,
+}
+
+impl Default for Reminding {
+    /// Half a working day, and a quarter of one for each further person.
+    fn default() -> Self {
+        Self { seen: 4 * 60, escalate: 2 * 60, overdue: 2 * 60 }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -143,7 +165,7 @@ pub fn playbook_parse(file: &str, text: &str) -> Result<Playbook, Vec<PlaybookEr
         serde_saphyr::from_str(text).map_err(|error| yaml(error.to_string().lines().next().unwrap_or_default().to_owned()))?;
     let Value::Object(map) = value else { return Err(yaml("a playbook is a map of keys".into())) };
     let mut reader = Reader { file, errors: Vec::new() };
-    reader.known("", &map, &["name", "title", "applies_to", "meaning", "check", "steps"]);
+    reader.known("", &map, &["name", "title", "applies_to", "meaning", "check", "steps", "reminders"]);
     let applies = reader.map(&map, "applies_to");
     reader.known("applies_to.", &applies, &["rules", "rsit"]);
     let playbook = Playbook {
@@ -154,6 +176,7 @@ pub fn playbook_parse(file: &str, text: &str) -> Result<Playbook, Vec<PlaybookEr
         meaning: reader.text("", &map, "meaning"),
         check: reader.texts("", &map, "check", true),
         steps: reader.steps(&map),
+        reminders: reader.reminders(&map),
     };
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
     if !playbook.name.chars().all(plain) {
@@ -225,6 +248,28 @@ impl Reader<'_> {
         }
     }
 
+    fn reminders(&mut self, map: &Map<String, Value>) -> Reminding {
+        let given = self.map(map, "reminders");
+        self.known("reminders.", &given, &["seen", "escalate", "overdue"]);
+        let usual = Reminding::default();
+        Reminding {
+            seen: self.within("reminders.", &given, "seen", Some(usual.seen)),
+            escalate: self.within("reminders.", &given, "escalate", Some(usual.escalate)),
+            overdue: self.within("reminders.", &given, "overdue", Some(usual.overdue)),
+        }
+    }
+
+    /// A time in minutes; `usual` where the key may be missing.
+    fn within(&mut self, prefix: &str, map: &Map<String, Value>, key: &str, usual: Option<i64>) -> i64 {
+        let given = map.get(key);
+        let read = if given.is_none() { usual } else { given.and_then(minutes) };
+        read.unwrap_or_else(|| {
+            let shown = given.map(shown).unwrap_or_default();
+            self.wrong(&format!("{prefix}{key}"), shown, "minutes or an ISO 8601 duration such as PT4H, PT30M or P1D");
+            0
+        })
+    }
+
     fn steps(&mut self, map: &Map<String, Value>) -> Vec<PlaybookStep> {
         let steps = map.get("steps").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         if steps.is_empty() || steps.len() > STEPS_MAX {
@@ -242,15 +287,9 @@ impl Reader<'_> {
                 continue;
             };
             self.known(&prefix, step, &["text", "within", "confirm"]);
-            let within = step.get("within");
-            let within_minutes = within.and_then(minutes).unwrap_or_else(|| {
-                let shown = within.map(shown).unwrap_or_default();
-                self.wrong(&format!("{prefix}within"), shown, "minutes or an ISO 8601 duration such as PT4H, PT30M or P1D");
-                0
-            });
             read.push(PlaybookStep {
+                within_minutes: self.within(&prefix, step, "within", None),
                 text: self.text(&prefix, step, "text"),
-                within_minutes,
                 confirm: self.text(&prefix, step, "confirm"),
             });
         }
@@ -346,6 +385,12 @@ steps:
     fn errors_name_file_key_and_value() {
         check("PT4H", "PT4H", expect!["ok, 240 minutes"]);
         check("PT4H", "90", expect!["ok, 90 minutes"]);
+        check("meaning: Bedeutung", "meaning: Bedeutung\nreminders: {seen: PT1H}", expect!["ok, 240 minutes"]);
+        check(
+            "meaning: Bedeutung",
+            "meaning: Bedeutung\nreminders: {seen: bald}",
+            expect![[r#"probe.yml: reminders.seen: "bald" is not accepted, minutes or an ISO 8601 duration such as PT4H, PT30M or P1D"#]],
+        );
         check(
             "PT4H",
             "4 Stunden",
@@ -377,7 +422,7 @@ steps:
             "title: Probe",
             "titel: Probe",
             expect![[r#"
-                probe.yml: titel: "Probe" is not accepted, there is no such key, did you mean "title"? Known: name, title, applies_to, meaning, check, steps
+                probe.yml: titel: "Probe" is not accepted, there is no such key, did you mean "title"? Known: name, title, applies_to, meaning, check, steps, reminders
                 probe.yml: title: nothing is not accepted, a text of at most 2000 characters"#]],
         );
         check(

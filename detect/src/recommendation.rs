@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::incident::{CaseError, IncidentId, demand, filled, incident_find, word_known};
 use crate::playbook::{GENERAL, Playbook, PlaybookStep, STEPS_MAX};
+use crate::reminder::Waiting;
 use crate::role::{Action, Role};
 
 use RecommendationState::{Declined, Done, Draft, InWork, Seen, Sent};
@@ -503,7 +504,7 @@ fn tell(
 
 /// The recommendations of one incident, oldest first. Whoever calls has checked the scope (`incident_get` does).
 pub(crate) fn recommendation_list(connection: &Connection, incident: IncidentId) -> Result<Vec<Recommendation>, DbError> {
-    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE r.incident = ?1 ORDER BY r.id"))?;
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} {FROM} WHERE r.incident = ?1 ORDER BY r.id"))?;
     let all: Vec<(Recommendation, Option<BodyId>)> = statement.query_map([incident], from_row)?.collect::<Result<_, _>>()?;
     all.into_iter().map(|(recommendation, _)| with_steps(connection, recommendation)).collect()
 }
@@ -513,20 +514,35 @@ pub(crate) fn recommendation_list(connection: &Connection, incident: IncidentId)
 /// # Errors
 /// The database's own.
 pub fn recommendation_get(connection: &Connection, scope: &Scope, id: RecommendationId) -> Result<Option<Recommendation>, DbError> {
-    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE r.id = ?1"))?;
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} {FROM} WHERE r.id = ?1"))?;
     let found = statement.query_row([id], from_row).optional()?;
     let visible = found.filter(|(found, body)| scope.body_allowed(*body) && (*scope == Scope::All || found.state != Draft));
     visible.map(|(recommendation, _)| with_steps(connection, recommendation)).transpose()
 }
 
 fn find(tx: &Transaction<'_>, id: RecommendationId) -> Result<(Recommendation, Option<BodyId>), CaseError> {
-    let found = tx.prepare_cached(&format!("{SELECT} WHERE r.id = ?1"))?.query_row([id], from_row).optional()?;
+    let found = tx.prepare_cached(&format!("SELECT {COLUMNS} {FROM} WHERE r.id = ?1"))?.query_row([id], from_row).optional()?;
     let (recommendation, body) = found.ok_or_else(|| not_found(id))?;
     Ok((with_steps(tx, recommendation)?, body))
 }
 
-const SELECT: &str = "SELECT r.id, r.incident, r.playbook, r.title, r.intro, r.state, r.reason, r.created_at, r.sent_at, r.version, i.body
-    FROM recommendation r JOIN incident i ON i.id = r.incident";
+/// What was sent in open cases and is neither done nor declined, with the case's number, its body and the body's name.
+pub(crate) fn recommendation_waiting(connection: &Connection) -> Result<Vec<Waiting<Recommendation>>, DbError> {
+    let sql = format!(
+        "SELECT {COLUMNS}, i.number, COALESCE(b.name, '') {FROM} LEFT JOIN body b ON b.id = i.body
+         WHERE r.state IN ('sent', 'seen', 'in_work') AND i.state <> 'closed' ORDER BY r.sent_at, r.id"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map([], |row| {
+        let (recommendation, body) = from_row(row)?;
+        Ok((recommendation, row.get::<_, String>(11)?, body, row.get::<_, String>(12)?))
+    })?;
+    let all: Vec<_> = rows.collect::<Result<_, _>>()?;
+    all.into_iter().map(|(one, number, body, name)| Ok((with_steps(connection, one)?, number, body, name))).collect()
+}
+
+const COLUMNS: &str = "r.id, r.incident, r.playbook, r.title, r.intro, r.state, r.reason, r.created_at, r.sent_at, r.version, i.body";
+const FROM: &str = "FROM recommendation r JOIN incident i ON i.id = r.incident";
 
 fn from_row(row: &Row<'_>) -> ingest::rusqlite::Result<(Recommendation, Option<BodyId>)> {
     let recommendation = Recommendation {

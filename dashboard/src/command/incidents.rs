@@ -114,7 +114,7 @@ fn pseudonyms(dir: &Path) -> Result<Pseudonyms> {
 fn import(args: &IncidentImportArgs, dir: &Path, config: &Config, clock: &Clock, out: &mut dyn Write) -> Result<ExitCode> {
     let view = View::open(dir, config, clock)?;
     let sites = view.sites.clone();
-    let playbooks = crate::node::playbooks()?;
+    let playbooks = crate::node::playbooks(dir)?;
     let mut failed = false;
     for path in &args.files {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();

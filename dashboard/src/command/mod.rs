@@ -13,6 +13,7 @@ mod indicators;
 mod journal;
 mod list;
 mod openpgp;
+mod playbooks;
 mod pseudonyms;
 mod rules;
 mod rules_try;
@@ -49,6 +50,7 @@ use indicators::indicators;
 use journal::journal;
 use list::alerts;
 use openpgp::openpgp;
+use playbooks::playbooks;
 use pseudonyms::pseudonyms;
 use rules::{rules, validate};
 use search::search;
@@ -82,6 +84,7 @@ pub fn run(cli: &Cli, config: &Config, clock: &Clock) -> Result<ExitCode> {
         Command::Doctor(args) => doctor(args.json, &data_dir(cli, config), config, clock.now(), &mut out)?,
         Command::Indicators { command } => indicators(command, &data_dir(cli, config), clock, &mut out)?,
         Command::Rules { command } => rules(command, cli, config, clock, &mut out)?,
+        Command::Playbooks { command } => playbooks(command, &mut out)?,
         Command::Advisory { command: AdvisoryCommand::Validate { files, json } } => validate(files, *json, &mut out)?,
         Command::Pseudonyms { command } => pseudonyms(command, &data_dir(cli, config), config, clock, &mut out)?,
         Command::Openpgp { command } => openpgp(command, &data_dir(cli, config), config, clock, &mut out)?,

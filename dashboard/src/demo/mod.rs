@@ -167,7 +167,7 @@ fn prepare(dir: &Path, config: &Config, seed: u64, now: Timestamp) -> Result<Vec
     let bodies = bodies::bodies(now);
     let people = accounts(&db, &bodies, now)?;
     indicator(&db, now)?;
-    let playbooks = node::playbooks()?;
+    let playbooks = node::playbooks(dir)?;
     let rules = RuleSet::shipped().map_err(|errors| anyhow::anyhow!("Regeln: {errors:?}"))?;
     let sheet = Sheet::shipped()?;
     let detectors = sheet.iter().map(|(_, section)| section.rule.clone());

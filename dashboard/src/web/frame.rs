@@ -122,6 +122,15 @@ pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
     ("task-added", "good", de("Die Aufgabe ist angelegt.")),
     ("task-done", "good", de("Die Aufgabe ist erledigt.")),
     ("task-open", "good", de("Die Aufgabe ist wieder offen.")),
+    ("opened", "good", de("Der Vorfall ist eröffnet.")),
+    ("link-mailed", "good", de("Der Meldelink ist per Mail unterwegs.")),
+    (
+        "report-asked",
+        "good",
+        de(
+            "Ist diese Adresse bei uns als Ansprechperson der Stelle eingetragen, kommt gleich eine Mail mit dem Link. Kommt in zehn Minuten keine, rufen Sie uns bitte an.",
+        ),
+    ),
     ("noted", "good", de("Die Notiz steht im Verlauf.")),
     ("sent", "good", de("Die Empfehlung ist unterwegs. Sobald die Stelle antwortet, steht es hier.")),
     ("duty_applies", "good", de("Festgehalten: Es ist zu melden. Die Frist läuft.")),

@@ -404,6 +404,11 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         GET /strom: 303 409 409 409 409 403 403 403
         GET /vorfaelle: 303 200 200 200 200 403 403 403
         GET /vorfaelle.csv: 303 200 200 200 200 403 403 403
+        GET /fristen: 303 200 200 200 200 403 403 403
+        GET /vorfaelle/neu: 303 200 200 403 403 403 403 403
+        POST /vorfaelle/neu: 303 422 422 403 403 403 403 403
+        GET /vorfaelle/meldelinks: 303 200 200 403 403 403 403 403
+        POST /vorfaelle/meldelinks: 303 422 422 403 403 403 403 403
         GET /vorfall/{number}/export (own): 303 200 200 200 200 403 403 403
         GET /vorfall/{number}/export (foreign): 303 200 200 404 404 403 403 403
         GET /vorfall/{number}/bericht.pdf (own): 303 200 200 200 200 403 403 403
@@ -521,6 +526,10 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         POST /meldung/{id}/kenntnis (foreign): 303 403 403 404 404 403 403 403
         GET /w/{token}: 404 404 404 404 404 404 404 404
         POST /w/{token}: 409 409 409 409 409 409 409 409
+        GET /melden: 200 200 200 200 200 200 200 200
+        POST /melden: 422 422 422 422 422 422 422 422
+        GET /melden/{token}: 404 404 404 404 404 404 404 404
+        POST /melden/{token}: 404 404 404 404 404 404 404 404
         GET /abos: 303 200 200 200 200 403 403 403
         POST /abos: 303 404 404 404 404 403 403 403
         POST /abo/{id}/beenden (own): 303 303 303 303 303 403 403 403

@@ -192,6 +192,9 @@ pub struct Door {
     /// Wrong codes of second factors, over minutes and over a day.
     pub(crate) factors: Throttle,
     pub(crate) factors_day: Throttle,
+    /// Wishes for links to report by: of one, and of all together.
+    pub(crate) reports: Throttle,
+    pub(crate) reports_all: Throttle,
     /// Passkeys' challenges that wait for their answers.
     pub(crate) ceremonies: Ceremonies,
     /// Seals the secrets of apps.
@@ -208,6 +211,8 @@ impl Door {
             hasher: Hasher::default(),
             factors: Throttle::codes(),
             factors_day: Throttle::codes_day(),
+            reports: Throttle::reports(),
+            reports_all: Throttle::reports_all(),
             ceremonies: Ceremonies::default(),
             vault: Arc::new(vault),
             uploads: Arc::new(Semaphore::new(upload::UPLOADS_MAX)),

@@ -4,9 +4,9 @@
 use super::ask::{Ask, Reply};
 use super::note::Note;
 use super::pages::{
-    account, account_edit, accounts, acknowledge, advisories, alerts, api, duties, event, exhibits, export, flows, gallery,
-    incident_export, incident_join, incidents, indicators, invitation, kpis, letters, mailbox, mandates, metrics, oidc, protocol, raster,
-    reveals, rules, saved, search, source, sources, start, subscriptions, tail as tail_page, tokens,
+    account, account_edit, accounts, acknowledge, advisories, alerts, api, deadlines, duties, event, exhibits, export, flows, gallery,
+    incident_export, incident_join, incident_new, incidents, indicators, invitation, kpis, letters, mailbox, mandates, metrics, oidc,
+    protocol, raster, reveals, rules, saved, search, self_report, source, sources, start, subscriptions, tail as tail_page, tokens,
 };
 use super::{door, steps, stream, tail};
 use crate::access::{ADMIN, AUDIT, BODIES, CASES, CERT, FIGURES, LEAD, SOURCES, SOURCES_EDIT, Who};
@@ -260,6 +260,12 @@ pub const ROUTES: &[Route] = &[
         .of(Scoped)
         .note(Taken("incident.exported", "incident"))
         .machine(Machine::In(Area::Incidents)),
+    get("/fristen", CASES, deadlines::list).of(Scoped).note(Nothing),
+    // What somebody told on the phone, and the links by which bodies report themselves.
+    get("/vorfaelle/neu", CERT, incident_new::show).of(Nobodys).note(Nothing),
+    post("/vorfaelle/neu", CERT, incident_new::open).long().of(Nobodys).note(Done("incident.opened", "incident", &["stelle", "weg"])),
+    get("/vorfaelle/meldelinks", CERT, incident_new::links).of(Nobodys).note(Seen("contacts.seen", "contacts")),
+    post("/vorfaelle/meldelinks", CERT, incident_new::issue).of(Nobodys).note(Done("report_link.issued", "report_link", &["an", "weg"])),
     get("/vorfall/{number}/export", CASES, incident_export::download)
         .of(Own(Incident))
         .note(Taken("incident.exported", "incident"))
@@ -402,6 +408,11 @@ pub const ROUTES: &[Route] = &[
     // Mail filters open every link: that is nobody's look.
     get("/w/{token}", Who::Public, acknowledge::show).of(Secret).note(Nothing),
     post("/w/{token}", Who::Public, acknowledge::answer).of(Secret).note(Done("advisory.acknowledged", "advisory", &["antwort"])),
+    // A body reports by a one-time link. Who asks for one learns nothing of who gets one.
+    get("/melden", Who::Public, self_report::ask_show).of(Nobodys).note(Nothing),
+    post("/melden", Who::Public, self_report::ask_do).of(Nobodys).note(Done("report_link.asked", "report_link", &["stelle"])),
+    get("/melden/{token}", Who::Public, self_report::show).of(Secret).note(Nothing),
+    post("/melden/{token}", Who::Public, self_report::submit).long().of(Secret).note(Done("incident.reported", "incident", &[])),
     get("/abos", CASES, subscriptions::list).of(Scoped).note(Seen("contacts.seen", "contacts")),
     post("/abos", CASES, subscriptions::add).of(Scoped).note(Done("subscription.added", "subscription", &["stelle", "schwere", "art"])),
     post("/abo/{id}/beenden", CASES, subscriptions::toggle).of(Own(Subscription)).note(Done("subscription.changed", "subscription", &[])),

@@ -347,6 +347,11 @@ fn the_matrix_of_routes_and_roles() {
         Get /strom: - analyst lead municipality provider - - -
         Get /vorfaelle: - analyst lead municipality provider - - -
         Get /vorfaelle.csv: - analyst lead municipality provider - - -
+        Get /fristen: - analyst lead municipality provider - - -
+        Get /vorfaelle/neu: - analyst lead - - - - -
+        Post /vorfaelle/neu: - analyst lead - - - - -
+        Get /vorfaelle/meldelinks: - analyst lead - - - - -
+        Post /vorfaelle/meldelinks: - analyst lead - - - - -
         Get /vorfall/{number}/export: - analyst lead municipality provider - - -
         Get /vorfall/{number}/bericht.pdf: - analyst lead municipality provider - - -
         Get /vorfall/{number}: - analyst lead municipality provider - - -
@@ -430,6 +435,10 @@ fn the_matrix_of_routes_and_roles() {
         Post /meldung/{id}/kenntnis: - - - municipality provider - - -
         Get /w/{token}: everybody analyst lead municipality provider steering auditor admin
         Post /w/{token}: everybody analyst lead municipality provider steering auditor admin
+        Get /melden: everybody analyst lead municipality provider steering auditor admin
+        Post /melden: everybody analyst lead municipality provider steering auditor admin
+        Get /melden/{token}: everybody analyst lead municipality provider steering auditor admin
+        Post /melden/{token}: everybody analyst lead municipality provider steering auditor admin
         Get /abos: - analyst lead municipality provider - - -
         Post /abos: - analyst lead municipality provider - - -
         Post /abo/{id}/beenden: - analyst lead municipality provider - - -

@@ -24,6 +24,8 @@ const FIELDS_MAX: usize = 40;
 /// A deadline beyond a year is no reporting duty.
 const MINUTES_MAX: i64 = 366 * 24 * 60;
 const MONTHS_MAX: u32 = 12;
+/// More reminders of one limit are not read any more.
+const REMINDERS_MAX: usize = 5;
 
 /// One duty to report.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -40,6 +42,9 @@ pub struct Duty {
     /// What starts the clock.
     pub trigger: Trigger,
     pub within: Within,
+    /// How long before the limit somebody is reminded; empty for when a quarter of the time is left.
+    #[serde(default)]
+    pub remind_before: Vec<Within>,
     /// What a person must answer before it is clear that the duty holds; without it, it holds for every case it applies to.
     #[serde(default)]
     pub question: Option<String>,
@@ -322,6 +327,12 @@ pub fn duty_parse(file: &str, text: &str) -> Result<Duty, DutyError> {
     if let Some(class) = duty.applies_to.rsit.iter().find(|class| class.parse::<Rsit>().is_err()) {
         return wrong("applies_to.rsit", class, "an RSIT class such as information-content-security/data-leak");
     }
+    if let Some(month) = duty.remind_before.iter().find(|one| matches!(one, Within::Months(_))) {
+        return wrong("remind_before", &month.to_string(), "hours (PT6H) or days (P1D) before the limit");
+    }
+    if duty.remind_before.len() > REMINDERS_MAX {
+        return wrong("remind_before", &format!("{} times", duty.remind_before.len()), "at most 5");
+    }
     if duty.form.is_empty() || duty.form.len() > FIELDS_MAX {
         return wrong("form", &format!("{} questions", duty.form.len()), "1 to 40");
     }
@@ -375,6 +386,12 @@ form:
     fn what_is_wrong_is_named() {
         check("PT72H", "PT72H", expect!["ok PT72H"]);
         check("PT72H", "P1M", expect!["ok P1M"]);
+        check("PT72H", "PT72H\nremind_before: [P1D, PT6H]", expect!["ok PT72H"]);
+        check(
+            "PT72H",
+            "PT72H\nremind_before: [P1M]",
+            expect![[r#"probe.yml: remind_before: "P1M" is not accepted, hours (PT6H) or days (P1D) before the limit"#]],
+        );
         check("PT72H", "P7D", expect!["ok PT168H"]);
         check(
             "PT72H",
@@ -391,7 +408,7 @@ form:
             "title: Probe",
             "titel: Probe",
             expect![
-                "probe.yml: error: line 3 column 1: unknown field `titel`, expected one of name, title, basis, by, recipient, trigger, within, question, applies_to, valid_from, valid_to, form"
+                "probe.yml: error: line 3 column 1: unknown field `titel`, expected one of name, title, basis, by, recipient, trigger, within, remind_before, question, applies_to, valid_from, valid_to, form"
             ],
         );
         check(

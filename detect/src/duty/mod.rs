@@ -26,6 +26,7 @@ use crate::incident::{CaseError, IncidentId, demand, filled, text_clean};
 use crate::role::{Action, Role};
 
 pub use book::{Applies, By, Duties, Duty, DutyError, Field, Recipient, Source, Trigger, Within, duty_parse};
+pub(crate) use store::open_clocks;
 pub use store::{ClockFilter, MIGRATIONS, clock_list, clocks_of, clocks_start};
 
 use DutyState::{Asked, Received, Running, Sent, Waived};

@@ -8,6 +8,7 @@ use ingest::time::Timestamp;
 
 use super::{By, Clock, ClockId, Duties, Duty, DutyState, Recipient, Trigger, tell};
 use crate::incident::{CaseError, Incident, IncidentFilter, IncidentId, ROWS_MAX, State, Where, incident_find, incident_list, word_known};
+use crate::reminder::Waiting;
 
 pub const MIGRATIONS: Migrations = Migrations {
     owner: "duty",
@@ -140,7 +141,8 @@ pub fn clock_list(connection: &Connection, filter: &ClockFilter) -> Result<Vec<C
         condition.and("c.due_at < ?", &[&before.0])?;
     }
     let limit = filter.limit.min(ROWS_MAX);
-    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE {} ORDER BY c.due_at, c.id LIMIT {limit}", condition.sql()))?;
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} {FROM} WHERE {} ORDER BY c.due_at, c.id LIMIT {limit}", condition.sql()))?;
     let rows = statement.query_map(condition.into_values(), |row| Ok(row_read(row)?.0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -156,7 +158,7 @@ pub fn clocks_of(connection: &Connection, scope: &Scope, incident: IncidentId) -
     if *scope != Scope::All {
         condition.and("c.by_whom = 'body'", &[])?;
     }
-    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE {} ORDER BY c.due_at, c.id", condition.sql()))?;
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} {FROM} WHERE {} ORDER BY c.due_at, c.id", condition.sql()))?;
     let rows = statement.query_map(condition.into_values(), |row| Ok(row_read(row)?.0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
@@ -166,12 +168,29 @@ fn of_incident(connection: &Connection, incident: IncidentId) -> Result<Vec<Cloc
 }
 
 pub(super) fn find(connection: &Connection, id: ClockId) -> Result<Option<(Clock, Option<BodyId>)>, DbError> {
-    Ok(connection.prepare_cached(&format!("{SELECT} WHERE c.id = ?1"))?.query_row([id], row_read).optional()?)
+    Ok(connection.prepare_cached(&format!("SELECT {COLUMNS} {FROM} WHERE c.id = ?1"))?.query_row([id], row_read).optional()?)
 }
 
-const SELECT: &str = "SELECT c.id, c.incident, c.duty, c.title, c.basis, c.by_whom, c.recipient, c.channel_known, c.question, c.state,
-        c.started_at, c.due_at, c.answers, c.sent_at, c.channel, c.reference, c.received_at, c.reason, c.version, i.body
-    FROM duty_clock c JOIN incident i ON i.id = c.incident";
+/// The clocks of open cases that somebody still has to do something for, with the case's number, its body and the body's name.
+///
+/// # Errors
+/// The database's own.
+pub(crate) fn open_clocks(connection: &Connection) -> Result<Vec<Waiting<Clock>>, DbError> {
+    let sql = format!(
+        "SELECT {COLUMNS}, i.number, COALESCE(b.name, '') {FROM} LEFT JOIN body b ON b.id = i.body
+         WHERE c.state IN ('asked', 'running') AND i.state <> 'closed' ORDER BY c.due_at, c.id"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map([], |row| {
+        let (clock, body) = row_read(row)?;
+        Ok((clock, row.get(20)?, body, row.get(21)?))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+const COLUMNS: &str = "c.id, c.incident, c.duty, c.title, c.basis, c.by_whom, c.recipient, c.channel_known, c.question, c.state,
+        c.started_at, c.due_at, c.answers, c.sent_at, c.channel, c.reference, c.received_at, c.reason, c.version, i.body";
+const FROM: &str = "FROM duty_clock c JOIN incident i ON i.id = c.incident";
 
 fn row_read(row: &Row<'_>) -> ingest::rusqlite::Result<(Clock, Option<BodyId>)> {
     let time = |column: usize| Ok::<_, ingest::rusqlite::Error>(row.get::<_, Option<i64>>(column)?.map(Timestamp));

@@ -1,6 +1,6 @@
 //! The incident: its states and who may move it, as tables and pure functions. `store` keeps it, `change` applies
-//! what people do to it, `intake` makes it of findings, `join` merges and splits, `link` ties two together, `statewide` is
-//! what only a case of the state has, `words` tells it in German, `json` prints it.
+//! what people do to it, `intake` makes it of findings, `report` of what people say, `join` merges and splits, `link` ties
+//! two together, `statewide` is what only a case of the state has, `words` tells it in German, `json` prints it.
 
 mod bulk;
 mod change;
@@ -8,6 +8,7 @@ mod intake;
 mod join;
 mod json;
 mod link;
+mod report;
 mod statewide;
 mod store;
 mod words;
@@ -30,6 +31,7 @@ pub use intake::{Filed, NewIncident, finding_file, incident_open_manual};
 pub use join::{AlertsJoined, NotJoined, Seen, alerts_join, incident_merge, incident_split};
 pub use json::{IncidentJson, incident_json};
 pub use link::{CaseRef, Linked, Relations, incident_link, incident_relations, incident_root, incident_unlink};
+pub use report::{ANSWER_CHARS_MAX, LINE_CHARS_MAX, Operation, Report, SERVICES};
 pub use statewide::{AffectedBody, OwnCase, Suggestion, SuggestionState, incident_of_warning, warning_decline, warning_draft};
 pub use store::{
     Changed, IncidentCounts, IncidentFilter, IncidentLabel, IncidentView, MIGRATIONS, Note, incident_by_number, incident_changed,
@@ -227,7 +229,9 @@ impl From<ingest::rusqlite::Error> for CaseError {
     }
 }
 
-pub(crate) fn demand(action: Action, role: Role) -> Result<(), CaseError> {
+/// # Errors
+/// `Forbidden` where the role may not.
+pub fn demand(action: Action, role: Role) -> Result<(), CaseError> {
     if crate::role::allowed(action, role) { Ok(()) } else { Err(CaseError::Forbidden { action: format!("{action:?}"), role }) }
 }
 

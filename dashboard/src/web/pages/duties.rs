@@ -46,7 +46,7 @@ pub(super) fn lines(ask: &Ask, view: &IncidentView) -> Result<Vec<Line>, PageErr
 }
 
 /// Where a clock stands and what is left, as a badge with a word: never by colour alone.
-fn badge(clock: &Clock, now: Timestamp) -> Markup {
+pub(super) fn badge(clock: &Clock, now: Timestamp) -> Markup {
     let asked = clock.state == DutyState::Asked;
     match clock.remaining(now) {
         Remaining::None => show::badge(Tone::Quiet, t("gilt nicht")),

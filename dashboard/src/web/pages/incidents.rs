@@ -237,6 +237,7 @@ struct DetailPage {
     dispositions: Vec<(&'static str, &'static str)>,
     facts: Vec<(&'static str, String)>,
     alerts: Vec<AlertLine>,
+    overdue: Vec<super::deadlines::Overdue>,
     duties: Vec<super::duties::Line>,
     affected: Option<statewide::Affected>,
     warning: Option<statewide::Warning>,
@@ -248,6 +249,8 @@ struct DetailPage {
 
 /// Evidence lines on the page; the search shows all.
 const EVIDENCE_ROWS: usize = 30;
+/// Overdue recommendations of one case; it has a handful at most.
+const OVERDUE_MAX: usize = 20;
 
 pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
     let (id, view) = find(ask)?;
@@ -306,6 +309,7 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         moves: moves(incident.state, viewer.role).map(|state| (state.as_str(), words::state(state))).collect(),
         dispositions: Disposition::ALL.map(|one| (one.as_str(), words::disposition(one))).into(),
         facts: case_facts(&view, &names, internal),
+        overdue: super::deadlines::overdue(ask, Some(id), OVERDUE_MAX)?,
         duties: super::duties::lines(ask, &view)?,
         alerts: if internal { alerts(ask, &view)? } else { vec![] },
         affected: statewide::affected(ask, &view),

@@ -48,6 +48,7 @@ struct Tile {
 /// What changes every few seconds: the part that the script fetches again.
 struct Lage {
     tiles: Vec<Tile>,
+    overdue: Vec<super::deadlines::Overdue>,
     rows: Vec<Row>,
     open: String,
     map: Markup,
@@ -60,6 +61,7 @@ struct OverviewPage {
     frame: Frame,
     today: String,
     tiles: Vec<Tile>,
+    overdue: Vec<super::deadlines::Overdue>,
     rows: Vec<Row>,
     open: String,
     map: Markup,
@@ -70,6 +72,7 @@ struct OverviewPage {
 #[template(path = "overview_live.html")]
 struct OverviewLive {
     tiles: Vec<Tile>,
+    overdue: Vec<super::deadlines::Overdue>,
     rows: Vec<Row>,
     open: String,
     map: Markup,
@@ -77,14 +80,14 @@ struct OverviewLive {
 }
 
 fn overview(ask: &Ask) -> Reply {
-    let Lage { tiles, rows, open, map, chart } = lage(ask)?;
+    let Lage { tiles, overdue, rows, open, map, chart } = lage(ask)?;
     let frame = ask.frame(t("Lage"), Place::Overview);
-    ask.page(&OverviewPage { frame, today: show::date_long(ask.now), tiles, rows, open, map, chart })
+    ask.page(&OverviewPage { frame, today: show::date_long(ask.now), tiles, overdue, rows, open, map, chart })
 }
 
 pub(in crate::web) fn live(ask: &mut Ask) -> Reply {
-    let Lage { tiles, rows, open, map, chart } = lage(ask)?;
-    ask.page(&OverviewLive { tiles, rows, open, map, chart })
+    let Lage { tiles, overdue, rows, open, map, chart } = lage(ask)?;
+    ask.page(&OverviewLive { tiles, overdue, rows, open, map, chart })
 }
 
 /// Open cases on the Lage; the list has all.
@@ -164,6 +167,7 @@ fn lage(ask: &Ask) -> Result<Lage, PageError> {
     };
     Ok(Lage {
         tiles,
+        overdue: super::deadlines::overdue(ask, None, OPEN_ROWS)?,
         rows: urgent_first.iter().take(OPEN_ROWS).map(|incident| Row::new(incident, &names, now, incident.last_activity)).collect(),
         open: show::num(cases.open),
         map: chart::tile_map(map_caption, Unit::Count(t("Vorfälle")), |key| {
