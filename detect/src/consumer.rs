@@ -158,7 +158,7 @@ impl<J: Judge> DetectConsumer<J> {
     /// The database's own.
     pub fn new(db: Db, mut judge: J, clock: Clock, playbooks: Arc<Playbooks>) -> Result<Self, DbError> {
         let mut durable = Seq(0);
-        if let Some((seq, snapshot)) = db.read(|connection| snapshot_get(connection))? {
+        if let Some((seq, snapshot)) = db.read(snapshot_get)? {
             durable = seq;
             judge.restore(&snapshot);
         }

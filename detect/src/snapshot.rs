@@ -88,11 +88,11 @@ mod tests {
         let write = |seq: u64, whole: bool, parts: &[(&str, &str)]| {
             let snapshot = snapshot(whole, parts);
             db.write(move |tx| snapshot_put(tx, Seq(seq), &snapshot, Timestamp(0))).unwrap();
-            let (seq, read) = db.read(|connection| snapshot_get(connection)).unwrap().unwrap();
+            let (seq, read) = db.read(snapshot_get).unwrap().unwrap();
             let parts = read.parts.iter().map(|(rule, part)| (rule.clone(), unpack(part).unwrap())).collect::<Vec<(String, String)>>();
             (seq.0, parts.iter().map(|(rule, state)| format!("{rule}={state}")).collect::<Vec<_>>().join(" "))
         };
-        assert_eq!(db.read(|connection| snapshot_get(connection)).unwrap(), None);
+        assert_eq!(db.read(snapshot_get).unwrap(), None);
         assert_eq!(write(3, true, &[("a", "1"), ("b", "1")]), (3, "a=1 b=1".to_owned()));
         assert_eq!(write(5, false, &[("b", "2"), ("c", "1")]), (5, "a=1 b=2 c=1".to_owned()));
         assert_eq!(write(5, false, &[]), (5, "a=1 b=2 c=1".to_owned()));
@@ -113,7 +113,7 @@ mod tests {
             .unwrap();
             drop(db);
             let db = Db::open(&dir.path().join("w.db"), &[MIGRATIONS]).unwrap();
-            db.read(|connection| snapshot_get(connection)).unwrap().unwrap()
+            db.read(snapshot_get).unwrap().unwrap()
         };
         let (seq, snapshot) =
             taken_over(r#"{"version":2,"settled_at":5,"rules":{"a":{"of":"x","state":{"groups":[]}},"b":{"of":"y","state":1}}}"#);

@@ -126,11 +126,7 @@ impl ContactKey {
     }
 
     /// The subkeys that are alive and whose newest binding allows what is asked.
-    fn subkeys<'a>(
-        &'a self,
-        now: Timestamp,
-        may: impl Fn(&Signature, &SignedPublicSubKey) -> bool,
-    ) -> impl Iterator<Item = &'a SignedPublicSubKey> {
+    fn subkeys(&self, now: Timestamp, may: impl Fn(&Signature, &SignedPublicSubKey) -> bool) -> impl Iterator<Item = &SignedPublicSubKey> {
         let primary = &self.key.primary_key;
         self.key.public_subkeys.iter().filter(move |sub| {
             let holds = |signature: &&Signature| signature.verify_subkey_binding(primary, &sub.key).is_ok();
