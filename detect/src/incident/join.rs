@@ -4,7 +4,7 @@
 //!
 //! What moves: alerts, what was typed in as observables, open tasks, and what later alerts find the case by. What stays: letters,
 //! files, recommendations, duties and the history, because chains of custody, deadlines and mails name the case in which they
-//! began; the case that took in leads there. The stricter label of both holds afterwards, so that nobody sees more than before.
+//! began; the case that took in leads there. The stricter label of both holds for both afterwards, so that nobody sees more than before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,13 +58,15 @@ pub fn incident_merge(tx: &Transaction<'_>, from: Seen, into: Seen, actor: &str,
     next.version += 1;
     let took = json!({ "version": next.version, "case": part.id, "number": part.number, "alerts": alerts.len(), "opened_at": opened_at.0 });
     tell(tx, &whole, ("incident.took_in", now), actor, took, now)?;
+    // The label of the one that is left is the other's too: who must not know of that must not read here that it is there.
+    let gone = grow(tx, &part, &Gain { tlp: next.tlp, severity: part.severity, ..gain }, actor, now)?;
     let gone = Incident {
         state: State::Closed,
         closed_at: Some(now),
         disposition: None,
         merged_into: Some(whole.id),
-        version: part.version + 1,
-        ..part.clone()
+        version: gone.version + 1,
+        ..gone
     };
     let merged = json!({ "version": gone.version, "from": part.state.as_str(), "to": "closed", "into": whole.id, "number": whole.number,
         "alerts": alerts.len(), "opened_at": opened_at.0 });

@@ -33,6 +33,19 @@ fn told(world: &World, id: IncidentId) -> String {
 }
 
 #[test]
+fn who_must_not_know_of_a_case_does_not_read_of_it_in_what_was_merged_into_it() {
+    let world = World::new();
+    let whole = world.open(&spec("203.0.113.9", 0, 10, [1]));
+    let part = world.open(&spec("203.0.113.10", 0, 5, [2]));
+    world.change(whole, 1, Change::Label(Tlp::Red), Role::Analyst, NOW).unwrap();
+    merge(&world, part, whole, Role::Analyst).unwrap();
+    let view = world.view(part);
+    assert_eq!((view.incident.state, view.incident.tlp), (State::Closed, Tlp::Red));
+    let replayed = replay(&view.history).unwrap();
+    assert_eq!((replayed.state, replayed.tlp, replayed.version), (view.incident.state, view.incident.tlp, view.incident.version));
+}
+
+#[test]
 fn a_merged_case_leads_to_the_other_and_leaves_nothing_open() {
     let world = World::new();
     let whole = world.open(&spec("203.0.113.9", 0, 10, [1]));
