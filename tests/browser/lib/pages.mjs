@@ -62,6 +62,7 @@ export async function walk(house, people, visit) {
 /** The links of a page of ours, the frame's first: navigation, one's own account, the components. */
 export async function links(page) {
   const all = await page.$$eval("nav a[href^='/'], header a[href^='/'], footer.foot a[href^='/'], main a[href^='/']", (all) => [...new Set(all.map((a) => a.getAttribute("href")))]);
-  // What the components lead to are examples, and not for everybody.
-  return new URL(page.url()).pathname.startsWith("/bausteine") ? all.filter((path) => path.startsWith("/bausteine")) : all;
+  // What the components lead to are examples, and what a mail leads to is its reader's: neither is for everybody.
+  const own = /^\/(bausteine|postfach)(?=\/|$)/.exec(new URL(page.url()).pathname)?.[0];
+  return own ? all.filter((path) => path.startsWith(own)) : all;
 }
