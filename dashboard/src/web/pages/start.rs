@@ -59,6 +59,7 @@ struct Lage {
 struct OverviewPage {
     frame: Frame,
     today: String,
+    tasks: String,
     tiles: Vec<Tile>,
     rows: Vec<Row>,
     open: String,
@@ -79,7 +80,8 @@ struct OverviewLive {
 fn overview(ask: &Ask) -> Reply {
     let Lage { tiles, rows, open, map, chart } = lage(ask)?;
     let frame = ask.frame(t("Lage"), Place::Overview);
-    ask.page(&OverviewPage { frame, today: show::date_long(ask.now), tiles, rows, open, map, chart })
+    let tasks = super::tasks::sentence(super::tasks::counts(ask)?);
+    ask.page(&OverviewPage { frame, today: show::date_long(ask.now), tasks, tiles, rows, open, map, chart })
 }
 
 pub(in crate::web) fn live(ask: &mut Ask) -> Reply {
