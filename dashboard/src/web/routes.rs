@@ -6,7 +6,7 @@ use super::note::Note;
 use super::pages::{
     account, account_edit, accounts, acknowledge, advisories, alerts, api, deadlines, duties, event, exhibits, export, flows, gallery,
     incident_export, incident_join, incident_new, incidents, indicators, invitation, kpis, letters, mailbox, mandates, metrics, oidc,
-    protocol, raster, reveals, rules, saved, search, self_report, source, sources, start, subscriptions, tail as tail_page, tokens,
+    protocol, raster, reveals, rules, saved, search, self_report, source, sources, start, subscriptions, tail as tail_page, tasks, tokens,
 };
 use super::{door, steps, stream, tail};
 use crate::access::{ADMIN, AUDIT, BODIES, CASES, CERT, FIGURES, LEAD, SOURCES, SOURCES_EDIT, Who};
@@ -282,6 +282,12 @@ pub const ROUTES: &[Route] = &[
         &["nach", "ergebnis"],
     )),
     post("/vorfall/{number}/notiz", CERT, incidents::note).of(Own(Incident)).note(Done("incident.noted", "incident", &[])),
+    // Tasks are the CERT's, of whichever case.
+    get("/aufgaben", CERT, tasks::list).of(Scoped).note(Nothing),
+    post("/aufgaben", CERT, tasks::add).of(Scoped).note(Done("task.added", "task", &["vorfall"])),
+    get("/aufgabe/{id}", CERT, tasks::detail).of(Any(Other)).note(Nothing),
+    post("/aufgabe/{id}", CERT, tasks::edit).of(Any(Other)).note(Done("task.changed", "task", &["wer", "bis"])),
+    post("/aufgabe/{id}/stand", CERT, tasks::move_to).of(Any(Other)).note(Done("task.changed", "task", &["nach"])),
     get("/vorfall/{number}/zusammenfuehren", CERT, incident_join::merge_show).of(Own(Incident)).note(Nothing),
     post("/vorfall/{number}/zusammenfuehren", CERT, incident_join::merge_do).of(Own(Incident)).note(Done(
         "incident.merged",

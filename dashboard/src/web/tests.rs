@@ -358,6 +358,11 @@ fn the_matrix_of_routes_and_roles() {
         Post /vorfall/{number}/uebernehmen: - analyst lead - - - - -
         Post /vorfall/{number}/stand: - analyst lead - - - - -
         Post /vorfall/{number}/notiz: - analyst lead - - - - -
+        Get /aufgaben: - analyst lead - - - - -
+        Post /aufgaben: - analyst lead - - - - -
+        Get /aufgabe/{id}: - analyst lead - - - - -
+        Post /aufgabe/{id}: - analyst lead - - - - -
+        Post /aufgabe/{id}/stand: - analyst lead - - - - -
         Get /vorfall/{number}/zusammenfuehren: - analyst lead - - - - -
         Post /vorfall/{number}/zusammenfuehren: - analyst lead - - - - -
         Get /vorfall/{number}/trennen: - analyst lead - - - - -

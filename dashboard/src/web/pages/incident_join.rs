@@ -171,7 +171,7 @@ fn both(part: &Incident, whole: &Incident) -> Both {
 }
 
 /// The case of a number that somebody typed.
-fn named(ask: &Ask, number: &str) -> Result<(IncidentId, IncidentView), PageError> {
+pub(super) fn named(ask: &Ask, number: &str) -> Result<(IncidentId, IncidentView), PageError> {
     let scope = ask.scope();
     let found = ask.app.db.read(|c| match incident_by_number(c, &scope, number)? {
         Some(id) => Ok::<_, DbError>(incident_get(c, &scope, id)?.map(|view| (id, view))),

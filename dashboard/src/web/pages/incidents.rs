@@ -25,6 +25,7 @@ use ingest::time::Timestamp;
 use super::exhibits::Exhibits;
 use super::incident_join::Relations;
 use super::letters::Letters;
+use super::tasks::Card;
 use super::why::{self, Why};
 use crate::markdown;
 use crate::show::{self, Markup, Tone, filters, link};
@@ -245,6 +246,7 @@ struct DetailPage {
     exhibits: Exhibits,
     letters: Letters,
     relations: Relations,
+    tasks: Card,
 }
 
 /// Evidence lines on the page; the search shows all.
@@ -318,6 +320,7 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         exhibits: super::exhibits::load(ask, id, &names)?,
         letters: super::letters::load(ask, &view, &contacts)?,
         relations: super::incident_join::load(ask, &view, &names)?,
+        tasks: super::tasks::card(ask, incident, &names)?,
         frame: ask.frame(&incident.number, Place::Incidents),
     };
     ask.page(&page)

@@ -45,6 +45,7 @@ pub(super) mod sources;
 pub(super) mod start;
 pub(super) mod subscriptions;
 pub(super) mod tail;
+pub(super) mod tasks;
 pub(super) mod tokens;
 mod value;
 mod why;
@@ -84,6 +85,10 @@ pub(super) fn count(ask: &Ask, place: Place) -> Option<Count> {
             let open = IncidentFilter { states: State::OPEN.to_vec(), limit: OPEN_COUNTED_MAX, ..incidents::readable(ask) };
             let n = ask.app.db.read(|c| incident_list(c, &open)).ok()?.len();
             Some(Count { n: n as u64, what: t("offen"), urgent: false })
+        }
+        Place::Tasks => {
+            let counts = tasks::counts(ask).ok()?;
+            Some(Count { n: counts.mine, what: t("offene Aufgaben von Ihnen"), urgent: counts.mine_overdue > 0 })
         }
         Place::Post => {
             let (n, _) = ask.app.db.read(advisory::mailroom::letter_counts).ok()?;

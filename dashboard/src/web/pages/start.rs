@@ -60,6 +60,7 @@ struct Lage {
 struct OverviewPage {
     frame: Frame,
     today: String,
+    tasks: String,
     tiles: Vec<Tile>,
     overdue: Vec<super::deadlines::Overdue>,
     rows: Vec<Row>,
@@ -82,7 +83,8 @@ struct OverviewLive {
 fn overview(ask: &Ask) -> Reply {
     let Lage { tiles, overdue, rows, open, map, chart } = lage(ask)?;
     let frame = ask.frame(t("Lage"), Place::Overview);
-    ask.page(&OverviewPage { frame, today: show::date_long(ask.now), tiles, overdue, rows, open, map, chart })
+    let tasks = super::tasks::sentence(super::tasks::counts(ask)?);
+    ask.page(&OverviewPage { frame, today: show::date_long(ask.now), tasks, tiles, overdue, rows, open, map, chart })
 }
 
 pub(in crate::web) fn live(ask: &mut Ask) -> Reply {
