@@ -1,5 +1,5 @@
 // The main ways without any script: sign in, look at an incident, take it, note, change its state, search, acknowledge a
-// warning by its link, sign out. Pages work without JavaScript; modules only make them better.
+// warning by its link, report an incident by a link, sign out. Pages work without JavaScript; modules only make them better.
 import { signIn, visitor } from "./lib/door.mjs";
 import { loginOf, shot, spec } from "./lib/spec.mjs";
 import { watch } from "./lib/watch.mjs";
@@ -76,6 +76,31 @@ await spec(async (house) => {
   } else {
     house.row("--  no mail with a link to acknowledge in the demo's mailbox");
   }
+
+  // A municipality reports: an analyst reads a link out, and nobody signs in behind it.
+  await page.goto(`${house.base}/vorfaelle/meldelinks`);
+  await page.selectOption("select[name=an]", { index: 1 });
+  await send("form[action='/vorfaelle/meldelinks'] button[value=zeigen]");
+  const way = new URL(await page.inputValue("#link"), house.base).pathname;
+  const reporter = await (await visitor(house, { javaScriptEnabled: false, viewport: { width: 320, height: 700 } })).newPage();
+  watch(reporter, house, "meldet", { expected: /status (of )?422/ });
+  const told = "Alle Dateien im Rathaus sind verschlüsselt";
+  await reporter.goto(house.base + way);
+  await reporter.fill("textarea[name=was]", told);
+  await reporter.fill("input[name=seit]", "2099-01-01T08:00");
+  await Promise.all([reporter.waitForNavigation(), reporter.locator("form button").click()]);
+  check((await reporter.inputValue("textarea[name=was]")) === told, "a wrong time keeps what was told");
+  await reporter.fill("input[name=seit]", "");
+  await reporter.fill("input[name=telefon]", "03634 350-0");
+  await Promise.all([reporter.waitForNavigation(), reporter.locator("form button").click()]);
+  const number = (await reporter.locator("h1 .mono").innerText()).trim();
+  check(/^TC-\d{4}-\d{6}$/.test(number), `a municipality reports without a login: ${number}`);
+  await shot(reporter, "ohne Skript Meldung");
+  await reporter.goto(house.base + way);
+  check((await reporter.locator("form").count()) === 0, "the link is used up and shows the receipt");
+  await reporter.context().close();
+  await page.goto(`${house.base}/vorfall/${number}`);
+  check(await says(told), "and the analyst has the case");
 
   await page.goto(house.base + incident);
   await page.locator("details.user > summary, header details > summary").first().click();

@@ -300,6 +300,8 @@ pub(crate) mod fixture;
 #[cfg(test)]
 mod join_tests;
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod statewide_tests;
 #[cfg(test)]
 mod tests;

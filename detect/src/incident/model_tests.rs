@@ -1,0 +1,209 @@
+//! Many cases and many hands: whatever sequence of findings, changes, merges, splits, ties and bulk acts comes, and whoever tries
+//! it, the invariants hold, a refusal changes nothing, and each history replays to what is stored.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ingest::db::DbError;
+use ingest::history::history_of;
+use ingest::scope::Scope;
+use ingest::time::Timestamp;
+use proptest::prelude::*;
+
+use super::fixture::{START, Spec, World, spec};
+use super::*;
+use crate::alert::{AlertAct, AlertFilter, AlertId, alert_list, alerts_bulk};
+use crate::task::{NewTask, TaskFilter, Which, task_add, task_list};
+
+const ADDRESSES: [&str; 4] = ["203.0.113.9", "203.0.113.10", "203.0.113.11", "203.0.113.12"];
+
+/// A try; the numbers choose among what there is.
+#[derive(Clone, Debug)]
+enum Act {
+    /// (address, site, level)
+    Find(usize, usize, usize),
+    Move(usize, State),
+    Close(usize),
+    Label(usize, Tlp),
+    Assign(usize),
+    Merge(usize, usize),
+    Split(usize, usize),
+    Link(usize, usize),
+    Unlink(usize, usize),
+    Put(usize, usize),
+    Task(usize),
+    CloseMany,
+    MergeMany(usize),
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let n = 0..6usize;
+    prop_oneof![
+        4 => (0..4usize, 0..4usize, 1..5usize).prop_map(|(address, site, level)| Act::Find(address, site, level)),
+        3 => (n.clone(), prop::sample::select(State::ALL.to_vec())).prop_map(|(case, to)| Act::Move(case, to)),
+        1 => n.clone().prop_map(Act::Close),
+        1 => (n.clone(), prop::sample::select(Tlp::ALL.to_vec())).prop_map(|(case, tlp)| Act::Label(case, tlp)),
+        1 => n.clone().prop_map(Act::Assign),
+        4 => (n.clone(), n.clone()).prop_map(|(one, other)| Act::Merge(one, other)),
+        2 => (n.clone(), n.clone()).prop_map(|(case, alert)| Act::Split(case, alert)),
+        1 => (n.clone(), n.clone()).prop_map(|(one, other)| Act::Link(one, other)),
+        1 => (n.clone(), n.clone()).prop_map(|(one, other)| Act::Unlink(one, other)),
+        2 => (n.clone(), n.clone()).prop_map(|(case, alert)| Act::Put(case, alert)),
+        1 => n.clone().prop_map(Act::Task),
+        1 => Just(Act::CloseMany),
+        1 => n.prop_map(Act::MergeMany),
+    ]
+}
+
+/// Everything that must not change when something is refused, and that the invariants speak of.
+#[derive(Debug, PartialEq)]
+struct Snapshot {
+    cases: BTreeMap<IncidentId, Incident>,
+    alerts: BTreeMap<AlertId, Option<IncidentId>>,
+    told: usize,
+    /// Open tasks by case.
+    tasks: Vec<Option<IncidentId>>,
+}
+
+fn snapshot(world: &World) -> Snapshot {
+    let cases: BTreeMap<_, _> = world.list(Scope::All).into_iter().map(|case| (case.id, case)).collect();
+    let filter = TaskFilter { scope: Scope::All, which: Which::Team, now: START, limit: 500 };
+    world
+        .db
+        .read(|c| {
+            let mut told = 0;
+            for id in cases.keys() {
+                told += history_of(c, &id.to_string())?.len();
+            }
+            let alerts = alert_list(c, &AlertFilter { limit: 500, ..AlertFilter::new(Scope::All) })?;
+            let tasks = task_list(c, &filter)?.into_iter().map(|task| task.incident).collect();
+            Ok::<_, DbError>(Snapshot { cases, alerts: alerts.into_iter().map(|one| (one.id, one.incident)).collect(), told, tasks })
+        })
+        .unwrap()
+}
+
+/// Does it, or says that it was refused.
+fn attempt(world: &World, now: Snapshot, act: &Act, role: Role, at: Timestamp) -> Result<(), CaseError> {
+    let cases: Vec<Incident> = now.cases.into_values().collect();
+    let alerts: Vec<AlertId> = now.alerts.keys().copied().collect();
+    let Some(of) = (!cases.is_empty()).then_some(|n: usize| &cases[n % cases.len()]) else { return Ok(()) };
+    let seen = |n: usize| Seen { id: of(n).id, version: of(n).version };
+    let playbooks = world.playbooks.clone();
+    match act.clone() {
+        Act::Find(..) => Ok(()),
+        Act::Move(n, to) => world.change(of(n).id, of(n).version, Change::Move { to, at: None }, role, at).map(drop),
+        Act::Close(n) => {
+            let close = Change::Close { disposition: crate::alert::Disposition::Benign, at: None };
+            world.change(of(n).id, of(n).version, close, role, at).map(drop)
+        }
+        Act::Label(n, tlp) => world.change(of(n).id, of(n).version, Change::Label(tlp), role, at).map(drop),
+        Act::Assign(n) => world.change(of(n).id, of(n).version, Change::Assign(Some("bernd".into())), role, at).map(drop),
+        Act::Merge(one, other) => {
+            let (one, other) = (seen(one), seen(other));
+            world.write(move |tx| incident_merge(tx, one, other, "anna", role, at))
+        }
+        Act::Split(n, alert) => {
+            let (from, chosen) = (seen(n), alerts.get(alert % alerts.len().max(1)).copied().into_iter().collect::<Vec<_>>());
+            world.write(move |tx| incident_split(tx, &playbooks, from, &chosen, "", "anna", role, at)).map(drop)
+        }
+        Act::Link(one, other) => {
+            let (one, other) = (of(one).id, of(other).id);
+            world.write(move |tx| incident_link(tx, one, other, "gleiche Adresse", "anna", role, at))
+        }
+        Act::Unlink(one, other) => {
+            let (one, other) = (of(one).id, of(other).id);
+            world.write(move |tx| incident_unlink(tx, one, other, "anna", role, at))
+        }
+        Act::Put(n, alert) => {
+            let (into, chosen) = (of(n).id, alerts.get(alert % alerts.len().max(1)).copied().into_iter().collect::<Vec<_>>());
+            world.write(move |tx| alerts_join(tx, into, &chosen, "anna", role, at)).map(drop)
+        }
+        Act::Task(n) => {
+            let task = NewTask { title: "anrufen".into(), incident: Some(of(n).id), ..NewTask::default() };
+            world.write(move |tx| task_add(tx, &task, "anna", role, at)).map(drop)
+        }
+        Act::CloseMany => {
+            let act = AlertAct::Close(crate::alert::Disposition::Benign);
+            world.write(move |tx| alerts_bulk(tx, &alerts, &act, "anna", role, at)).map(drop)
+        }
+        Act::MergeMany(n) => {
+            let all: Vec<Seen> = (0..3).map(|more| seen(n + more)).collect();
+            world.write(move |tx| incidents_bulk(tx, &all, &CaseAct::Merge, "anna", role, at)).map(drop)
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn no_sequence_of_acts_breaks_a_case(acts in prop::collection::vec((act(), 0..8usize), 1..40)) {
+        let world = World::new();
+        let mut at = START.plus(Timestamp::HOUR);
+        let mut seq = 0;
+        for (act, who) in acts {
+            at = at.plus(Timestamp::MINUTE);
+            // Mostly those who may; else everybody else would refuse all the way.
+            let role = Role::ALL.get(who).copied().unwrap_or(Role::Lead);
+            let before = snapshot(&world);
+            if let Act::Find(address, site, level) = act {
+                seq += 1;
+                let level = crate::rule::Level::ALL[level];
+                let rule = ["ssh_bruteforce", "portscan"][seq as usize % 2];
+                world.file(&Spec { rule, level, ..spec(ADDRESSES[address], site, seq as i64 * 7, [seq]) });
+            }
+            let outcome = attempt(&world, snapshot(&world), &act, role, at);
+            let after = snapshot(&world);
+            if outcome.is_err() {
+                prop_assert_eq!(&after, &before, "refused, and yet changed: {:?}", act);
+            }
+            // Nothing is lost: neither a case, nor an alert, nor a word of what was told.
+            prop_assert!(before.cases.keys().all(|id| after.cases.contains_key(id)));
+            prop_assert!(before.alerts.keys().all(|id| after.alerts.contains_key(id)));
+            prop_assert!(after.told >= before.told);
+            for (id, case) in &after.cases {
+                let old = before.cases.get(id);
+                prop_assert_eq!(case.state == State::Closed, case.closed_at.is_some());
+                // Closed with a verdict, or by a merge, never both.
+                prop_assert_eq!(case.state == State::Closed, case.disposition.is_some() != case.merged_into.is_some());
+                if let Some(into) = case.merged_into {
+                    let whole = &after.cases[&into];
+                    prop_assert_eq!(whole.body, case.body, "merged over a body's border");
+                    prop_assert!(!after.alerts.values().any(|of| *of == Some(*id)), "a merged case keeps no alert");
+                    prop_assert!(!after.tasks.contains(&Some(*id)), "nor an open task");
+                    if old.is_some_and(|old| old.merged_into.is_none()) {
+                        prop_assert!(whole.tlp >= case.tlp, "the merge widens who may read");
+                        prop_assert!(whole.severity >= case.severity);
+                    }
+                }
+                if old.is_some_and(|old| old.merged_into.is_some()) {
+                    prop_assert_eq!(case.merged_into, old.unwrap().merged_into, "merged is for good");
+                }
+                // The way of merges ends at a case that is none.
+                let (mut end, mut way) = (*id, BTreeSet::new());
+                while let Some(next) = after.cases[&end].merged_into {
+                    prop_assert!(way.insert(end), "merged in a circle");
+                    end = next;
+                }
+                prop_assert_eq!(world.db.read(|c| incident_root(c, *id)).unwrap(), end);
+                let told = replay(&world.view(*id).history).unwrap();
+                let stored = case.clone();
+                let stored = Replayed {
+                    title: stored.title, state: stored.state, severity: stored.severity, rsit: stored.rsit, tlp: stored.tlp,
+                    assignee: stored.assignee, disposition: stored.disposition, merged_into: stored.merged_into, version: stored.version,
+                };
+                prop_assert_eq!(told, stored);
+                let relations = world.db.read(|c| incident_relations(c, &Scope::All, *id)).unwrap();
+                for link in relations.links {
+                    let back = world.db.read(|c| incident_relations(c, &Scope::All, link.case.id)).unwrap();
+                    prop_assert!(back.links.iter().any(|one| one.case.id == *id), "a tie goes both ways");
+                }
+            }
+            // An alert stands in a case of its own body.
+            for alert in world.db.read(|c| alert_list(c, &AlertFilter { limit: 500, ..AlertFilter::new(Scope::All) })).unwrap() {
+                if let Some(case) = alert.incident {
+                    prop_assert_eq!(after.cases[&case].body, alert.body);
+                }
+            }
+        }
+    }
+}
