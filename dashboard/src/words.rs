@@ -9,6 +9,7 @@ mod intel;
 mod labels;
 mod language;
 mod letters;
+mod refusals;
 mod refused;
 
 use std::collections::HashMap;
@@ -285,6 +286,8 @@ pub fn told(event: &HistoryEvent, names: &Names) -> Told {
         "incident.split_from" => case_told(t("Aus einem anderen Vorfall herausgelöst"), event, true),
         "incident.linked" => case_told(t("Mit einem anderen Vorfall verbunden"), event, false),
         "incident.unlinked" => case_told(t("Verbindung gelöst"), event, false),
+        "timeline.added" => Told { what: t("In die Zeitleiste eingetragen").into(), detail: text("text").into(), strong: false },
+        "timeline.struck" => Told { what: t("Aus der Zeitleiste gestrichen").into(), detail: text("text").into(), strong: false },
         "task.added" => task_told(t("Aufgabe angelegt"), event),
         "task.changed" => task_told(t("Aufgabe geändert"), event),
         "task.done" => task_told(t("Aufgabe erledigt"), event),

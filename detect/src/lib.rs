@@ -28,4 +28,5 @@ mod say;
 pub mod sigma;
 pub mod snapshot;
 pub mod task;
+pub mod timeline;
 pub mod watch;

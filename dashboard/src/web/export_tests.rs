@@ -15,7 +15,7 @@ use super::tests::{Front, now};
 use super::*;
 
 /// A store with so many lines of the last minutes, half of which say `failed`.
-fn filled(front: &mut Front, dir: &std::path::Path, lines: u64) -> EventConsumer {
+pub(super) fn filled(front: &mut Front, dir: &std::path::Path, lines: u64) -> EventConsumer {
     let store = EventStore::open(dir, |frame, _| decode(frame, &Options::default())).unwrap();
     front.app.events = Some(store.clone());
     front.router = router(front.app.clone());

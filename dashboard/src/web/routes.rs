@@ -6,7 +6,8 @@ use super::note::Note;
 use super::pages::{
     account, account_edit, accounts, acknowledge, advisories, alerts, api, deadlines, duties, event, exhibits, export, flows, gallery,
     incident_export, incident_join, incident_new, incidents, indicators, invitation, kpis, letters, mailbox, mandates, metrics, oidc,
-    protocol, raster, reveals, rules, saved, search, self_report, source, sources, start, subscriptions, tail as tail_page, tasks, tokens,
+    protocol, raster, reveals, rules, saved, search, self_report, source, sources, start, subscriptions, tail as tail_page, tasks,
+    timeline, tokens,
 };
 use super::{door, steps, stream, tail};
 use crate::access::{ADMIN, AUDIT, BODIES, CASES, CERT, FIGURES, LEAD, SOURCES, SOURCES_EDIT, Who};
@@ -282,6 +283,13 @@ pub const ROUTES: &[Route] = &[
         &["nach", "ergebnis"],
     )),
     post("/vorfall/{number}/notiz", CERT, incidents::note).of(Own(Incident)).note(Done("incident.noted", "incident", &[])),
+    post("/vorfall/{number}/zeitleiste", CERT, timeline::add).of(Own(Incident)).note(Done("timeline.added", "incident", &["zeit"])),
+    post("/vorfall/{number}/zeitleiste/streichen", CERT, timeline::strike).of(Own(Incident)).note(Done(
+        "timeline.struck",
+        "incident",
+        &["eintrag"],
+    )),
+    post("/zeitleiste", CERT, timeline::take_over).of(Scoped).note(Done("timeline.added", "incident", &["vorfall", "ereignis"])),
     // Tasks are the CERT's, of whichever case.
     get("/aufgaben", CERT, tasks::list).of(Scoped).note(Nothing),
     post("/aufgaben", CERT, tasks::add).of(Scoped).note(Done("task.added", "task", &["vorfall"])),

@@ -358,6 +358,9 @@ fn the_matrix_of_routes_and_roles() {
         Post /vorfall/{number}/uebernehmen: - analyst lead - - - - -
         Post /vorfall/{number}/stand: - analyst lead - - - - -
         Post /vorfall/{number}/notiz: - analyst lead - - - - -
+        Post /vorfall/{number}/zeitleiste: - analyst lead - - - - -
+        Post /vorfall/{number}/zeitleiste/streichen: - analyst lead - - - - -
+        Post /zeitleiste: - analyst lead - - - - -
         Get /aufgaben: - analyst lead - - - - -
         Post /aufgaben: - analyst lead - - - - -
         Get /aufgabe/{id}: - analyst lead - - - - -

@@ -88,7 +88,12 @@ fn snapshot(world: &World) -> Snapshot {
             }
             let alerts = alert_list(c, &AlertFilter { limit: 500, ..AlertFilter::new(Scope::All) })?;
             let tasks = task_list(c, &filter)?.into_iter().map(|task| task.incident).collect();
-            Ok::<_, DbError>(Snapshot { cases, alerts: alerts.into_iter().map(|one| (one.id, (one.incident, one.state))).collect(), told, tasks })
+            Ok::<_, DbError>(Snapshot {
+                cases,
+                alerts: alerts.into_iter().map(|one| (one.id, (one.incident, one.state))).collect(),
+                told,
+                tasks,
+            })
         })
         .unwrap()
 }
@@ -162,7 +167,9 @@ fn no_sequence_of_acts_breaks_a_case() {
     let outcome = runner.run(&prop::collection::vec((act(), role()), 20..50), |acts| holds(acts, &done));
     outcome.unwrap();
     let done = done.into_inner().unwrap();
-    for kind in ["Find", "Move", "Step", "Close", "Label", "Assign", "Merge", "Split", "Link", "Unlink", "Put", "Task", "CloseMany", "MergeMany"] {
+    for kind in
+        ["Find", "Move", "Step", "Close", "Label", "Assign", "Merge", "Split", "Link", "Unlink", "Put", "Task", "CloseMany", "MergeMany"]
+    {
         assert!(done.get(kind).is_some_and(|n| *n >= 5), "hardly ever done: {kind}, of {done:?}");
     }
 }

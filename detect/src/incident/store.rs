@@ -75,15 +75,18 @@ pub const MIGRATIONS: Migrations = Migrations {
          CREATE INDEX incident_merged ON incident (merged_into);",
         link::MIGRATION,
         crate::task::MIGRATION,
+        crate::timeline::MIGRATION,
     ],
 };
 
 /// What of a case's history is the CERT's own.
 const INTERNAL_KINDS: [&str; 5] =
     ["incident.noted", "incident.linked", "incident.unlinked", "recommendation.drafted", "recommendation.edited"];
-/// The same as a condition on the history, for what its kind alone does not tell: duties of the CERT itself, files, tasks, and
-/// letters that went to or came from others than the body.
-const NOT_THE_BODYS: &str = r#"AND h.kind NOT LIKE 'exhibit.%' AND h.kind NOT LIKE 'task.%' AND NOT (h.kind LIKE 'letter.%' AND (h.body IS NULL OR h.body <> i.body))
+/// And of which nouns all is: files, tasks, the timeline.
+const INTERNAL_NOUNS: [&str; 3] = ["exhibit.", "task.", "timeline."];
+/// The rest as a condition on the history, for what its kind alone does not tell: duties of the CERT itself, and letters that went
+/// to or came from others than the body. `known_to_body` says the same of one event.
+const NOT_THE_BODYS: &str = r#"AND NOT (h.kind LIKE 'letter.%' AND (h.body IS NULL OR h.body <> i.body))
     AND NOT (h.kind LIKE 'duty.%' AND h.data LIKE '%"by":"cert"%')"#;
 
 /// A page of a list; a page asks for less.
@@ -255,7 +258,8 @@ pub fn incident_changed(
     let kinds = if filter.scope == Scope::All {
         String::new()
     } else {
-        format!("AND h.kind NOT IN ('{}') {NOT_THE_BODYS}", INTERNAL_KINDS.join("', '"))
+        let nouns = INTERNAL_NOUNS.map(|noun| format!("AND h.kind NOT LIKE '{noun}%'")).join(" ");
+        format!("AND h.kind NOT IN ('{}') {nouns} {NOT_THE_BODYS}", INTERNAL_KINDS.join("', '"))
     };
     let changed = format!("(SELECT MAX(h.recorded_at) FROM history h WHERE h.subject = i.id {kinds})");
     if let Some(since) = since {
@@ -336,12 +340,7 @@ pub fn incident_get(connection: &Connection, scope: &Scope, id: IncidentId) -> R
         notes = note_list(connection, id)?;
     } else {
         recommendations.retain(|recommendation| recommendation.state != RecommendationState::Draft);
-        // What the CERT itself has to report elsewhere is not the body's affair.
-        let by_cert = |event: &HistoryEvent| event.kind.starts_with("duty.") && event.data.get("by").is_some_and(|by| by == "cert");
-        history.retain(|event| !INTERNAL_KINDS.contains(&event.kind.as_str()) && !by_cert(event));
-        // Files and tasks are the CERT's, and of letters a body knows those to and from its own people.
-        history.retain(|event| !event.kind.starts_with("exhibit.") && !event.kind.starts_with("task."));
-        history.retain(|event| !event.kind.starts_with("letter.") || (event.body.is_some() && scope.body_allowed(event.body)));
+        history.retain(|event| known_to_body(event, scope));
     }
     // The gravest first: a taken account before the scan that led to it.
     let gravity = |playbook: &str| alerts.iter().filter(|alert| alert.playbook.as_deref() == Some(playbook)).map(|alert| alert.level).max();
@@ -351,6 +350,15 @@ pub fn incident_get(connection: &Connection, scope: &Scope, id: IncidentId) -> R
     let summary = incident.summary.clone().unwrap_or_else(|| summary(&incident, &alerts, &observables, bodies.len()));
     let evidence = alert::evidence_of_incident(connection, id, EVIDENCE_SHOWN_MAX)?;
     Ok(Some(IncidentView { incident, summary, alerts, evidence, observables, bodies, warning, recommendations, notes, history }))
+}
+
+/// Whether a body learns that this happened in its case.
+fn known_to_body(event: &HistoryEvent, scope: &Scope) -> bool {
+    let kind = event.kind.as_str();
+    // What the CERT itself has to report elsewhere is not the body's affair, and of letters it knows those to and from its own people.
+    let by_cert = kind.starts_with("duty.") && event.data.get("by").is_some_and(|by| by == "cert");
+    let of_others = kind.starts_with("letter.") && !(event.body.is_some() && scope.body_allowed(event.body));
+    !INTERNAL_KINDS.contains(&kind) && !INTERNAL_NOUNS.iter().any(|noun| kind.starts_with(noun)) && !by_cert && !of_others
 }
 
 /// The identity behind a number that somebody typed or a mail's subject holds.

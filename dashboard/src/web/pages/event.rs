@@ -49,6 +49,8 @@ struct EventPage {
     /// What the same machine, or site, said around it: (label, where it leads).
     around: Vec<(String, String)>,
     fields: Vec<HitField>,
+    seq: u64,
+    take: Option<super::timeline::Take>,
     near: Vec<Near>,
     /// Not all of these were found in time.
     near_partial: bool,
@@ -84,6 +86,8 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
         time: format!("{} · {}", show::precise(event.timestamp), site),
         around: around(event, site).into_iter().chain(flows_link(ask, event)).collect(),
         fields: all_fields(Some(ask), event, site, &values),
+        seq: seq.0,
+        take: super::timeline::take(ask, event.message())?,
         near: near(&context, |other| range.link(&format!("/ereignis/{}", other.seq.0), &[("q", text), ("zeilen", &wanted.to_string())])),
         near_partial: context.partial,
         source: host.map_or_else(|| site.to_owned(), |host| format!("{host}, {site}")),

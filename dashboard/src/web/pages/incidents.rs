@@ -247,6 +247,7 @@ struct DetailPage {
     letters: Letters,
     relations: Relations,
     tasks: Card,
+    timeline: super::timeline::Card,
 }
 
 /// Evidence lines on the page; the search shows all.
@@ -321,6 +322,7 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         letters: super::letters::load(ask, &view, &contacts)?,
         relations: super::incident_join::load(ask, &view, &names)?,
         tasks: super::tasks::card(ask, incident, &names)?,
+        timeline: super::timeline::card(ask, &view, &names)?,
         frame: ask.frame(&incident.number, Place::Incidents),
     };
     ask.page(&page)

@@ -46,6 +46,7 @@ pub(super) mod start;
 pub(super) mod subscriptions;
 pub(super) mod tail;
 pub(super) mod tasks;
+pub(super) mod timeline;
 pub(super) mod tokens;
 mod value;
 mod why;
