@@ -1,24 +1,21 @@
 //! Who was addressed, and what they answered: by the link in their mail or in the portal. A click is an answer; opening the
 //! page is none, because mail filters open every link.
 //!
-//! The link's token is 256 random bits and may be used as often as one likes: first *gelesen*, days later *behoben*. We keep
-//! its SHA-256 only, so that a copy of the database opens nothing.
+//! The link's token (`token`) may be used as often as one likes: first *gelesen*, days later *behoben*.
 
 use std::collections::BTreeMap;
 
 use ingest::body::{BodyId, ContactId};
 use ingest::db::{DbError, Migrations};
-use ingest::id::random_bytes;
 use ingest::rusqlite::{Connection, OptionalExtension, Transaction, params};
 use ingest::scope::Scope;
 use ingest::time::Timestamp;
 use serde::Serialize;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use crate::advisory::{Advisory, AdvisoryId, text_enum, tidy_text};
 use crate::store::{COMMENT_CHARS_MAX, advisory_published, record};
-use crate::tree::hex;
+use crate::token::{is_token, token_hash, token_new};
 
 pub const MIGRATIONS: Migrations = Migrations {
     owner: "acknowledgement",
@@ -200,7 +197,7 @@ pub(crate) fn token_add(
     contact: ContactId,
     now: Timestamp,
 ) -> Result<String, DbError> {
-    let token = hex(&random_bytes::<TOKEN_BYTES>());
+    let token = token_new();
     tx.prepare_cached("INSERT INTO ack_token (hash, advisory, body, contact, created_at) VALUES (?1, ?2, ?3, ?4, ?5)")?
         .execute(params![token_hash(&token), advisory, body, contact, now.0])?;
     Ok(token)
@@ -222,24 +219,12 @@ pub(crate) fn addressee_reasons(connection: &Connection, advisory: AdvisoryId) -
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(crate) const TOKEN_BYTES: usize = 32;
-
 struct Link {
     advisory: AdvisoryId,
     body: BodyId,
     contact: ContactId,
 }
 
-pub(crate) fn token_hash(token: &str) -> String {
-    hex(&Sha256::digest(token.as_bytes()))
-}
-
-/// Whether a text can be one of our tokens at all.
-pub(crate) fn is_token(text: &str) -> bool {
-    text.len() == TOKEN_BYTES * 2 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-/// Looks the hash up, so that the time it takes says nothing of a token; what does not look like one is not even hashed.
 fn link_find(connection: &Connection, token: &str) -> Result<Option<Link>, DbError> {
     if !is_token(token) {
         return Ok(None);

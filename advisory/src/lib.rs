@@ -2,6 +2,7 @@
 
 pub mod acknowledgement;
 pub mod advisory;
+pub mod answer_link;
 pub mod csaf;
 pub mod delivery;
 pub mod gate;
@@ -19,5 +20,6 @@ pub mod reminder;
 pub mod self_report;
 pub mod store;
 pub mod subscription;
+mod token;
 pub mod tree;
 pub mod workflow;

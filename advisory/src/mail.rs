@@ -214,14 +214,25 @@ pub struct Recommendation<'a> {
     pub tlp: Tlp,
     pub body: BodyId,
     pub body_name: &'a str,
-    pub contact: Option<ContactId>,
+    pub contact: ContactId,
     pub contact_name: &'a str,
     pub email: &'a str,
     /// What was seen, in a few sentences.
     pub observation: &'a str,
     pub steps: &'a [RecommendedStep<'a>],
-    /// The page on which the body answers, below the dashboard's address (`/vorfaelle/…`).
-    pub path: &'a str,
+    /// For the link (`answer_link`).
+    pub token: String,
+    /// How long the link works.
+    pub until: Timestamp,
+}
+
+/// Where a contact answers without a login, with all that he has to know of the link.
+pub(crate) fn answer_link_text(publisher: &Publisher, number: &str, until: Timestamp) -> String {
+    let base = &publisher.base_url;
+    format!(
+        "{base}/empfehlung/{SECRET_MARK}\nDer Link gilt bis {} und nur für Sie; bitte geben Sie ihn nicht weiter. Mit einem Konto steht alles hier:\n{base}/vorfall/{number}",
+        german_time(until)
+    )
 }
 
 /// The mail by which the CERT recommends how to contain an incident. From TLP:AMBER on only a neutral notice.
@@ -229,7 +240,7 @@ pub fn recommendation_mail(recommendation: &Recommendation<'_>, publisher: &Publ
     let Recommendation { number, tlp, .. } = recommendation;
     let open = tlp.open_to_all_bodies();
     let title = if open { recommendation.title } else { "Bitte im Portal lesen" };
-    let url = format!("{}{}", publisher.base_url, recommendation.path);
+    let link = answer_link_text(publisher, number, recommendation.until);
     let mut text = Paragraphs::default();
     if open {
         text.add(&format!("{}\nHandlungsempfehlung zum Vorfall {number}", tlp.label()));
@@ -239,12 +250,17 @@ pub fn recommendation_mail(recommendation: &Recommendation<'_>, publisher: &Publ
         text.add(&format!("bei {} ist uns etwas aufgefallen: {}", recommendation.body_name, recommendation.title));
         text.section("Was haben wir gesehen?", recommendation.observation);
         text.section("Was empfehlen wir?", &steps_text(recommendation.steps));
-        text.section("Bitte geben Sie uns Bescheid", &format!("Was haben Sie umgesetzt, was nicht? Hier lesen und antworten:\n{url}"));
+        text.section(
+            "Bitte geben Sie uns Bescheid",
+            &format!("Was haben Sie umgesetzt, was nicht? Hier lesen und antworten Sie, ohne Anmeldung:\n{link}"),
+        );
     } else {
         text.add(&format!("zum Vorfall {number} bei {} gibt es eine Handlungsempfehlung.", recommendation.body_name));
         text.add(&format!(
-            "Sie ist als {} eingestuft. Ihr Inhalt steht deshalb nicht in dieser Mail; Sie lesen und beantworten sie hier:\n{url}",
-            tlp.label()
+            "Sie ist als {} eingestuft. Ihr Inhalt steht deshalb nicht in dieser Mail; {}. Antworten können Sie ohne Anmeldung:\n{link}",
+            tlp.label(),
+            // What is red no body reads in the portal either.
+            if *tlp == Tlp::Red { "fragen Sie uns bitte am Telefon danach" } else { "Sie lesen sie nach der Anmeldung" }
         ));
     }
     text.section("Kontakt", &publisher.contact);
@@ -254,12 +270,12 @@ pub fn recommendation_mail(recommendation: &Recommendation<'_>, publisher: &Publ
         subject: format!("[{}] {number} Handlungsempfehlung - {title}", tlp.label()),
         text: text.end(publisher),
         headers: Vec::new(),
-        secret: None,
+        secret: Some(recommendation.token.clone()),
         sealed: false,
         topic: Topic::Recommendation,
         about: recommendation.incident.clone(),
         body: Some(recommendation.body),
-        contact: recommendation.contact,
+        contact: Some(recommendation.contact),
     }
 }
 
@@ -663,12 +679,13 @@ pub(crate) mod tests {
             tlp: Tlp::Green,
             body: BodyId(id(2)),
             body_name: "Stadt Sömmerda",
-            contact: None,
+            contact: ContactId(id(3)),
             contact_name: "Erika Muster",
             email: "isb@soemmerda.example",
             observation: "Von 192.0.2.1 kamen 400 Anmeldeversuche; der letzte gelang.",
             steps: &steps,
-            path: "/vorfaelle/01",
+            token: "t0ken".into(),
+            until: Timestamp(1_797_858_127_000),
         };
         expect![[r#"
             [TLP:GREEN] VF-2026-0007 Handlungsempfehlung - Anmeldeversuche auf einem Server
@@ -693,8 +710,10 @@ pub(crate) mod tests {
 
             Bitte geben Sie uns Bescheid
             ----------------------------
-            Was haben Sie umgesetzt, was nicht? Hier lesen und antworten:
-            https://wartburg.example/vorfaelle/01
+            Was haben Sie umgesetzt, was nicht? Hier lesen und antworten Sie, ohne Anmeldung:
+            https://wartburg.example/empfehlung/<token>
+            Der Link gilt bis 21.12.2026, 14:02 Uhr und nur für Sie; bitte geben Sie ihn nicht weiter. Mit einem Konto steht alles hier:
+            https://wartburg.example/vorfall/VF-2026-0007
 
             Kontakt
             -------

@@ -1,6 +1,7 @@
 //! The mails of reminders: what `detect::reminder` says is due goes to the ISB, then to the deputy and the provider, and
 //! stands in the history, all in one transaction. A look that is killed in the middle has done all of it or nothing, and the
-//! same look again does nothing. The mails say that something waits, never what: they travel in the open.
+//! same look again does nothing. The mails say that something waits, never what: they travel in the open. Those about a
+//! recommendation bring a link to answer by (`answer_link`).
 
 use std::sync::Arc;
 
@@ -12,8 +13,9 @@ use ingest::db::{Db, DbError};
 use ingest::rusqlite::Transaction;
 use ingest::time::Timestamp;
 
+use crate::answer_link::{LINK_MILLIS, link_add};
 use crate::csaf::Publisher;
-use crate::mail::{Mail, Paragraphs, Topic, german_time};
+use crate::mail::{Mail, Paragraphs, Topic, answer_link_text, german_time};
 use crate::outbox::outbox_add;
 
 /// Looks what is due and does it; says how many reminders that were.
@@ -51,7 +53,10 @@ fn remind(tx: &Transaction<'_>, reminder: &Reminder, publisher: &Publisher, now:
         return Ok(());
     }
     for contact in to {
-        outbox_add(tx, &mail(reminder, contact, publisher), now)?;
+        // Of a recommendation the subject is its identity.
+        let recommendation = reminder.subject.parse().ok().filter(|_| reminder.clock.is_none());
+        let token = recommendation.map(|id| link_add(tx, id, contact.id, now)).transpose()?;
+        outbox_add(tx, &mail(reminder, contact, token, publisher, now), now)?;
     }
     Ok(())
 }
@@ -72,7 +77,8 @@ fn wants(reminder: &Reminder, contact: &Contact, all: &[Contact]) -> bool {
     }
 }
 
-fn mail(reminder: &Reminder, contact: &Contact, publisher: &Publisher) -> Mail {
+/// `token` is that of a link, where one can answer by one.
+fn mail(reminder: &Reminder, contact: &Contact, token: Option<String>, publisher: &Publisher, now: Timestamp) -> Mail {
     let Reminder { number, body_name, due_at, .. } = reminder;
     let due = german_time(*due_at);
     let (subject, what, path) = match (reminder.stage, reminder.cause, &reminder.clock) {
@@ -112,7 +118,11 @@ fn mail(reminder: &Reminder, contact: &Contact, publisher: &Publisher) -> Mail {
     let mut text = Paragraphs::default();
     text.add(&format!("Guten Tag {},", contact.name));
     text.add(&what);
-    text.add(&format!("Hier lesen und antworten:\n{}{path}", publisher.base_url));
+    match token {
+        Some(_) => text
+            .add(&format!("Hier lesen und antworten Sie, ohne Anmeldung:\n{}", answer_link_text(publisher, number, now.plus(LINK_MILLIS)))),
+        None => text.add(&format!("Hier lesen und antworten:\n{}{path}", publisher.base_url)),
+    }
     text.add("Brauchen Sie Hilfe oder geht etwas nicht, rufen Sie uns bitte an.");
     text.section("Kontakt", &publisher.contact);
     Mail {
@@ -121,7 +131,7 @@ fn mail(reminder: &Reminder, contact: &Contact, publisher: &Publisher) -> Mail {
         subject: format!("{number} {subject}"),
         text: text.end(publisher),
         headers: Vec::new(),
-        secret: None,
+        secret: token,
         sealed: false,
         topic: Topic::Reminder,
         about: reminder.incident.to_string(),
@@ -136,7 +146,7 @@ mod tests {
     use detect::duty::clocks_start;
     use detect::incident::{Change, IncidentId, Operation, Origin, Report, State, incident_change, incident_open_manual};
     use detect::recommendation::{
-        Answer, RecommendationId, Word, recommendation_add, recommendation_answer, recommendation_get, recommendation_send,
+        Answer, RecommendationId, Via, Word, recommendation_add, recommendation_answer, recommendation_get, recommendation_send,
     };
     use detect::reminder::overdue_list;
     use detect::role::Role;
@@ -207,7 +217,7 @@ mod tests {
 
         fn answer(&self, word: Word) {
             let id = self.recommendation;
-            let answer = Answer { step: None, word };
+            let answer = Answer { step: None, word, via: Via::Portal };
             self.fixture
                 .db
                 .write(move |tx| {
@@ -237,7 +247,7 @@ mod tests {
             deputy@stadt-soemmerda.example: TC-2026-000001 Handlungsempfehlung ohne Antwort"#]]
         .assert_eq(&world.said());
         assert_eq!(world.overdue(1_000), 1);
-        world.answer(Word::Done);
+        world.answer(Word::DONE);
         assert_eq!((world.look(2_000), world.overdue(2_000)), (0, 0), "what was answered is not overdue");
     }
 
@@ -280,7 +290,7 @@ mod tests {
     #[test]
     fn a_duty_is_told_of_before_its_limit_and_when_it_has_passed() {
         let world = world();
-        world.answer(Word::Done);
+        world.answer(Word::DONE);
         let duties = world.duties.clone();
         world.fixture.db.write(move |tx| clocks_start(tx, &duties, START)).unwrap();
         for hour in 0..100 {

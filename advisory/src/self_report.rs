@@ -7,17 +7,15 @@ use detect::role::{Action, Role};
 use ingest::body::{BodyId, Contact, ContactId, body_get, contact_list};
 use ingest::db::{DbError, Migrations};
 use ingest::history::{NewHistory, history_add};
-use ingest::id::random_bytes;
 use ingest::rusqlite::{Connection, OptionalExtension, Transaction, params};
 use ingest::scope::Scope;
 use ingest::time::Timestamp;
 use serde_json::json;
 
-use crate::acknowledgement::{TOKEN_BYTES, is_token, token_hash};
 use crate::csaf::Publisher;
 use crate::mail::{Mail, Paragraphs, SECRET_MARK, Topic, german_time};
 use crate::outbox::outbox_add;
-use crate::tree::hex;
+use crate::token::{is_token, token_hash, token_new};
 
 pub const MIGRATIONS: Migrations = Migrations {
     owner: "self_report",
@@ -247,7 +245,7 @@ fn link_add(tx: &Transaction<'_>, contact: &Contact, by: &str, now: Timestamp) -
         return Ok(None);
     }
     tx.prepare_cached("DELETE FROM report_link WHERE created_at < ?1")?.execute([now.plus(-KEEP_MILLIS).0])?;
-    let token = hex(&random_bytes::<TOKEN_BYTES>());
+    let token = token_new();
     tx.prepare_cached("INSERT INTO report_link (hash, body, contact, created_by, created_at, until_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
         .execute(params![token_hash(&token), contact.body, contact.id, by, now.0, now.plus(LINK_MILLIS).0])?;
     Ok(Some(token))

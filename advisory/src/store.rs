@@ -490,6 +490,7 @@ pub(crate) mod tests {
                 crate::mailroom::MIGRATIONS,
                 crate::openpgp::MIGRATIONS,
                 crate::self_report::MIGRATIONS,
+                crate::answer_link::MIGRATIONS,
             ];
             let db = Db::open(&dir.path().join("w.db"), &owners).unwrap();
             let bodies: Vec<BodyId> = (2..5).map(|n| BodyId(ingest::id::Ulid(n))).collect();

@@ -68,6 +68,7 @@ const MIGRATIONS: &[Migrations] = &[
     advisory::mailroom::MIGRATIONS,
     advisory::openpgp::MIGRATIONS,
     advisory::self_report::MIGRATIONS,
+    advisory::answer_link::MIGRATIONS,
     crate::user::MIGRATIONS,
     crate::session::MIGRATIONS,
     crate::login::MIGRATIONS,

@@ -19,7 +19,7 @@ use detect::exchange::read::Why;
 use detect::incident::{Incident, Origin, State, Tlp};
 use detect::recommendation::{RecommendationState, StepState};
 use detect::rule::Level;
-use ingest::body::SITE_STATE;
+use ingest::body::{SITE_STATE, contact_names};
 use ingest::db::DbError;
 use ingest::history::HistoryEvent;
 use ingest::rusqlite::Connection;
@@ -202,7 +202,7 @@ pub fn whose(alert: &Alert) -> String {
     named.unwrap_or_else(|| if alert.site == SITE_STATE { t("landesweit").into() } else { String::new() })
 }
 
-/// Who did something: names of accounts by their id.
+/// Who did something: names of accounts by their id, of contacts by `contact:` and theirs.
 #[derive(Debug, Default)]
 pub struct Names(HashMap<String, String>);
 
@@ -210,8 +210,9 @@ impl Names {
     /// # Errors
     /// The database's own.
     pub fn load(connection: &Connection) -> Result<Self, DbError> {
-        let users = user::user_list(connection)?;
-        Ok(Self(users.into_iter().map(|user| (user.id.to_string(), user.name)).collect()))
+        let users = user::user_list(connection)?.into_iter().map(|user| (user.id.to_string(), user.name));
+        let contacts = contact_names(connection)?.into_iter().map(|(id, name)| (format!("contact:{id}"), name));
+        Ok(Self(users.chain(contacts).collect()))
     }
 
     /// An actor as people read it; a rule and the program are no persons.
@@ -252,6 +253,12 @@ pub fn told(event: &HistoryEvent, names: &Names) -> Told {
         what: what.into(),
         detail: format!("{} → {}", word(text("from")), word(text("to"))),
         strong: false,
+    };
+    // What a contact said by the link in a mail was said without a login, and the reader has to know that.
+    let answer = |what: &str, strong: bool| {
+        let by_link = (text("via") == "link").then(|| t("über den Link in der Mail"));
+        let detail: Vec<&str> = by_link.into_iter().chain([text("reason")]).filter(|part| !part.is_empty()).collect();
+        Told { what: what.into(), detail: detail.join(": "), strong }
     };
     match event.kind.as_str() {
         "incident.first_activity" => plain(t("Erste Anzeichen"), false),
@@ -323,19 +330,15 @@ pub fn told(event: &HistoryEvent, names: &Names) -> Told {
         "recommendation.drafted" => plain(t("Empfehlung vorbereitet"), false),
         "recommendation.edited" => plain(t("Empfehlung geändert"), false),
         "recommendation.sent" => plain(t("Empfehlung gesendet"), true),
-        "recommendation.ack" => plain(t("Empfehlung gelesen"), false),
+        "recommendation.ack" => answer(t("Empfehlung gelesen"), false),
         "recommendation.step" => {
             let number = event.data.get("step").and_then(Value::as_u64).unwrap_or(0) + 1;
             let to = StepState::parse(text("to")).map_or_else(|| text("to").to_owned(), |state| step(state).to_owned());
-            Told {
-                what: tf("Schritt {number}: {state}", &[("number", &number), ("state", &to)]),
-                detail: text("reason").into(),
-                strong: false,
-            }
+            answer(&tf("Schritt {number}: {state}", &[("number", &number), ("state", &to)]), false)
         }
-        "recommendation.in_work" => plain(t("Empfehlung in Arbeit"), false),
-        "recommendation.done" => plain(t("Empfehlung umgesetzt"), true),
-        "recommendation.declined" => plain(t("Empfehlung abgelehnt"), true),
+        "recommendation.in_work" => answer(t("Empfehlung in Arbeit"), false),
+        "recommendation.done" => answer(t("Empfehlung umgesetzt"), true),
+        "recommendation.declined" => answer(t("Empfehlung abgelehnt"), true),
         "recommendation.reminded" => plain(t("An die Empfehlung erinnert"), false),
         "recommendation.escalated" => plain(t("Vertretung und Dienstleister erinnert"), true),
         "recommendation.overdue" => plain(t("Empfehlung überfällig"), true),

@@ -2,7 +2,7 @@
 //! answers. A rule's incident gets a draft from its playbook at once; a person sends it. The mail is the caller's:
 //! everything here takes the caller's transaction, so that "sent" and the outbox stand or fall together.
 
-use ingest::body::BodyId;
+use ingest::body::{BodyId, ContactId};
 use ingest::db::{DbError, Migrations};
 use ingest::history::{NewHistory, history_add};
 use ingest::rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
@@ -124,7 +124,7 @@ pub struct Recommendation {
     /// What it means, before the steps.
     pub intro: String,
     pub state: RecommendationState,
-    /// Why it was declined.
+    /// Why it was declined, or how somebody saw that it is done.
     pub reason: Option<String>,
     pub created_at: Timestamp,
     pub sent_at: Option<Timestamp>,
@@ -202,6 +202,17 @@ pub struct Answer {
     /// Position of the step from 0; `None` for the whole.
     pub step: Option<usize>,
     pub word: Word,
+    pub via: Via,
+}
+
+/// How an answer came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Via {
+    /// From somebody who is signed in, a program's token included.
+    #[default]
+    Portal,
+    /// By the link in this contact's mail.
+    Link(ContactId),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -209,10 +220,18 @@ pub enum Word {
     /// Read; only of the whole. Saying it twice, or after more was said, changes nothing.
     Seen,
     InWork,
-    Done,
+    Done {
+        /// How somebody saw that it is done; may be empty.
+        how: String,
+    },
     Declined {
         reason: String,
     },
+}
+
+impl Word {
+    /// Done, and nothing said of how one sees it.
+    pub const DONE: Self = Self::Done { how: String::new() };
 }
 
 /// Proposes a playbook's containment for an incident, once per playbook; the general one only where nothing else is.
@@ -384,11 +403,11 @@ pub fn recommendation_answer(
     write(tx, &next)?;
     if let (Some(position), Some(step)) = (answer.step, answer.step.and_then(|position| next.steps.get(position))) {
         let data = json!({ "step": position, "to": step.state, "reason": step.reason });
-        tell(tx, &next, body, "recommendation.step", now, actor, data, now)?;
+        tell(tx, &next, body, "recommendation.step", now, actor, answer.via.onto(data), now)?;
     }
     // The first word of any kind is the acknowledgement: a body that acts at once has read it.
     if old.state == Sent {
-        tell(tx, &next, body, "recommendation.ack", now, actor, json!({}), now)?;
+        tell(tx, &next, body, "recommendation.ack", now, actor, answer.via.onto(json!({})), now)?;
     }
     let kind = match next.state {
         InWork => "recommendation.in_work",
@@ -397,9 +416,21 @@ pub fn recommendation_answer(
         Draft | Sent | Seen => return Ok(next),
     };
     if next.state != old.state {
-        tell(tx, &next, body, kind, now, actor, json!({ "due_at": next.due_at(), "reason": next.reason }), now)?;
+        let data = json!({ "due_at": next.due_at(), "reason": next.reason });
+        tell(tx, &next, body, kind, now, actor, answer.via.onto(data), now)?;
     }
     Ok(next)
+}
+
+impl Via {
+    /// An event's data, with the way that led to it where it was no login.
+    fn onto(self, mut data: Value) -> Value {
+        if let (Self::Link(contact), Some(data)) = (self, data.as_object_mut()) {
+            data.insert("via".into(), json!("link"));
+            data.insert("contact".into(), json!(contact));
+        }
+        data
+    }
 }
 
 /// The recommendation after an answer. Pure.
@@ -407,7 +438,7 @@ pub(crate) fn answered(old: &Recommendation, answer: &Answer, now: Timestamp) ->
     let (step_to, whole_to, reason) = match &answer.word {
         Word::Seen => (StepState::Open, Seen, None),
         Word::InWork => (StepState::InWork, InWork, None),
-        Word::Done => (StepState::Done, Done, None),
+        Word::Done { how } => (StepState::Done, Done, filled("how", how, TEXT_CHARS_MAX).ok()),
         Word::Declined { reason } => (StepState::Declined, Declined, Some(filled("reason", reason, TEXT_CHARS_MAX)?)),
     };
     let contradicts = || CaseError::Transition { from: old.state.as_str(), to: whole_to.as_str() };
@@ -434,7 +465,7 @@ pub(crate) fn answered(old: &Recommendation, answer: &Answer, now: Timestamp) ->
         // "We are on it" about the whole does not unsay what was said of single steps.
         (Word::InWork, None) if matches!(old.state, Done | Declined) => return Err(contradicts()),
         (Word::InWork, None) => next.state = InWork,
-        (Word::Done, None) => {
+        (Word::Done { .. }, None) => {
             next.steps.iter_mut().filter(|step| step.state != StepState::Declined).for_each(set);
             next.state = Done;
         }
@@ -443,7 +474,8 @@ pub(crate) fn answered(old: &Recommendation, answer: &Answer, now: Timestamp) ->
             next.state = Declined;
         }
     }
-    next.reason = if next.state == Declined { reason.or_else(|| old.reason.clone()) } else { None };
+    let before = old.reason.clone().filter(|_| next.state == old.state);
+    next.reason = if matches!(next.state, Done | Declined) { reason.or(before) } else { None };
     if next != *old {
         next.version += 1;
     }

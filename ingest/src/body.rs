@@ -262,6 +262,16 @@ pub fn contact_add(tx: &Transaction<'_>, contact: &Contact) -> Result<(), DbErro
     Ok(())
 }
 
+/// Who all contacts are, by name.
+///
+/// # Errors
+/// The database's own.
+pub fn contact_names(connection: &Connection) -> Result<Vec<(ContactId, String)>, DbError> {
+    let mut statement = connection.prepare_cached("SELECT id, name FROM contact")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// The contacts of one body, the ISB before the deputy.
 ///
 /// # Errors

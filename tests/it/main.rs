@@ -12,6 +12,7 @@ mod browser;
 mod commands;
 mod demo;
 mod detectors;
+mod end_to_end;
 mod enrich;
 mod exchange;
 mod faults;

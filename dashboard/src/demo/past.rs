@@ -10,7 +10,7 @@ use detect::alert::{AlertFilter, Disposition, alert_ack, alert_close, alert_list
 use detect::finding::{Entity, Finding};
 use detect::incident::{CaseError, Change, Filed, IncidentId, State, finding_file, incident_change, incident_get};
 use detect::playbook::Playbooks;
-use detect::recommendation::{Answer, Word, recommendation_answer, recommendation_send};
+use detect::recommendation::{Answer, Via, Word, recommendation_answer, recommendation_send};
 use detect::role::Role;
 use detect::rule::{Level, Rule};
 use ingest::db::{Db, DbError};
@@ -129,7 +129,7 @@ fn case(
     recommendation_send(tx, draft.id, draft.version, &desk.analyst, Role::Analyst, desk.at)?;
     let answers = rng.random_bool(0.86);
     let isb = body.contacts.first().map(|contact| contact.email.clone()).unwrap_or_default();
-    for (share, median, word) in [(1.0, 70.0, Word::Seen), (0.95, 60.0, Word::InWork), (0.93, 100.0, Word::Done)] {
+    for (share, median, word) in [(1.0, 70.0, Word::Seen), (0.95, 60.0, Word::InWork), (0.93, 100.0, Word::DONE)] {
         if !answers || !rng.random_bool(share) {
             break;
         }
@@ -137,7 +137,7 @@ fn case(
             return Ok(());
         }
         let scope = Scope::Bodies(vec![body.body.id]);
-        recommendation_answer(tx, &scope, draft.id, &Answer { step: None, word }, &isb, Role::Municipality, desk.at)?;
+        recommendation_answer(tx, &scope, draft.id, &Answer { step: None, word, via: Via::Portal }, &isb, Role::Municipality, desk.at)?;
     }
     if !desk.later(minutes(rng, 260.0 * pace)) {
         return Ok(());

@@ -536,6 +536,8 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         POST /meldung/{id}/kenntnis (foreign): 303 403 403 404 404 403 403 403
         GET /w/{token}: 404 404 404 404 404 404 404 404
         POST /w/{token}: 409 409 409 409 409 409 409 409
+        GET /empfehlung/{token}: 404 404 404 404 404 404 404 404
+        POST /empfehlung/{token}: 404 404 404 404 404 404 404 404
         GET /melden: 200 200 200 200 200 200 200 200
         POST /melden: 422 422 422 422 422 422 422 422
         GET /melden/{token}: 404 404 404 404 404 404 404 404

@@ -4,9 +4,9 @@
 use super::ask::{Ask, Reply};
 use super::note::Note;
 use super::pages::{
-    account, account_edit, accounts, acknowledge, advisories, alerts, api, deadlines, duties, event, exhibits, export, flows, gallery,
-    incident_export, incident_join, incident_new, incidents, indicators, invitation, kpis, letters, mailbox, mandates, metrics, oidc,
-    protocol, raster, reveals, rules, saved, search, self_report, source, sources, start, subscriptions, tail as tail_page, tasks,
+    account, account_edit, accounts, acknowledge, advisories, alerts, answer_link, api, deadlines, duties, event, exhibits, export, flows,
+    gallery, incident_export, incident_join, incident_new, incidents, indicators, invitation, kpis, letters, mailbox, mandates, metrics,
+    oidc, protocol, raster, reveals, rules, saved, search, self_report, source, sources, start, subscriptions, tail as tail_page, tasks,
     timeline, tokens,
 };
 use super::{door, steps, stream, tail};
@@ -422,6 +422,12 @@ pub const ROUTES: &[Route] = &[
     // Mail filters open every link: that is nobody's look.
     get("/w/{token}", Who::Public, acknowledge::show).of(Secret).note(Nothing),
     post("/w/{token}", Who::Public, acknowledge::answer).of(Secret).note(Done("advisory.acknowledged", "advisory", &["antwort"])),
+    get("/empfehlung/{token}", Who::Public, answer_link::show).of(Secret).note(Nothing),
+    post("/empfehlung/{token}", Who::Public, answer_link::answer).of(Secret).note(Done(
+        "recommendation.answered",
+        "incident",
+        &["wort", "schritt"],
+    )),
     // A body reports by a one-time link. Who asks for one learns nothing of who gets one.
     get("/melden", Who::Public, self_report::ask_show).of(Nobodys).note(Nothing),
     post("/melden", Who::Public, self_report::ask_do).of(Nobodys).note(Done("report_link.asked", "report_link", &["stelle"])),

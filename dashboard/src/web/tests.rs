@@ -443,6 +443,8 @@ fn the_matrix_of_routes_and_roles() {
         Post /meldung/{id}/kenntnis: - - - municipality provider - - -
         Get /w/{token}: everybody analyst lead municipality provider steering auditor admin
         Post /w/{token}: everybody analyst lead municipality provider steering auditor admin
+        Get /empfehlung/{token}: everybody analyst lead municipality provider steering auditor admin
+        Post /empfehlung/{token}: everybody analyst lead municipality provider steering auditor admin
         Get /melden: everybody analyst lead municipality provider steering auditor admin
         Post /melden: everybody analyst lead municipality provider steering auditor admin
         Get /melden/{token}: everybody analyst lead municipality provider steering auditor admin
@@ -572,6 +574,7 @@ async fn hostile_strings_stay_text_on_every_page() {
             format!("/login?weiter={query}"),
             format!("/regel/{query}"),
             format!("/w/{query}"),
+            format!("/empfehlung/{query}"),
             format!("/{query}"),
         ] {
             let answer = front.get(&path, &cookie).await;

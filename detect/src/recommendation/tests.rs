@@ -39,7 +39,7 @@ fn check(from: RecommendationState, answers: &[(Option<usize>, Word)], expected:
     let mut now = made(from);
     let mut lines = Vec::new();
     for (step, word) in answers {
-        match answered(&now, &Answer { step: *step, word: word.clone() }, START) {
+        match answered(&now, &Answer { step: *step, word: word.clone(), via: Via::Portal }, START) {
             Ok(next) => now = next,
             Err(error) => lines.push(format!("refused: {error}")),
         }
@@ -53,7 +53,7 @@ fn check(from: RecommendationState, answers: &[(Option<usize>, Word)], expected:
 fn answers_of_steps_and_of_the_whole() {
     check(
         Sent,
-        &[(None, Word::Seen), (None, Word::Seen), (Some(0), Word::InWork), (Some(0), Word::Done), (Some(1), Word::Done)],
+        &[(None, Word::Seen), (None, Word::Seen), (Some(0), Word::InWork), (Some(0), Word::DONE), (Some(1), Word::DONE)],
         expect![[r#"
             seen [open open] - v2
             seen [open open] - v2
@@ -63,7 +63,7 @@ fn answers_of_steps_and_of_the_whole() {
     );
     check(
         Sent,
-        &[(Some(1), no()), (Some(0), Word::Done)],
+        &[(Some(1), no()), (Some(0), Word::DONE)],
         expect![[r#"
         in_work [open declined] - v2
         done [done declined] - v3"#]],
@@ -78,7 +78,7 @@ fn answers_of_steps_and_of_the_whole() {
     );
     check(
         Sent,
-        &[(None, Word::InWork), (None, Word::Done), (None, Word::Seen), (None, Word::InWork)],
+        &[(None, Word::InWork), (None, Word::DONE), (None, Word::Seen), (None, Word::InWork)],
         expect![[r#"
         in_work [open open] - v2
         done [done done] - v3
@@ -88,7 +88,7 @@ fn answers_of_steps_and_of_the_whole() {
     );
     check(
         Sent,
-        &[(Some(0), Word::Done), (None, no()), (None, Word::Done)],
+        &[(Some(0), Word::DONE), (None, no()), (None, Word::DONE)],
         expect![[r#"
         in_work [done open] - v2
         declined [done declined] kein Zugriff v3
@@ -96,7 +96,7 @@ fn answers_of_steps_and_of_the_whole() {
     );
     check(
         Sent,
-        &[(None, Word::Declined { reason: " \u{7}".into() }), (Some(7), Word::Done), (Some(0), Word::Seen)],
+        &[(None, Word::Declined { reason: " \u{7}".into() }), (Some(7), Word::DONE), (Some(0), Word::Seen)],
         expect![[r#"
         refused: reason: "" is not accepted, it must not be empty
         sent [open open] - v1
@@ -144,21 +144,43 @@ fn from_the_rules_draft_to_the_bodys_answer() {
     let answer = |scope: &Scope, role: Role, word: Word| {
         let scope = scope.clone();
         let now = START.plus(Timestamp::HOUR);
-        world.write(move |tx| recommendation_answer(tx, &scope, id, &Answer { step: None, word }, "isb", role, now))
+        world.write(move |tx| recommendation_answer(tx, &scope, id, &Answer { step: None, word, via: Via::Portal }, "isb", role, now))
     };
-    assert!(matches!(answer(&own, Role::Municipality, Word::Done), Err(CaseError::NotFound { .. })));
+    assert!(matches!(answer(&own, Role::Municipality, Word::DONE), Err(CaseError::NotFound { .. })));
     let send = |version| world.write(move |tx| recommendation_send(tx, id, version, "anna", Role::Analyst, START.plus(9_000)));
     assert!(matches!(send(7), Err(CaseError::Stale { .. })));
     assert_eq!(send(1).unwrap().state, Sent);
     assert!(matches!(send(2), Err(CaseError::Transition { .. })), "sent once");
-    assert!(matches!(answer(&foreign, Role::Municipality, Word::Done), Err(CaseError::NotFound { .. })));
-    assert!(matches!(answer(&own, Role::Steering, Word::Done), Err(CaseError::Forbidden { .. })));
-    assert_eq!(answer(&own, Role::Municipality, Word::Done).unwrap().state, Done);
+    assert!(matches!(answer(&foreign, Role::Municipality, Word::DONE), Err(CaseError::NotFound { .. })));
+    assert!(matches!(answer(&own, Role::Steering, Word::DONE), Err(CaseError::Forbidden { .. })));
+    assert_eq!(answer(&own, Role::Municipality, Word::DONE).unwrap().state, Done);
     let kinds: Vec<String> = world.view(incident).history.iter().map(|event| event.kind.clone()).collect();
     let kinds: Vec<&str> = kinds.iter().map(String::as_str).filter(|kind| kind.starts_with("recommendation.")).collect();
     assert_eq!(kinds.len(), 4, "{kinds:?}");
     for kind in ["recommendation.drafted", "recommendation.sent", "recommendation.ack", "recommendation.done"] {
         assert!(kinds.contains(&kind), "{kind}");
+    }
+}
+
+#[test]
+fn an_answer_says_how_it_came_and_how_one_sees_that_it_is_done() {
+    let world = World::new();
+    let incident = world.open(&spec("203.0.113.9", 0, 0, 1..=5));
+    let id = world.view(incident).recommendations[0].id;
+    world.write(move |tx| recommendation_send(tx, id, 1, "anna", Role::Analyst, START)).unwrap();
+    let (own, contact) = (Scope::Bodies(vec![world.bodies[0]]), ContactId(ingest::id::Ulid(9)));
+    let word = Word::Done { how: " Das Konto ist gesperrt. ".into() };
+    let answer = Answer { step: None, word, via: Via::Link(contact) };
+    world.write(move |tx| recommendation_answer(tx, &own, id, &answer, "contact:9", Role::Municipality, START)).unwrap();
+    let view = world.view(incident);
+    let one = &view.recommendations[0];
+    assert_eq!(
+        (one.state, one.reason.as_deref(), one.steps[0].reason.as_deref()),
+        (Done, one.steps[0].reason.as_deref(), Some("Das Konto ist gesperrt."))
+    );
+    for kind in ["recommendation.ack", "recommendation.done"] {
+        let event = view.history.iter().find(|event| event.kind == kind).unwrap();
+        assert_eq!((&event.data["via"], &event.data["contact"]), (&serde_json::json!("link"), &serde_json::json!(contact)), "{kind}");
     }
 }
 

@@ -13,7 +13,8 @@ use detect::incident::{
     incident_list, moves,
 };
 use detect::recommendation::{
-    Answer, Deadline, Recommendation, RecommendationId, RecommendationState, StepState, Word, recommendation_answer, recommendation_send,
+    Answer, Deadline, Recommendation, RecommendationId, RecommendationState, StepState, Via, Word, recommendation_answer,
+    recommendation_send,
 };
 use detect::role::{Action, allowed};
 use detect::rule::Level;
@@ -174,28 +175,32 @@ struct Entry {
     strong: bool,
 }
 
-struct Plan {
-    id: String,
-    version: i64,
-    title: String,
-    intro: String,
-    progress: String,
-    badge: Markup,
-    sent: Markup,
-    recipients: String,
-    may_send: bool,
-    may_answer: bool,
-    steps: Vec<PlanStep>,
+/// A recommendation as the case's page shows it, and the page behind its mail's link.
+pub(super) struct Plan {
+    pub(super) id: String,
+    pub(super) version: i64,
+    pub(super) title: String,
+    pub(super) intro: String,
+    pub(super) progress: String,
+    pub(super) badge: Markup,
+    pub(super) sent: Markup,
+    pub(super) recipients: String,
+    pub(super) may_send: bool,
+    pub(super) may_answer: bool,
+    /// Where its forms lead.
+    pub(super) send_to: String,
+    pub(super) answer_to: String,
+    pub(super) steps: Vec<PlanStep>,
 }
 
-struct PlanStep {
-    n: usize,
-    index: usize,
-    text: String,
-    confirm: String,
-    due: String,
-    badge: Markup,
-    open: bool,
+pub(super) struct PlanStep {
+    pub(super) n: usize,
+    pub(super) index: usize,
+    pub(super) text: String,
+    pub(super) confirm: String,
+    pub(super) due: String,
+    pub(super) badge: Markup,
+    pub(super) open: bool,
 }
 
 struct AlertLine {
@@ -269,7 +274,7 @@ pub(in crate::web) fn detail(ask: &mut Ask) -> Reply {
         none if none.is_empty() => t("Diese Stelle hat noch keinen Ansprechpartner.").to_owned(),
         names => tf("geht an: {names}", &[("names", &names)]),
     };
-    let plans = view.recommendations.iter().map(|one| plan(ask, one, &recipients, internal)).collect();
+    let plans = view.recommendations.iter().map(|one| plan(ask, one, &incident.number, &recipients, internal)).collect();
     let evidence = super::evidence::load(ask, &view.evidence, &view.observables, EVIDENCE_ROWS)?;
     let evidence_query = super::evidence::query(&view.observables);
     let page = DetailPage {
@@ -383,24 +388,36 @@ fn history(ask: &Ask, view: &IncidentView, names: &Names, internal: bool) -> Vec
     view.history.iter().rev().map(entry).collect()
 }
 
-fn plan(ask: &Ask, one: &Recommendation, recipients: &str, internal: bool) -> Plan {
+fn plan(ask: &Ask, one: &Recommendation, number: &str, recipients: &str, internal: bool) -> Plan {
     let viewer = ask.viewer.as_ref();
     let may = |action| viewer.is_some_and(|viewer| allowed(action, viewer.role));
     let sent = one.state != RecommendationState::Draft;
-    let done = one.steps.iter().filter(|step| matches!(step.state, StepState::Done)).count();
     let finished = matches!(one.state, RecommendationState::Done | RecommendationState::Declined);
+    Plan {
+        recipients: recipients.to_owned(),
+        may_send: internal && !sent && may(Action::RecommendationSend),
+        may_answer: sent && !finished && may(Action::RecommendationAnswer),
+        send_to: format!("/vorfall/{number}/empfehlung"),
+        answer_to: format!("/vorfall/{number}/antwort"),
+        ..plan_of(one, ask.now)
+    }
+}
+
+/// What is to be read of a recommendation; nothing can be done with it yet.
+pub(super) fn plan_of(one: &Recommendation, now: Timestamp) -> Plan {
+    let done = one.steps.iter().filter(|step| matches!(step.state, StepState::Done)).count();
     let steps = one.steps.iter().enumerate().map(|(index, step)| {
-        let badge = match (step.deadline(one.sent_at, ask.now), step.state) {
+        let badge = match (step.deadline(one.sent_at, now), step.state) {
             (_, StepState::Done) => show::badge(Tone::Good, t("erledigt")),
             (_, StepState::Declined) => show::badge(Tone::High, t("abgelehnt")),
             (Deadline::Missed { due_at }, _) => {
-                show::badge(Tone::High, &tf("überfällig seit {time}", &[("time", &show::duration(ask.now.since(due_at)))]))
+                show::badge(Tone::High, &tf("überfällig seit {time}", &[("time", &show::duration(now.since(due_at)))]))
             }
             (_, StepState::InWork) => show::badge(Tone::Low, t("in Arbeit")),
             _ => Markup::default(),
         };
-        let due = match step.deadline(one.sent_at, ask.now) {
-            Deadline::Running { due_at } => tf("noch {time}", &[("time", &show::duration(due_at.since(ask.now)))]),
+        let due = match step.deadline(one.sent_at, now) {
+            Deadline::Running { due_at } => tf("noch {time}", &[("time", &show::duration(due_at.since(now)))]),
             Deadline::NotRunning if step.within_minutes == 0 => t("sofort").into(),
             Deadline::NotRunning => show::duration(step.within_minutes.saturating_mul(Timestamp::MINUTE)),
             Deadline::Missed { .. } | Deadline::Answered { .. } => String::new(),
@@ -422,10 +439,12 @@ fn plan(ask: &Ask, one: &Recommendation, recipients: &str, internal: bool) -> Pl
         intro: one.intro.clone(),
         progress: tf("{done} von {n} erledigt", &[("done", &done), ("n", &one.steps.len())]),
         badge: words::recommendation_badge(one.state),
-        sent: one.sent_at.map(|at| show::time(at, ask.now)).unwrap_or_default(),
-        recipients: recipients.to_owned(),
-        may_send: internal && !sent && may(Action::RecommendationSend),
-        may_answer: sent && !finished && may(Action::RecommendationAnswer),
+        sent: one.sent_at.map(|at| show::time(at, now)).unwrap_or_default(),
+        recipients: String::new(),
+        may_send: false,
+        may_answer: false,
+        send_to: String::new(),
+        answer_to: String::new(),
         steps: steps.collect(),
     }
 }
@@ -560,10 +579,21 @@ pub(in crate::web) fn send(ask: &mut Ask) -> Reply {
 pub(in crate::web) fn answer(ask: &mut Ask) -> Reply {
     let (_, view) = find(ask)?;
     let one = recommendation(ask, &view)?;
+    let word = word_of(ask)?;
+    let step = ask.form("schritt").parse().ok();
+    let viewer = ask.viewer()?;
+    let (actor, role, now, scope) = (viewer.user.to_string(), viewer.role, ask.now, viewer.scope.clone());
+    let answer = Answer { step, word, via: Via::Portal };
+    ask.write(move |tx| recommendation_answer(tx, &scope, one.id, &answer, &actor, role, now)).map_err(refused)?;
+    ask.redirect(&format!("/vorfall/{}", view.incident.number), "answered")
+}
+
+/// What somebody says of a recommendation, with a button and the words beside it.
+pub(super) fn word_of(ask: &Ask) -> Result<Word, PageError> {
     let word = match ask.form("wort") {
         "gelesen" => Word::Seen,
         "in-arbeit" => Word::InWork,
-        "erledigt" => Word::Done,
+        "erledigt" => Word::Done { how: ask.form("wie").trim().to_owned() },
         "abgelehnt" => Word::Declined { reason: ask.form("grund").trim().to_owned() },
         _ => {
             return Err(PageError::Refused(
@@ -576,12 +606,7 @@ pub(in crate::web) fn answer(ask: &mut Ask) -> Reply {
             t("Bitte schreiben Sie einen kurzen Grund dazu, wenn Sie ablehnen. Er hilft uns, etwas Besseres zu empfehlen.").into(),
         ));
     }
-    let step = ask.form("schritt").parse().ok();
-    let viewer = ask.viewer()?;
-    let (actor, role, now, scope) = (viewer.user.to_string(), viewer.role, ask.now, viewer.scope.clone());
-    let answer = Answer { step, word };
-    ask.write(move |tx| recommendation_answer(tx, &scope, one.id, &answer, &actor, role, now)).map_err(refused)?;
-    ask.redirect(&format!("/vorfall/{}", view.incident.number), "answered")
+    Ok(word)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use advisory::advisory::Tlp;
+use advisory::answer_link::{LINK_MILLIS, link_add};
 use advisory::csaf::Publisher;
 use advisory::mail::{self, RecommendedStep};
 use advisory::outbox::outbox_add;
@@ -53,7 +54,6 @@ impl RecommendationMails {
         let due = |step: &Step| sent.sent_at.map(|at| at.plus(step.within_minutes.saturating_mul(Timestamp::MINUTE)));
         let steps: Vec<RecommendedStep<'_>> =
             sent.steps.iter().map(|step| RecommendedStep { title: &step.text, text: &step.confirm, due_at: due(step) }).collect();
-        let path = format!("/vorfall/{}", self.number);
         for contact in &self.contacts {
             let mail = mail::recommendation_mail(
                 &mail::Recommendation {
@@ -64,12 +64,13 @@ impl RecommendationMails {
                     tlp: self.tlp,
                     body: *body,
                     body_name,
-                    contact: Some(contact.id),
+                    contact: contact.id,
                     contact_name: &contact.name,
                     email: &contact.email,
                     observation: &self.observation,
                     steps: &steps,
-                    path: &path,
+                    token: link_add(tx, sent.id, contact.id, now)?,
+                    until: now.plus(LINK_MILLIS),
                 },
                 &self.publisher,
             );

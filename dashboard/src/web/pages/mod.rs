@@ -6,6 +6,7 @@ pub(super) mod accounts;
 pub(super) mod acknowledge;
 pub(super) mod advisories;
 pub(super) mod alerts;
+pub(super) mod answer_link;
 pub(super) mod api;
 mod columns;
 pub(super) mod deadlines;

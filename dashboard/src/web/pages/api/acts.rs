@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use detect::alert::{Disposition, Observables};
 use detect::incident::{CaseError, Change, IncidentId, NewIncident, Origin, State, Tlp, incident_change, incident_open_manual};
-use detect::recommendation::{Answer, RecommendationId, Word, recommendation_answer};
+use detect::recommendation::{Answer, RecommendationId, Via, Word, recommendation_answer};
 use detect::rsit::Rsit;
 use detect::rule::Level;
 use ingest::body::BodyId;
@@ -222,7 +222,7 @@ pub(in crate::web) fn answer(ask: &mut Ask) -> Reply {
             Some(match word {
                 "seen" => Word::Seen,
                 "in_work" => Word::InWork,
-                "done" => Word::Done,
+                "done" => Word::Done { how: reason.clone() },
                 "declined" => Word::Declined { reason: reason.clone() },
                 _ => return None,
             })
@@ -235,7 +235,7 @@ pub(in crate::web) fn answer(ask: &mut Ask) -> Reply {
             Some(Value::Number(number)) => number.as_u64().and_then(|n| usize::try_from(n).ok()),
             Some(other) => other.as_str().and_then(|text| text.parse().ok()),
         };
-        Ok(Act::Answer(id, recommendation, Answer { step, word }))
+        Ok(Act::Answer(id, recommendation, Answer { step, word, via: Via::Portal }))
     })
 }
 
