@@ -47,6 +47,12 @@ fn the_modules_keep_what_they_promise() {
 }
 
 #[test]
+fn triage_of_twenty_alerts_takes_at_most_three_keys_each() {
+    // It judges alerts, and sends lines for some more: a demo of its own.
+    run_with("triage.mjs", Demo::start);
+}
+
+#[test]
 fn passkeys_open_the_door_and_only_to_their_owner() {
     // While it runs, its account has a second factor: a demo of its own.
     run_with("passkey.mjs", Demo::start);

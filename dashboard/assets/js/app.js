@@ -8,6 +8,7 @@ import "./forms.js";
 const PARTS = [
   ["[data-live]", () => import("./live.js")],
   ["a[data-swap], form[data-swap]", () => import("./fragment.js")],
+  ["form[data-choose]", () => import("./triage.js")],
   ["form[data-search]", () => import("./search.js")],
   ["[data-tail]", () => import("./tail.js")],
   ["table[data-grid]", () => import("./grid.js")],

@@ -13,6 +13,7 @@ const GROUPS = ["Überall", "Diese Seite", "Listen", "Raster"];
  * @property {string} group    one of GROUPS
  * @property {() => void} [run]      without it the key is handled elsewhere and only stands in the help
  * @property {() => boolean} [here]  whether it does anything on this page
+ * @property {() => boolean} [when]  whether it does anything just now, where it depends on the focus
  */
 /** @type {Key[]} */
 const registry = [];
@@ -43,7 +44,7 @@ document.addEventListener("keydown", (event) => {
   if (typing(event.target) || document.querySelector("dialog[open]")) return;
   const name = nameOf(event);
   if (name.length === 1 && singlesOff()) return;
-  const key = registry.findLast((one) => one.run && one.keys.includes(name) && (one.here?.() ?? true));
+  const key = registry.findLast((one) => one.run && one.keys.includes(name) && (one.here?.() ?? true) && (one.when?.() ?? true));
   const button = key ? null : document.querySelector(`[data-key-press="${CSS.escape(name)}"]`);
   if (!key && !button) return;
   event.preventDefault();
@@ -63,7 +64,8 @@ function escape(event) {
 const rows = () => [...document.querySelectorAll("[data-rows] > tr")].filter((row) => row.querySelector("a, summary"));
 let chosen = null;
 
-function choose(step) {
+/** Gives the focus to the row so many on. */
+export function choose(step) {
   const all = rows();
   const at = all.findIndex((row) => row.dataset.key === chosen);
   const row = all[Math.min(all.length - 1, Math.max(0, at + step))];

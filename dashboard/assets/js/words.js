@@ -34,6 +34,9 @@ const ENGLISH = {
   "Dieses Formular wurde in einem anderen Tab schon gesendet. Laden Sie die Seite neu, bevor Sie weiterschreiben.":
     "This form has already been sent in another tab. Reload the page before you go on.",
   "Neu laden": "Reload",
+  "{n} gewählt": "{n} chosen",
+  "Die Verbindung ist unterbrochen.": "The connection is interrupted.",
+  "Zur Zeile": "To the row",
   "Abbrechen": "Cancel",
   "Ja, weiter": "Yes, go on",
   "Wirklich?": "Really?",

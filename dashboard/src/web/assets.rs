@@ -52,6 +52,7 @@ const MODULES: &[(&str, &str)] = &[
     ("menu.js", include_str!("../../assets/js/menu.js")),
     ("grid.js", include_str!("../../assets/js/grid.js")),
     ("search.js", include_str!("../../assets/js/search.js")),
+    ("triage.js", include_str!("../../assets/js/triage.js")),
     ("brush.js", include_str!("../../assets/js/brush.js")),
     ("passkey.js", include_str!("../../assets/js/passkey.js")),
 ];
@@ -189,8 +190,12 @@ mod tests {
         let bytes = |wanted: &dyn Fn(&Asset) -> bool| ASSETS.iter().filter(|one| wanted(one)).map(|one| one.content.len()).sum::<usize>();
         assert!(bytes(&|one| one.mime.starts_with("text/css")) <= MAX);
         // Pages of one kind have these, and not what stands beside them; everything else may meet on one page.
-        const ALONE: [(&str, &[&str]); 3] =
-            [("passkey.js", &["grid.js", "brush.js"]), ("tail.js", &["grid.js", "brush.js"]), ("search.js", &["tabs.js", "live.js"])];
+        const ALONE: [(&str, &[&str]); 4] = [
+            ("passkey.js", &["grid.js", "brush.js"]),
+            ("tail.js", &["grid.js", "brush.js"]),
+            ("triage.js", &["grid.js", "brush.js"]),
+            ("search.js", &["tabs.js", "live.js"]),
+        ];
         let script = |one: &Asset| one.mime.starts_with("text/javascript");
         let alone = |one: &Asset| ALONE.iter().any(|(name, _)| *name == one.name);
         assert!(bytes(&|one| script(one) && !alone(one)) <= MAX);

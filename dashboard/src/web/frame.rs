@@ -151,6 +151,7 @@ pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
     ("letter-aside", "good", de("Die Mail ist abgelegt. Sie bleibt unter „abgelegt“ erhalten.")),
     ("answered", "good", de("Danke, Ihre Antwort ist beim ThüringenCERT angekommen.")),
     ("acked", "good", de("Der Alarm ist bestätigt.")),
+    ("closed", "good", de("Der Alarm ist geschlossen.")),
     ("saved", "good", de("Gespeichert.")),
     ("submitted", "good", de("Zur Prüfung gegeben. Eine zweite Person muss die Meldung freigeben.")),
     ("approved", "good", de("Freigegeben. Die Meldung kann jetzt veröffentlicht werden.")),

@@ -403,6 +403,7 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         GET /lage/live: 303 200 200 403 403 403 403 403
         GET /strom: 303 409 409 409 409 403 403 403
         GET /vorfaelle: 303 200 200 200 200 403 403 403
+        POST /vorfaelle: 303 409 409 403 403 403 403 403
         GET /vorfaelle.csv: 303 200 200 200 200 403 403 403
         GET /fristen: 303 200 200 200 200 403 403 403
         GET /vorfaelle/neu: 303 200 200 403 403 403 403 403
@@ -471,6 +472,8 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         POST /post/{id}/eroeffnen: 303 404 404 403 403 403 403 403
         POST /post/{id}/ablegen: 303 404 404 403 403 403 403 403
         GET /alarme: 303 200 200 403 403 403 403 403
+        POST /alarme: 303 409 409 403 403 403 403 403
+        POST /alarm/{id}/schliessen: 303 404 404 403 403 403 403 403
         POST /alarm/{id}/bestaetigen: 303 404 404 403 403 403 403 403
         GET /suche: 303 200 200 403 403 403 403 403
         GET /suche/zeilen: 303 200 200 403 403 403 403 403

@@ -257,6 +257,7 @@ pub const ROUTES: &[Route] = &[
     // Each topic has its own roles: `live::Topic`.
     get("/strom", CASES, stream::open).of(Scoped).note(Nothing).quiet(),
     get("/vorfaelle", CASES, incidents::list).of(Scoped).note(Nothing),
+    post("/vorfaelle", CERT, incidents::bulk_act).long().of(Scoped).note(Done("incident.bulk", "incident", &["tat", "wer"])),
     get("/vorfaelle.csv", CASES, incident_export::list)
         .of(Scoped)
         .note(Taken("incident.exported", "incident"))
@@ -344,6 +345,8 @@ pub const ROUTES: &[Route] = &[
     post("/post/{id}/eroeffnen", CERT, letters::open_case).of(Any(Other)).note(Done("letter.opened_case", "letter", &["stelle"])),
     post("/post/{id}/ablegen", CERT, letters::set_aside).of(Any(Other)).note(Done("letter.set_aside", "letter", &[])),
     get("/alarme", CERT, alerts::list).of(Scoped).note(Nothing),
+    post("/alarme", CERT, alerts::bulk_act).long().of(Scoped).note(Done("alert.bulk", "alert", &["tat", "wer", "nummer"])),
+    post("/alarm/{id}/schliessen", CERT, alerts::close).of(Any(Alert)).note(Done("alert.closed", "alert", &["urteil"])),
     post("/alarm/{id}/bestaetigen", CERT, alerts::acknowledge).of(Any(Alert)).note(Done("alert.acknowledged", "alert", &[])),
     get("/suche", CERT, search::show).of(Scoped).note(Asked("search.asked", "search")),
     // The next lines for the grid. Those behind a cursor are noted once an hour and search (`search.paged`); who asks here

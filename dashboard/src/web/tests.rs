@@ -346,6 +346,7 @@ fn the_matrix_of_routes_and_roles() {
         Get /lage/live: - analyst lead - - - - -
         Get /strom: - analyst lead municipality provider - - -
         Get /vorfaelle: - analyst lead municipality provider - - -
+        Post /vorfaelle: - analyst lead - - - - -
         Get /vorfaelle.csv: - analyst lead municipality provider - - -
         Get /fristen: - analyst lead municipality provider - - -
         Get /vorfaelle/neu: - analyst lead - - - - -
@@ -389,6 +390,8 @@ fn the_matrix_of_routes_and_roles() {
         Post /post/{id}/eroeffnen: - analyst lead - - - - -
         Post /post/{id}/ablegen: - analyst lead - - - - -
         Get /alarme: - analyst lead - - - - -
+        Post /alarme: - analyst lead - - - - -
+        Post /alarm/{id}/schliessen: - analyst lead - - - - -
         Post /alarm/{id}/bestaetigen: - analyst lead - - - - -
         Get /suche: - analyst lead - - - - -
         Get /suche/zeilen: - analyst lead - - - - -

@@ -49,6 +49,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("recommendation.sent", de("hat eine Empfehlung verschickt für {object}")),
     ("recommendation.answered", de("hat eine Empfehlung beantwortet für {object}")),
     ("alert.acknowledged", de("hat {object} bestätigt")),
+    ("alert.closed", de("hat {object} geschlossen")),
     ("search.asked", de("hat in den Ereignissen gesucht")),
     ("search.paged", de("hat in Treffern weitergeblättert")),
     ("search.export_ended", de("Download von Ereignissen zu Ende")),

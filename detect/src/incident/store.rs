@@ -233,7 +233,9 @@ const FROM: &str = "FROM incident i LEFT JOIN body b ON b.id = i.body LEFT JOIN 
 /// The database's own.
 pub fn incident_list(connection: &Connection, filter: &IncidentFilter) -> Result<Vec<Incident>, DbError> {
     let condition = condition(filter)?;
-    let sql = format!("{SELECT}, {COUNTS} {FROM} WHERE {} ORDER BY i.id DESC LIMIT {}", condition.sql(), filter.limit.min(ROWS_MAX));
+    // First which: what would have to be sorted is counted for its page alone, and a storm's case has thousands of alerts.
+    let page = format!("SELECT i.id FROM incident i WHERE {} ORDER BY i.id DESC LIMIT {}", condition.sql(), filter.limit.min(ROWS_MAX));
+    let sql = format!("{SELECT}, {COUNTS} {FROM} WHERE i.id IN ({page}) ORDER BY i.id DESC");
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map(condition.into_values(), incident_row)?;
     Ok(rows.collect::<Result<_, _>>()?)

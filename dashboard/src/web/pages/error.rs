@@ -73,11 +73,12 @@ pub(in crate::web) fn respond(ask: &Ask, error: PageError) -> Response {
             )
         }
     };
+    // A script shows it in a line: what can be done about a refusal stands in its sentence, all else in the heading.
+    if ask.fragment {
+        return plain(status, if status == StatusCode::CONFLICT { text } else { title });
+    }
     if let Some(page) = kept.and_then(|again| super::kept::respond(ask, status, title, text, again)) {
         return page;
-    }
-    if ask.fragment {
-        return plain(status, title);
     }
     let page = ErrorPage { frame: ask.frame(title, Place::Elsewhere), code: status.as_u16(), title, text };
     ask.page_status(status, &page).unwrap_or_else(|_| plain(status, title))

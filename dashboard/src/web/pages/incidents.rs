@@ -1,6 +1,7 @@
 //! Vorfälle: the list with its filters, one case with its evidence, and what people do to it. What only a case of the state
-//! has is `statewide`'s.
+//! has is `statewide`'s, what is done to many at once `bulk`'s.
 
+mod bulk;
 mod statewide;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use detect::role::{Action, allowed};
 use detect::rule::Level;
 use ingest::body;
 use ingest::db::DbError;
+use ingest::history::HistoryEvent;
 use ingest::rusqlite::Transaction;
 use ingest::time::Timestamp;
 
@@ -39,6 +41,8 @@ const PAGE_ROWS: usize = 50;
 
 /// A case as lists show it.
 pub(super) struct Row {
+    /// By what a form names it: the case, and the version in which it is shown.
+    pub(super) seen: String,
     pub(super) href: String,
     pub(super) number: String,
     pub(super) title: String,
@@ -54,6 +58,7 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn new(incident: &Incident, names: &Names, now: Timestamp, at: Timestamp) -> Self {
         Self {
+            seen: format!("{}.{}", incident.id, incident.version),
             href: format!("/vorfall/{}", incident.number),
             number: incident.number.clone(),
             // Titles are kept in German, whoever reads them.
@@ -95,6 +100,8 @@ pub(super) fn visible(ask: &Ask, incident: &Incident) -> bool {
 struct ListPage<'a> {
     frame: Frame,
     summary: String,
+    /// What became of the form below the list.
+    told: String,
     states: Vec<(&'static str, &'static str, bool)>,
     levels: Vec<(&'static str, &'static str, bool)>,
     word: &'a str,
@@ -105,6 +112,7 @@ struct ListPage<'a> {
     first: String,
     /// The same cases as a table.
     csv: String,
+    bulk: Option<bulk::Form<'a>>,
 }
 
 pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
@@ -145,6 +153,8 @@ pub(in crate::web) fn list(ask: &mut Ask) -> Reply {
             if more { de("{n} von mehr auf dieser Seite, die neuesten zuerst") } else { de("{n} auf dieser Seite, die neuesten zuerst") },
             &[("n", &rows.len())],
         ),
+        told: ask.query("getan").parse().map(bulk::told).unwrap_or_default(),
+        bulk: if rows.is_empty() { None } else { bulk::Form::of(ask, here)? },
         states: choices,
         levels,
         word,
@@ -372,11 +382,14 @@ pub(crate) const FIELDS_SHOWN: [&str; 9] = [
 ];
 
 fn history(ask: &Ask, view: &IncidentView, names: &Names, internal: bool) -> Vec<Entry> {
+    /// Alerts that joined one behind the other are one entry from so many on: a storm's case has thousands.
+    const FOLDED_MIN: usize = 5;
     let notes: HashMap<String, &str> = view.notes.iter().map(|note| (note.id.to_string(), note.text.as_str())).collect();
-    let entry = |event: &ingest::history::HistoryEvent| {
+    let joined = |event: &HistoryEvent| event.kind == "incident.alert_joined";
+    let entry = |event: &HistoryEvent, run: usize| {
         let told = words::told(event, names);
         Entry {
-            what: told.what,
+            what: if run < FOLDED_MIN { told.what } else { tf("{n} Alarme sind hinzugekommen", &[("n", &show::num(run as u64))]) },
             // Another case's number may say what a label hides.
             detail: if internal || !words::names_case(event) { told.detail } else { String::new() },
             note: notes.get(&event.id.to_string()).map(|text| markdown::markup(text)),
@@ -385,7 +398,12 @@ fn history(ask: &Ask, view: &IncidentView, names: &Names, internal: bool) -> Vec
             strong: told.strong,
         }
     };
-    view.history.iter().rev().map(entry).collect()
+    let runs = view.history.chunk_by(|one, next| joined(one) && joined(next)).rev();
+    let told = runs.flat_map(|run| {
+        let shown = if run.len() < FOLDED_MIN { run.len() } else { 1 };
+        run.iter().rev().take(shown).map(|event| entry(event, run.len()))
+    });
+    told.collect()
 }
 
 fn plan(ask: &Ask, one: &Recommendation, number: &str, recipients: &str, internal: bool) -> Plan {
@@ -557,6 +575,7 @@ fn recommendation(ask: &Ask, view: &IncidentView) -> Result<Recommendation, Page
     view.recommendations.iter().find(|one| one.id == id).cloned().ok_or(PageError::NotFound)
 }
 
+pub(in crate::web) use bulk::act as bulk_act;
 pub(in crate::web) use statewide::warn;
 
 pub(in crate::web) fn send(ask: &mut Ask) -> Reply {

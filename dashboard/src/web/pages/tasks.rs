@@ -105,17 +105,18 @@ fn line(task: &Task, names: &Names, now: Timestamp) -> Line {
     }
 }
 
-/// Who works on cases.
+/// Who works on a task, and that anybody may.
 fn people(ask: &Ask, chosen: &str) -> Result<People, PageError> {
-    let users = ask.app.db.read(user_list)?;
     let mut all = vec![(String::new(), t("Team, wer Zeit hat").to_owned(), chosen.is_empty())];
-    let works = |role: Role| allowed(Action::TaskEdit, role);
-    for user in users.into_iter().filter(|user| works(user.role) && !user.disabled) {
-        let id = user.id.to_string();
-        let on = id == chosen;
-        all.push((id, user.name, on));
-    }
+    all.extend(workers(ask)?.into_iter().map(|(id, name)| (id.clone(), name, id == chosen)));
     Ok(all)
+}
+
+/// Who works on cases: account and name.
+pub(super) fn workers(ask: &Ask) -> Result<Vec<(String, String)>, PageError> {
+    let users = ask.app.db.read(user_list)?;
+    let works = |role: Role| allowed(Action::TaskEdit, role);
+    Ok(users.into_iter().filter(|user| works(user.role) && !user.disabled).map(|user| (user.id.to_string(), user.name)).collect())
 }
 
 #[derive(Template)]
