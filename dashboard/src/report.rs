@@ -9,6 +9,7 @@ use detect::exchange::Secrets;
 use detect::exhibit::{Exhibit, exhibit_list};
 use detect::incident::IncidentView;
 use detect::recommendation::{Recommendation, RecommendationState};
+use detect::timeline::{Moment, moment_list};
 use ingest::db::DbError;
 use ingest::fields::FieldId;
 use ingest::pseudonym::Pseudonyms;
@@ -27,6 +28,7 @@ pub(crate) struct CaseFile {
     view: IncidentView,
     clocks: Vec<Clock>,
     exhibits: Vec<Exhibit>,
+    moments: Vec<Moment>,
     names: Names,
     internal: bool,
 }
@@ -46,6 +48,7 @@ impl CaseFile {
         Ok(Self {
             clocks: clocks_of(connection, scope, id)?,
             exhibits: exhibit_list(connection, scope, id)?,
+            moments: moment_list(connection, scope, id)?,
             names: Names::load(connection)?,
             internal: *scope == Scope::All,
             view,
@@ -83,7 +86,7 @@ impl CaseFile {
             "story": secret.text(&view.summary),
             "bodies": self.bodies(),
             "services": [],
-            "timeline": [],
+            "timeline": self.moments.iter().map(|one| moment(one, &secret, size.1)).collect::<Vec<_>>(),
             "plans": view.recommendations.iter().filter(|one| self.internal || one.state != RecommendationState::Draft)
                 .map(|one| plan(one, &secret)).collect::<Vec<_>>(),
             "duties": self.clocks.iter().map(duty).collect::<Vec<_>>(),
@@ -130,15 +133,11 @@ impl CaseFile {
     /// What is left out, and the rest, the oldest first.
     fn history(&self, secret: &Secrets<'_>, (rows_max, chars_max): (usize, usize)) -> (String, Vec<[String; 4]>) {
         let notes: HashMap<String, &str> = self.view.notes.iter().map(|note| (note.id.to_string(), note.text.as_str())).collect();
-        let short = |text: &str| match text.char_indices().nth(chars_max) {
-            Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
-            None => text.to_owned(),
-        };
         let row = |event: &ingest::history::HistoryEvent| {
             let told = words::told(event, &self.names);
             let detail = notes.get(&event.id.to_string()).map_or(told.detail, |text| (*text).to_owned());
             let who = self.names.of_for(&event.actor, self.internal);
-            [show::stamp(event.event_time), secret.text(&told.what), short(&secret.text(&detail)), who]
+            [show::stamp(event.event_time), secret.text(&told.what), short(&secret.text(&detail), chars_max), who]
         };
         let all = &self.view.history;
         let behind = all.len().saturating_sub(rows_max);
@@ -148,6 +147,18 @@ impl CaseFile {
         };
         (left_out, all.iter().skip(behind).map(row).collect())
     }
+}
+
+fn short(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+fn moment(one: &Moment, secret: &Secrets<'_>, chars_max: usize) -> [String; 3] {
+    let source = if one.event.is_some() { t("Ereignis") } else { t("Eintrag") };
+    [show::stamp_seconds(one.at), short(&secret.text(&one.text), chars_max), source.to_owned()]
 }
 
 fn plan(one: &Recommendation, secret: &Secrets<'_>) -> Value {

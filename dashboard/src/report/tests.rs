@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use detect::duty::clocks_start;
 use detect::incident::{Change, Tlp, incident_by_number, incident_change, incident_get};
 use detect::role::Role;
+use detect::timeline::{NewMoment, moment_add};
 use ingest::db::DbError;
 use ingest::frame::Seq;
 use ingest::pseudonym::Wanted;
@@ -11,12 +12,14 @@ use ingest::pseudonym::Wanted;
 use super::*;
 use crate::web::tests::{Front, now, open_case};
 
-/// A case with a note and running duties.
+/// A case with a note, a moment of its timeline that says the same, and running duties.
 fn case(front: &Front, note: &str) -> String {
     let number = open_case(front, front.body, "Daten abgeflossen");
     let (duties, find, text) = (front.app.duties.clone(), number.clone(), note.to_owned());
     let write = move |tx: &ingest::rusqlite::Transaction<'_>| {
         let id = incident_by_number(tx, &Scope::All, &find)?.unwrap();
+        let moment = NewMoment { at: now(), text: format!("Zeitleiste: {text}"), event: None };
+        moment_add(tx, id, &moment, "system", Role::Analyst, now())?;
         incident_change(tx, id, 1, &Change::Note(text), "system", Role::Analyst, now())?;
         Ok::<_, detect::incident::CaseError>(())
     };
@@ -46,6 +49,7 @@ fn a_body_is_told_what_its_page_tells_it() {
         ("Daten abgeflossen", true, true),
         ("§ 32 Abs. 1 Nr. 1 BSIG (NIS-2)", true, true),
         ("nur für uns", true, false),
+        ("Zeitleiste: nur für uns", true, false),
         ("Bearbeitung", true, false),
         ("Meldestandard", true, false),
     ] {

@@ -357,7 +357,7 @@ async fn a_typed_rule_is_refused_by_line_before_anything_runs() {
     front.router = crate::web::router(front.app.clone());
     let refused = front.post("/regeln/ruecktest", &cookie, &[("csrf", &csrf), ("text", text), ("tage", "30")]).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(refused.text.contains("Zeile 3: unknown field") && refused.text.contains("user.nam: x"), "{}", refused.text);
+    assert!(refused.text.contains("Zeile 3: unbekanntes Feld") && refused.text.contains("user.nam: x"), "{}", refused.text);
     let begun = front
         .post("/regeln/ruecktest", &cookie, &[("csrf", &csrf), ("text", &text.replace("user.nam", "user.name")), ("tage", "30")])
         .await;
