@@ -150,6 +150,8 @@ pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
     ("answered", "good", de("Danke, Ihre Antwort ist beim ThüringenCERT angekommen.")),
     ("acked", "good", de("Der Alarm ist bestätigt.")),
     ("saved", "good", de("Gespeichert.")),
+    ("webhook-ended", "good", de("Beendet. Dieser Empfänger erfährt nichts mehr.")),
+    ("webhook-again", "good", de("Was wartete oder nicht ankam, wird in wenigen Sekunden noch einmal gesendet.")),
     ("submitted", "good", de("Zur Prüfung gegeben. Eine zweite Person muss die Meldung freigeben.")),
     ("approved", "good", de("Freigegeben. Die Meldung kann jetzt veröffentlicht werden.")),
     ("returned", "good", de("Zurück an den Entwurf gegeben.")),

@@ -49,6 +49,7 @@ pub(super) mod tail;
 pub(super) mod tasks;
 pub(super) mod tokens;
 mod value;
+pub(super) mod webhooks;
 mod why;
 
 use detect::incident::{IncidentFilter, State, incident_list};
