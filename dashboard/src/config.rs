@@ -50,6 +50,8 @@ pub struct Config {
     pub rule_dirs: Vec<PathBuf>,
     /// The own networks as flow detectors see them; none: the private ones.
     pub flow_inside: Vec<Prefix>,
+    /// Private networks that webhooks may reach.
+    pub webhook_inside: Vec<Prefix>,
     /// What the operator changes of the detectors; `detectors.toml` in the data directory where it is not said.
     pub detectors_file: Option<PathBuf>,
     /// What is added to events.

@@ -27,13 +27,7 @@ pub struct Net {
 
 impl Net {
     pub fn new() -> Self {
-        let native = rustls_native_certs::load_native_certs();
-        let roots: Vec<Certificate<'static>> = native.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .root_certs(RootCerts::Specific(Arc::new(roots)))
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .build();
+        let tls = tls();
         let agent = |redirects: u32| -> Agent {
             Agent::config_builder()
                 .tls_config(tls.clone())
@@ -51,6 +45,17 @@ impl Net {
         };
         Self { follows: agent(REDIRECTS_MAX), stays: agent(0) }
     }
+}
+
+/// With the system's certificates.
+pub(crate) fn tls() -> TlsConfig {
+    let native = rustls_native_certs::load_native_certs();
+    let roots: Vec<Certificate<'static>> = native.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+    TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .root_certs(RootCerts::Specific(Arc::new(roots)))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build()
 }
 
 impl Default for Net {

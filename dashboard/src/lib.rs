@@ -43,4 +43,5 @@ pub mod throttle;
 pub mod user;
 pub mod vitals;
 pub mod web;
+pub mod webhook;
 pub mod words;

@@ -81,6 +81,7 @@ const MIGRATIONS: &[Migrations] = &[
     crate::api_request::MIGRATIONS,
     crate::mandate::MIGRATIONS,
     crate::saved_search::MIGRATIONS,
+    crate::webhook::MIGRATIONS,
 ];
 
 /// An open data directory with its running pipeline.

@@ -39,6 +39,8 @@ use crate::proof::vault::Vault;
 use crate::saved_run::SavedRuns;
 use crate::vitals::{Pulse, Vitals};
 use crate::web::{self, App, Door, Settings};
+use crate::webhook;
+use crate::webhook::outbox::Teller;
 
 /// How long open work may take to finish at the end; the pages have a little less.
 pub const GRACE: Duration = Duration::from_secs(12);
@@ -48,6 +50,8 @@ const DESCRIPTORS_WANTED: u64 = 16_000;
 const CARE_EVERY: Duration = Duration::from_secs(60);
 /// How often it is looked whether a scheduled search is due; the shortest schedule is five minutes.
 const SAVED_EVERY: Duration = Duration::from_secs(30);
+/// How soon other programs hear of what happened.
+const WEBHOOKS_EVERY: Duration = Duration::from_secs(2);
 const SMTP_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running server.
@@ -138,6 +142,8 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         ..settings
     };
     let vault = Vault::open(&keys_dir(&node.dir)).context("Schlüssel der Konten öffnen")?;
+    let door = Arc::new(Door::new(vault));
+    tasks.spawn(webhooks(node, config, base_url, door.clone(), shutdown.clone()));
     let last_word = {
         let (db, clock, pulse, counters) = (node.db.clone(), node.clock.clone(), pulse.clone(), counters.clone());
         let audit = audit.clone();
@@ -173,7 +179,7 @@ pub async fn start(node: &Node, config: &Config, settings: Settings) -> Result<S
         publisher: Arc::new(publisher(config)),
         csaf_dir: node.dir.join("advisories"),
         settings: Arc::new(settings),
-        door: Arc::new(Door::new(vault)),
+        door,
         audit,
         live: hub,
         locker,
@@ -283,6 +289,46 @@ fn saved_runs(node: &Node, audit: AuditQueue, stop: CancellationToken) -> impl F
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => tracing::error!(%error, "the scheduled searches could not be run; trying again"),
                 Err(error) => tracing::error!(%error, "a scheduled search broke off; trying again"),
+            }
+        }
+    }
+}
+
+/// Tells other programs of cases and alerts, until the server ends.
+fn webhooks(
+    node: &Node,
+    config: &Config,
+    base_url: String,
+    door: Arc<Door>,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + Send + 'static {
+    let net = webhook::send::Net::new(config.webhook_inside.clone());
+    let mut teller = Some(Teller::new(node.db.clone(), Box::new(net), base_url));
+    let clock = node.clock.clone();
+    async move {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(WEBHOOKS_EVERY) => {}
+            }
+            let Some(mut one) = teller.take() else { return };
+            let (door, now, ends) = (door.clone(), clock.now(), stop.clone());
+            let looked = tokio::task::spawn_blocking(move || {
+                let looked = one.look(&door.vault, now, &|| ends.is_cancelled());
+                (one, looked)
+            });
+            match looked.await {
+                Ok((one, looked)) => {
+                    teller = Some(one);
+                    match looked {
+                        Ok(looked) if looked.failed > 0 => {
+                            tracing::warn!(failed = looked.failed, "webhooks that do not arrive; trying again")
+                        }
+                        Ok(_) => {}
+                        Err(error) => tracing::error!(%error, "webhooks could not be sent; trying again"),
+                    }
+                }
+                Err(error) => return tracing::error!(%error, "webhooks broke off; they go on with the next start"),
             }
         }
     }

@@ -124,6 +124,22 @@ pub fn history_between(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The identity before all that is recorded at `moment` or later: where a reader's cursor begins.
+pub fn history_mark(moment: Timestamp) -> HistoryId {
+    HistoryId(crate::id::Ulid::from_parts(moment.0.max(0).unsigned_abs(), 0))
+}
+
+/// Events behind a cursor, in the order of their recording, at most `limit`. What was recorded a moment ago may be committed
+/// a moment later: whoever must not miss anything stays a little behind the clock.
+///
+/// # Errors
+/// The database's own.
+pub fn history_since(connection: &Connection, after: HistoryId, limit: usize) -> Result<Vec<HistoryEvent>, DbError> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE id >= ?1 ORDER BY id LIMIT ?2"))?;
+    let rows = statement.query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 const SELECT: &str = "SELECT id, event_time, recorded_at, kind, subject, body, actor, data, corrects FROM history";
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<HistoryEvent> {

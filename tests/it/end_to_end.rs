@@ -128,7 +128,7 @@ fn from_the_first_packet_to_the_closed_case() {
 }
 
 /// A body with a contact, and the site from which its logs come.
-fn house(data: &Path) {
+pub(crate) fn house(data: &Path) {
     std::fs::create_dir_all(data).unwrap();
     // The program adds its other tables when it opens it.
     let db = Db::open(&data.join("wartburg.db"), &[ingest::body::MIGRATIONS]).unwrap();
@@ -150,7 +150,7 @@ fn house(data: &Path) {
 }
 
 /// An account as the manual says it: the password comes by standard input.
-fn user_add(data: &Path, role: &str) {
+pub(crate) fn user_add(data: &Path, role: &str) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wartburg"));
     let command = command.arg("--data").arg(data).args(["user", "add", role, "--role", role]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
@@ -289,7 +289,7 @@ impl Drop for MailServer {
 }
 
 /// Somebody with a browser: what he gets and sends, with his cookie and what stands in the pages' forms.
-struct Person {
+pub(crate) struct Person {
     agent: ureq::Agent,
     base: String,
     cookie: String,
@@ -301,7 +301,7 @@ impl Person {
         Self { agent, base: format!("http://{}", server.pages), cookie: String::new() }
     }
 
-    fn signed_in(server: &Server, login: &str) -> Self {
+    pub(crate) fn signed_in(server: &Server, login: &str) -> Self {
         let mut person = Self::nobody(server);
         let form = [("konto", login), ("kennwort", PASSWORD)];
         let answer = person.agent.post(format!("{}/login", person.base)).send_form(form).unwrap();
@@ -316,7 +316,7 @@ impl Person {
         (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
     }
 
-    fn page(&self, path: &str) -> String {
+    pub(crate) fn page(&self, path: &str) -> String {
         let (status, text) = self.get(path);
         assert_eq!(status, 200, "{path}: {text}");
         text
@@ -333,7 +333,7 @@ impl Person {
     }
 
     /// Sends a form of a page with what stands hidden in it: its token, the version that it was opened in, what it is about.
-    fn form(&self, page: &str, action: &str, fields: &[(&str, &str)]) -> (u16, String) {
+    pub(crate) fn form(&self, page: &str, action: &str, fields: &[(&str, &str)]) -> (u16, String) {
         let (text, path) = (self.page(page), format!("{page}{action}"));
         let form = found(&format!(r#"(?s)<form[^>]*action="{}"[^>]*>(.*?)</form>"#, regex::escape(&path)), &text);
         let hidden = Regex::new(r#"<input type="hidden" name="([^"]+)" value="([^"]*)""#).unwrap();
@@ -343,13 +343,13 @@ impl Person {
     }
 
     /// As `form`, and it is done.
-    fn does(&self, page: &str, action: &str, fields: &[(&str, &str)]) {
+    pub(crate) fn does(&self, page: &str, action: &str, fields: &[(&str, &str)]) {
         let (status, text) = self.form(page, action, fields);
         assert_eq!(status, 303, "{page}{action} {fields:?}: {text}");
     }
 }
 
-fn found(pattern: &str, text: &str) -> String {
+pub(crate) fn found(pattern: &str, text: &str) -> String {
     Regex::new(pattern).unwrap().captures(text).unwrap_or_else(|| panic!("no {pattern} in {text}"))[1].to_owned()
 }
 

@@ -29,3 +29,4 @@ mod rules;
 mod rules_peer;
 mod statewide;
 mod tidy;
+mod webhooks;

@@ -333,6 +333,13 @@ pub(super) const KEYS: &[Key] = &[
         "\"*\"",
         "für \"municipality\" die Stelle (Name oder AGS), für \"provider\" der Dienstleister; \"*\": was in der Gruppe für * steht",
     ),
+    key(
+        "webhook.inside",
+        Kind::Prefixes,
+        "[]",
+        "[\"10.20.0.0/16\"]",
+        "private Netze, in die Webhooks senden dürfen; ohne Angabe nur ins Internet und auf diesen Rechner",
+    ),
     key("mail.host", Kind::Text, "\"\"", "\"mail.thueringen.example\"", "SMTP-Server; leer: Mails bleiben im Ausgang"),
     key("mail.port", Kind::Integer(1, 65_535), "25", "587", "Port des SMTP-Servers"),
     key("mail.tls", Kind::Choice(&["none", "starttls", "implicit"]), "\"starttls\"", "\"starttls\"", "Verschlüsselung zum SMTP-Server"),

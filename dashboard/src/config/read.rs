@@ -360,6 +360,7 @@ impl Reader<'_> {
             ("time.zone", Checked::Zone(zone)) => config.zone = zone,
             ("rules.dirs", Checked::Paths(dirs)) => config.rule_dirs = dirs,
             ("flows.inside", Checked::Prefixes(prefixes)) => config.flow_inside = prefixes,
+            ("webhook.inside", Checked::Prefixes(prefixes)) => config.webhook_inside = prefixes,
             ("flows.detectors", Checked::Text(file)) => config.detectors_file = Some(file.into()),
             ("enrich.community_id", Checked::Text(choice)) => config.enrich.community_id = choice == "an",
             ("enrich.direction", Checked::Text(choice)) => config.enrich.direction = choice == "an",

@@ -153,6 +153,8 @@ pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
     ("acked", "good", de("Der Alarm ist bestätigt.")),
     ("closed", "good", de("Der Alarm ist geschlossen.")),
     ("saved", "good", de("Gespeichert.")),
+    ("webhook-ended", "good", de("Beendet. Dieser Empfänger erfährt nichts mehr.")),
+    ("webhook-again", "good", de("Was wartete oder nicht ankam, wird in wenigen Sekunden noch einmal gesendet.")),
     ("submitted", "good", de("Zur Prüfung gegeben. Eine zweite Person muss die Meldung freigeben.")),
     ("approved", "good", de("Freigegeben. Die Meldung kann jetzt veröffentlicht werden.")),
     ("returned", "good", de("Zurück an den Entwurf gegeben.")),

@@ -392,6 +392,10 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         POST /konten/mandate: 303 403 403 403 403 403 403 422
         POST /konten/mandate/{id}/beenden: 303 403 403 403 403 403 403 404
         POST /konten/dienstleister: 303 403 403 403 403 403 403 422
+        GET /konten/webhooks: 303 403 403 403 403 403 403 200
+        POST /konten/webhooks: 303 403 403 403 403 403 403 422
+        POST /konten/webhooks/{id}/beenden: 303 403 403 403 403 403 403 404
+        POST /konten/webhooks/{id}/erneut: 303 403 403 403 403 403 403 404
         GET /konten/{id}: 303 403 403 403 403 403 403 404
         POST /konten/{id}: 303 403 403 403 403 403 403 404
         POST /konten/{id}/sperren: 303 403 403 403 403 403 403 404

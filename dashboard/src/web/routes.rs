@@ -7,7 +7,7 @@ use super::pages::{
     account, account_edit, accounts, acknowledge, advisories, alerts, answer_link, api, deadlines, duties, event, exhibits, export, flows,
     gallery, incident_export, incident_join, incident_new, incidents, indicators, invitation, kpis, letters, mailbox, mandates, metrics,
     oidc, protocol, raster, reveals, rules, saved, search, self_report, source, sources, start, subscriptions, tail as tail_page, tasks,
-    timeline, tokens,
+    timeline, tokens, webhooks,
 };
 use super::{door, steps, stream, tail};
 use crate::access::{ADMIN, AUDIT, BODIES, CASES, CERT, FIGURES, LEAD, SOURCES, SOURCES_EDIT, Who};
@@ -245,6 +245,11 @@ pub const ROUTES: &[Route] = &[
     // What takes rights away wants no second proof: it may have to be quick.
     post("/konten/mandate/{id}/beenden", ADMIN, mandates::end).of(Any(Other)).note(Itself),
     post("/konten/dienstleister", ADMIN, mandates::provider_add).of(Nobodys).note(Itself).step_up(),
+    // Programs that are told of cases. What names them wants a proof: it sends something out of the house.
+    get("/konten/webhooks", ADMIN, webhooks::show).of(Nobodys).note(Nothing),
+    post("/konten/webhooks", ADMIN, webhooks::add).of(Nobodys).note(Done("webhook.added", "webhook", &["name", "ereignis"])).step_up(),
+    post("/konten/webhooks/{id}/beenden", ADMIN, webhooks::end).of(Any(Other)).note(Done("webhook.ended", "webhook", &[])),
+    post("/konten/webhooks/{id}/erneut", ADMIN, webhooks::again).of(Any(Other)).note(Done("webhook.retried", "webhook", &[])),
     get("/konten/{id}", ADMIN, account_edit::show).of(Any(Other)).note(Seen("account.seen", "user")),
     post("/konten/{id}", ADMIN, account_edit::change).of(Any(Other)).note(Itself).step_up(),
     post("/konten/{id}/sperren", ADMIN, account_edit::disable).of(Any(Other)).note(Itself),

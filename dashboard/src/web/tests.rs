@@ -335,6 +335,10 @@ fn the_matrix_of_routes_and_roles() {
         Post /konten/mandate: - - - - - - - admin (fresh proof)
         Post /konten/mandate/{id}/beenden: - - - - - - - admin
         Post /konten/dienstleister: - - - - - - - admin (fresh proof)
+        Get /konten/webhooks: - - - - - - - admin
+        Post /konten/webhooks: - - - - - - - admin (fresh proof)
+        Post /konten/webhooks/{id}/beenden: - - - - - - - admin
+        Post /konten/webhooks/{id}/erneut: - - - - - - - admin
         Get /konten/{id}: - - - - - - - admin
         Post /konten/{id}: - - - - - - - admin (fresh proof)
         Post /konten/{id}/sperren: - - - - - - - admin

@@ -128,6 +128,9 @@ const SENTENCES: &[(&str, &str)] = &[
     ("provider.added", de("hat einen Dienstleister eingetragen")),
     ("mandate.granted", de("hat ein Mandat eingetragen")),
     ("mandate.ended", de("hat ein Mandat beendet")),
+    ("webhook.added", de("hat einen Webhook eingetragen")),
+    ("webhook.ended", de("hat einen Webhook beendet")),
+    ("webhook.retried", de("hat nicht angekommene Nachrichten eines Webhooks erneut senden lassen")),
     ("audit.seen", de("hat das Protokoll angesehen")),
     ("audit.downloaded", de("hat das Protokoll heruntergeladen")),
     ("audit.root_signed", de("hat den Stand des Protokolls unterschrieben")),
@@ -159,6 +162,7 @@ pub(crate) const GROUPS: &[(&str, &str)] = &[
     ("api_token.", de("Zugriffsschlüssel")),
     ("provider.", de("Dienstleister")),
     ("mandate.", de("Mandate")),
+    ("webhook.", de("Webhooks")),
     ("totp.", de("Zweiter Faktor")),
     ("passkey.", de("Passkeys")),
 ];

@@ -9,7 +9,7 @@ const PAGES_MAX = 120;
 const NEVER = /^\/(logout|assets)\b/;
 const DOWNLOAD = /\/csaf$|\.(csv|json|txt|pdf|pem)$/;
 /** What links lead nobody to: the door, a page that is not there, and one that is not allowed. */
-const UNLINKED = { niemand: ["/login", "/w/0000"], Verwaltung: ["/vorfaelle"], Analyse: ["/gibt-es-nicht"] };
+const UNLINKED = { niemand: ["/login", "/w/0000", "/empfehlung/0000"], Verwaltung: ["/vorfaelle"], Analyse: ["/gibt-es-nicht"] };
 
 /** `/vorfall/TC-2026-000412?x` and `/vorfall/TC-2026-000413` are of one kind. */
 export function kindOf(path) {
@@ -17,7 +17,7 @@ export function kindOf(path) {
     .replace(/[?#].*$/, "")
     .replace(/(ereignis|raster)\/\d+/, "$1/*")
     .replace(/[0-9A-Z]{26}|TC-[0-9-]+|WID-[A-Z0-9-]+/g, "*")
-    .replace(/^\/(regel|kennzahl|w)\/[^/.]+/, "/$1/*");
+    .replace(/^\/(regel|kennzahl|w|empfehlung)\/[^/.]+/, "/$1/*");
 }
 
 /** Whether a page is meant to be refused. */

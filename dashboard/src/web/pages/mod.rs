@@ -50,6 +50,7 @@ pub(super) mod tasks;
 pub(super) mod timeline;
 pub(super) mod tokens;
 mod value;
+pub(super) mod webhooks;
 mod why;
 
 use detect::incident::{IncidentFilter, State, incident_list};
