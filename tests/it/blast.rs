@@ -32,7 +32,11 @@ fn what_is_acknowledged_is_kept() {
         (Listener::RelpTls, Way::Relp { window: 1 }),
         (Listener::Http, Way::Http { batch: 70, token: None }),
     ] {
-        let plan = receiver.plan(listener, way);
+        let mut plan = receiver.plan(listener, way);
+        if listener == Listener::SyslogUdp {
+            // Nobody holds a datagram back: faster than a busy machine reads, it is the kernel that drops.
+            plan.rate = 500;
+        }
         let tally = load::run(&plan).unwrap().tally;
         assert_eq!((tally.sent, tally.refused, tally.resent, tally.broken), (MESSAGES, 0, 0, 0), "{listener:?}");
         if matches!(listener, Listener::Relp | Listener::RelpTls | Listener::Http) {
