@@ -143,7 +143,7 @@ fn confirm(ask: &Ask, wanted: Wanted<'_>, ids: &[AlertId], more: bool, what: Str
     };
     let of = |name: &'static str| (name, ask.form(name));
     let mut chips = wanted.chips(ask);
-    let state = wanted.state().map_or_else(|| t("in jedem Stand"), words::alert_state);
+    let state = wanted.state().map_or_else(|| t("alle"), words::alert_state);
     chips.insert(0, (tf("Stand: {stand}", &[("stand", &state)]), String::new()));
     let page = ConfirmPage {
         question: tn("Wirklich einen Alarm bearbeiten?", "Wirklich {n} Alarme bearbeiten?", ids.len() as u64),
