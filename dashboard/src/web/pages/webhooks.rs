@@ -70,8 +70,8 @@ fn row(one: &Webhook, names: &Names) -> Row {
     let state = match (alive, one.dead + one.dropped, &one.error) {
         (false, ..) => show::badge(Tone::Quiet, t("beendet")),
         (true, 0, None) => show::badge(Tone::Good, t("gilt")),
-        (true, 0, Some(_)) => show::badge(Tone::Mid, t("kommt gerade nicht an")),
-        (true, ..) => show::badge(Tone::High, t("kam nicht an")),
+        (true, 0, Some(_)) => show::badge(Tone::Mid, t("gestört")),
+        (true, ..) => show::badge(Tone::High, t("aufgegeben")),
     };
     let lost = one.dead + one.dropped;
     let waiting = match (one.queued, lost) {
