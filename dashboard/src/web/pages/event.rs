@@ -87,7 +87,8 @@ pub(in crate::web) fn show(ask: &mut Ask) -> Reply {
         around: around(event, site).into_iter().chain(flows_link(ask, event)).collect(),
         fields: all_fields(Some(ask), event, site, &values),
         seq: seq.0,
-        take: super::timeline::take(ask, event.message())?,
+        // What is worth telling of it in a line, where that is known.
+        take: super::timeline::take(ask, Some(gist(event)).filter(|gist| !gist.is_empty()).as_deref().unwrap_or(event.message()))?,
         near: near(&context, |other| range.link(&format!("/ereignis/{}", other.seq.0), &[("q", text), ("zeilen", &wanted.to_string())])),
         near_partial: context.partial,
         source: host.map_or_else(|| site.to_owned(), |host| format!("{host}, {site}")),
