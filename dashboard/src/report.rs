@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use detect::duty::{Clock, DutyState, clocks_of};
 use detect::exchange::Secrets;
 use detect::exhibit::{Exhibit, exhibit_list};
-use detect::incident::IncidentView;
+use detect::incident::{IncidentView, service_name};
 use detect::recommendation::{Recommendation, RecommendationState};
 use detect::timeline::{Moment, moment_list};
 use ingest::db::DbError;
@@ -85,7 +85,7 @@ impl CaseFile {
             "facts": self.facts(),
             "story": secret.text(&view.summary),
             "bodies": self.bodies(),
-            "services": [],
+            "services": incident.services.iter().filter_map(|key| service_name(key)).collect::<Vec<_>>(),
             "timeline": self.moments.iter().map(|one| moment(one, &secret, size.1)).collect::<Vec<_>>(),
             "plans": view.recommendations.iter().filter(|one| self.internal || one.state != RecommendationState::Draft)
                 .map(|one| plan(one, &secret)).collect::<Vec<_>>(),

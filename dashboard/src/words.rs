@@ -16,7 +16,7 @@ use std::collections::HashMap;
 
 use detect::alert::{Alert, AlertState, Disposition};
 use detect::exchange::read::Why;
-use detect::incident::{Incident, Origin, State, Tlp};
+use detect::incident::{Incident, Origin, State, Tlp, service_name};
 use detect::recommendation::{RecommendationState, StepState};
 use detect::rule::Level;
 use ingest::body::{SITE_STATE, contact_names};
@@ -284,6 +284,18 @@ pub fn told(event: &HistoryEvent, names: &Names) -> Told {
         }
         "incident.classified" => change(t("Einordnung geändert"), &|word| word.parse().map_or_else(|_| word.to_owned(), rsit)),
         "incident.labelled" => change(t("Weitergabe geändert"), &|word| format!("TLP:{word}")),
+        "incident.services" => {
+            let names = |key: &str| {
+                let keys = event.data.get(key).and_then(Value::as_array).into_iter().flatten();
+                let names: Vec<&str> = keys.filter_map(|key| service_name(key.as_str()?)).collect();
+                if names.is_empty() { t("keine").to_owned() } else { names.join(", ") }
+            };
+            Told {
+                what: t("Betroffene Basisdienste geändert").into(),
+                detail: format!("{} → {}", names("from"), names("to")),
+                strong: false,
+            }
+        }
         "incident.titled" => change(t("Titel geändert"), &|word| tf("„{title}“", &[("title", &word)])),
         "incident.summarised" => plain(t("Zusammenfassung geschrieben"), false),
         "incident.noted" => plain(t("Notiz"), false),

@@ -327,6 +327,7 @@ pub(super) fn case_open(
         // What it is, a person says at triage.
         severity: Level::Medium,
         rsit: Rsit::UNDETERMINED,
+        services: vec![],
         tlp: Tlp::Amber,
         origin: Origin::Mail,
         body,

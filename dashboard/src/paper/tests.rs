@@ -12,7 +12,7 @@ fn case(text: &str) -> Value {
     let pair = json!([text, text]);
     json!({
         "number": "TC-2026-000001", "title": text, "label-rule": text, "facts": [pair, pair], "story": text,
-        "bodies": [[text, text, text, text]], "services": [[text, text]], "timeline": [[text, text, text]],
+        "bodies": [[text, text, text, text]], "services": [text], "timeline": [[text, text, text]],
         "plans": [{ "title": text, "intro": text, "state": text, "steps": [pair] }],
         "duties": [[text, text, text, text]], "observables": [[text, [text, text]]], "hidden": text,
         "exhibits": [{ "name": text, "sha256": "ab".repeat(32), "facts": [pair] }], "left-out": text,

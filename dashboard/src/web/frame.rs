@@ -121,6 +121,7 @@ pub(crate) const NOTICES: &[(&str, &str, &str)] = &[
     ("split", "good", de("Das ist der neue Vorfall mit den herausgelösten Alarmen.")),
     ("linked", "good", de("Die beiden Vorfälle sind verbunden.")),
     ("unlinked", "good", de("Die Verbindung ist gelöst.")),
+    ("edited", "good", de("Die Angaben sind geändert und im Verlauf vermerkt.")),
     ("moment-added", "good", de("Es steht in der Zeitleiste.")),
     ("moment-struck", "good", de("Der Eintrag ist gestrichen; der Verlauf behält ihn.")),
     ("task-added", "good", de("Die Aufgabe ist angelegt.")),

@@ -426,6 +426,10 @@ async fn every_route_as_everybody_with_own_and_foreign() {
         POST /vorfall/{number}/stand (foreign): 303 409 409 403 403 403 403 403
         POST /vorfall/{number}/notiz (own): 303 409 409 403 403 403 403 403
         POST /vorfall/{number}/notiz (foreign): 303 409 409 403 403 403 403 403
+        GET /vorfall/{number}/angaben (own): 303 200 200 403 403 403 403 403
+        GET /vorfall/{number}/angaben (foreign): 303 200 200 403 403 403 403 403
+        POST /vorfall/{number}/angaben (own): 303 409 409 403 403 403 403 403
+        POST /vorfall/{number}/angaben (foreign): 303 409 409 403 403 403 403 403
         POST /vorfall/{number}/zeitleiste (own): 303 409 409 403 403 403 403 403
         POST /vorfall/{number}/zeitleiste (foreign): 303 409 409 403 403 403 403 403
         POST /vorfall/{number}/zeitleiste/streichen (own): 303 404 404 403 403 403 403 403

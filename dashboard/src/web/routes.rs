@@ -5,9 +5,9 @@ use super::ask::{Ask, Reply};
 use super::note::Note;
 use super::pages::{
     account, account_edit, accounts, acknowledge, advisories, alerts, answer_link, api, deadlines, duties, event, exhibits, export, flows,
-    gallery, incident_export, incident_join, incident_new, incidents, indicators, invitation, kpis, letters, mailbox, mandates, metrics,
-    oidc, protocol, raster, reveals, rules, saved, search, self_report, source, sources, start, subscriptions, tail as tail_page, tasks,
-    timeline, tokens, webhooks,
+    gallery, incident_edit, incident_export, incident_join, incident_new, incidents, indicators, invitation, kpis, letters, mailbox,
+    mandates, metrics, oidc, protocol, raster, reveals, rules, saved, search, self_report, source, sources, start, subscriptions,
+    tail as tail_page, tasks, timeline, tokens, webhooks,
 };
 use super::{door, steps, stream, tail};
 use crate::access::{ADMIN, AUDIT, BODIES, CASES, CERT, FIGURES, LEAD, SOURCES, SOURCES_EDIT, Who};
@@ -289,6 +289,12 @@ pub const ROUTES: &[Route] = &[
         &["nach", "ergebnis"],
     )),
     post("/vorfall/{number}/notiz", CERT, incidents::note).of(Own(Incident)).note(Done("incident.noted", "incident", &[])),
+    get("/vorfall/{number}/angaben", CERT, incident_edit::show).of(Own(Incident)).note(Nothing),
+    post("/vorfall/{number}/angaben", CERT, incident_edit::save).of(Own(Incident)).note(Done(
+        "incident.edited",
+        "incident",
+        &["tlp", "schwere"],
+    )),
     post("/vorfall/{number}/zeitleiste", CERT, timeline::add).of(Own(Incident)).note(Done("timeline.added", "incident", &["zeit"])),
     post("/vorfall/{number}/zeitleiste/streichen", CERT, timeline::strike).of(Own(Incident)).note(Done(
         "timeline.struck",

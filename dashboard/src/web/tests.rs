@@ -363,6 +363,8 @@ fn the_matrix_of_routes_and_roles() {
         Post /vorfall/{number}/uebernehmen: - analyst lead - - - - -
         Post /vorfall/{number}/stand: - analyst lead - - - - -
         Post /vorfall/{number}/notiz: - analyst lead - - - - -
+        Get /vorfall/{number}/angaben: - analyst lead - - - - -
+        Post /vorfall/{number}/angaben: - analyst lead - - - - -
         Post /vorfall/{number}/zeitleiste: - analyst lead - - - - -
         Post /vorfall/{number}/zeitleiste/streichen: - analyst lead - - - - -
         Post /zeitleiste: - analyst lead - - - - -
@@ -522,6 +524,7 @@ pub(crate) fn open_case(front: &Front, body: BodyId, title: &str) -> String {
         summary: title.to_owned(),
         severity: detect::rule::Level::High,
         rsit: detect::rsit::Rsit::UNDETERMINED,
+        services: vec![],
         tlp: Tlp::Amber,
         origin: Origin::Phone,
         body: Some(body),

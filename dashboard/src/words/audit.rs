@@ -26,6 +26,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("incident.unlinked", de("hat eine Verbindung gelöst von {object}")),
     ("incident.bulk", de("hat viele Vorfälle auf einmal bearbeitet")),
     ("alert.bulk", de("hat viele Alarme auf einmal bearbeitet")),
+    ("incident.edited", de("hat Angaben geändert von {object}")),
     ("timeline.added", de("hat etwas in eine Zeitleiste eingetragen: {object}")),
     ("timeline.struck", de("hat einen Eintrag einer Zeitleiste gestrichen: {object}")),
     ("task.added", de("hat eine Aufgabe angelegt")),

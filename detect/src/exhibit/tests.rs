@@ -31,6 +31,7 @@ impl Room {
             summary: "Anruf".into(),
             severity: Level::High,
             rsit: Rsit::UNDETERMINED,
+            services: vec![],
             tlp: Tlp::Amber,
             origin: Origin::Phone,
             body: Some(body),

@@ -7,7 +7,7 @@ use ingest::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::store::{incident_find, incident_write, search_update};
-use super::{CaseError, Incident, IncidentId, State, TRANSITIONS, Tlp, demand, text_clean};
+use super::{CaseError, Incident, IncidentId, State, TRANSITIONS, Tlp, demand, service_name, services_known, text_clean};
 use crate::alert::{self, AlertState, Disposition};
 use crate::role::{Action, Role};
 use crate::rsit::Rsit;
@@ -35,6 +35,8 @@ pub enum Change {
     Severity(Level),
     Classify(Rsit),
     Label(Tlp),
+    /// The base services that it concerns, all of them: keys of `SERVICES`.
+    Services(Vec<String>),
     Title(String),
     /// `None` goes back to the summary made of the facts.
     Summary(Option<String>),
@@ -175,6 +177,14 @@ pub(crate) fn plan(incident: &Incident, change: &Change, role: Role, now: Timest
             }
             next.tlp = *label;
             ("incident.labelled", now, incident.tlp.as_str().into(), label.as_str().into())
+        }
+        Change::Services(keys) => {
+            open(Action::IncidentEdit)?;
+            if let Some(unknown) = keys.iter().find(|key| service_name(key).is_none()) {
+                return Err(CaseError::Invalid { what: "service", value: unknown.clone(), wanted: "a base service of the list" });
+            }
+            next.services = services_known(keys.iter().map(String::as_str));
+            ("incident.services", now, json!(incident.services), json!(next.services))
         }
         Change::Title(title) => {
             open(Action::IncidentEdit)?;

@@ -15,7 +15,7 @@ use super::change::{TEXT_CHARS_MAX, TITLE_CHARS_MAX, filled};
 use super::statewide::{bodies_add, warning_suggest};
 use super::store::{incident_find, incident_insert, incident_near, incident_write, keys_add, number_next, search_update};
 use super::words::{self, BECAUSE_OPENED, BECAUSE_OPENED_STATE};
-use super::{CaseError, GROUP_WINDOW, Incident, IncidentId, Origin, State, Tlp, demand};
+use super::{CaseError, GROUP_WINDOW, Incident, IncidentId, Origin, State, Tlp, demand, services_known};
 use crate::alert::{Alert, AlertId, Applied, Observables, alert_apply, alert_tie, observables_merge};
 use crate::finding::Finding;
 use crate::playbook::Playbooks;
@@ -151,6 +151,7 @@ fn incident_open_rule(tx: &Transaction<'_>, alert: &Alert, now: Timestamp) -> Re
         opened_at: alert.detected_at,
         closed_at: None,
         disposition: None,
+        services: vec![],
         merged_into: None,
         version: 1,
         alerts: 0,
@@ -169,6 +170,7 @@ pub(super) fn incident_begin(tx: &Transaction<'_>, incident: &Incident, actor: &
     let opened = json!({
         "version": incident.version, "number": incident.number, "title": incident.title, "severity": incident.severity.as_str(),
         "rsit": incident.rsit.to_string(), "tlp": incident.tlp.as_str(), "origin": incident.origin.as_str(), "site": incident.site,
+        "services": incident.services,
     });
     tell(tx, incident, ("incident.first_activity", incident.first_activity), actor, json!({}), now)?;
     tell(tx, incident, ("incident.aware", incident.detected_at), actor, json!({ "origin": incident.origin.as_str() }), now)?;
@@ -287,6 +289,8 @@ pub struct NewIncident {
     pub severity: Level,
     pub rsit: Rsit,
     pub tlp: Tlp,
+    /// Keys of `SERVICES`; what is none is left out.
+    pub services: Vec<String>,
     pub origin: Origin,
     pub body: Option<BodyId>,
     pub site: Option<SiteId>,
@@ -349,6 +353,7 @@ pub fn incident_open_manual(
         opened_at: now,
         closed_at: None,
         disposition: None,
+        services: services_known(new.services.iter().map(String::as_str)),
         merged_into: None,
         version: 1,
         alerts: 0,

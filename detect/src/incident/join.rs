@@ -19,7 +19,7 @@ use super::change::{TITLE_CHARS_MAX, stale};
 use super::intake::{INCIDENT_KEYS_MAX, INCIDENT_LEVEL_MIN, first_activity_event, incident_begin, keys, names, tell};
 use super::statewide::{self, warning_suggest};
 use super::store::{incident_find, incident_write, keys_add, number_next, search_update};
-use super::{CaseError, Incident, IncidentId, Origin, State, Tlp, demand, line_clean, words};
+use super::{CaseError, Incident, IncidentId, Origin, State, Tlp, demand, line_clean, services_known, words};
 use crate::alert::{Alert, AlertId, Observables, alerts_carry, alerts_find, alerts_of_case, observables_merge};
 use crate::playbook::Playbooks;
 use crate::recommendation::recommendation_propose;
@@ -52,14 +52,15 @@ pub fn incident_merge(tx: &Transaction<'_>, from: Seen, into: Seen, actor: &str,
     for (reason, group) in by_reason(&alerts) {
         alerts_carry(tx, &group, whole.id, &line_clean(&format!("Aus {} übernommen. {reason}", part.number), 500), actor, now)?;
     }
-    let gain = Gain { tlp: part.tlp, severity: part.severity, first: part.first_activity, last: part.last_activity };
+    let services = part.services.clone();
+    let gain = Gain { tlp: part.tlp, severity: part.severity, services, first: part.first_activity, last: part.last_activity };
     let mut next = grow(tx, &whole, &gain, actor, now)?;
     observables_merge(&mut next.observables, part.observables.iter().map(|(field, values)| (field.as_str(), values.as_slice())));
     next.version += 1;
     let took = json!({ "version": next.version, "case": part.id, "number": part.number, "alerts": alerts.len(), "opened_at": opened_at.0 });
     tell(tx, &whole, ("incident.took_in", now), actor, took, now)?;
     // The label of the one that is left is the other's too: who must not know of that must not read here that it is there.
-    let gone = grow(tx, &part, &Gain { tlp: next.tlp, severity: part.severity, ..gain }, actor, now)?;
+    let gone = grow(tx, &part, &Gain { tlp: next.tlp, severity: part.severity, services: vec![], ..gain }, actor, now)?;
     let gone = Incident {
         state: State::Closed,
         closed_at: Some(now),
@@ -194,6 +195,7 @@ fn split_off(
         closed_at: None,
         disposition: None,
         merged_into: None,
+        services: case.services.clone(),
         version: 1,
         alerts: 0,
         events: 0,
@@ -252,7 +254,7 @@ pub fn alerts_join(
             by_case.entry(alert.incident).or_default().push(alert);
         }
     }
-    let mut gain = Gain { tlp: case.tlp, severity: case.severity, first: case.first_activity, last: case.last_activity };
+    let mut gain = Gain { tlp: case.tlp, severity: case.severity, services: vec![], first: case.first_activity, last: case.last_activity };
     let mut moved: Vec<Alert> = Vec::new();
     for (source, alerts) in by_case {
         if let Some(source) = source.map(|id| find(tx, id)).transpose()? {
@@ -296,6 +298,8 @@ pub fn alerts_join(
 struct Gain {
     tlp: Tlp,
     severity: Level,
+    /// Base services beside its own.
+    services: Vec<String>,
     first: Timestamp,
     last: Timestamp,
 }
@@ -305,8 +309,10 @@ fn grow(tx: &Transaction<'_>, case: &Incident, gain: &Gain, actor: &str, now: Ti
     let mut next = case.clone();
     next.tlp = case.tlp.max(gain.tlp);
     next.severity = case.severity.max(gain.severity);
+    next.services = services_known(case.services.iter().chain(&gain.services).map(String::as_str));
     next.last_activity = case.last_activity.max(gain.last);
-    let decisions: [(&'static str, Value, Value); 2] = [
+    let decisions: [(&'static str, Value, Value); 3] = [
+        ("incident.services", json!(case.services), json!(next.services)),
         ("incident.labelled", case.tlp.as_str().into(), next.tlp.as_str().into()),
         ("incident.severity", case.severity.as_str().into(), next.severity.as_str().into()),
     ];

@@ -23,6 +23,8 @@ pub struct IncidentJson {
     pub state: &'static str,
     pub rsit: String,
     pub tlp: &'static str,
+    /// The base services that it concerns, by their keys.
+    pub services: Vec<String>,
     pub body: Option<String>,
     pub site: Option<String>,
     /// Of a case of the state: the bodies that it concerns, in the order in which it reached them.
@@ -76,6 +78,7 @@ fn flat(incident: Incident, alerts: &[Alert], bodies: Vec<String>) -> IncidentJs
         state: incident.state.as_str(),
         rsit: incident.rsit.to_string(),
         tlp: incident.tlp.as_str(),
+        services: incident.services.clone(),
         rules: distinct(alerts.iter().rev().map(|alert| alert.rule_name.clone())),
         source_ip: values("source.ip"),
         destination_ip: values("destination.ip"),

@@ -9,6 +9,7 @@ mod join;
 mod json;
 mod link;
 mod report;
+mod service;
 mod statewide;
 mod store;
 mod words;
@@ -31,7 +32,8 @@ pub use intake::{Filed, NewIncident, finding_file, incident_open_manual};
 pub use join::{AlertsJoined, NotJoined, Seen, alerts_join, incident_merge, incident_split};
 pub use json::{IncidentJson, incident_json};
 pub use link::{CaseRef, Linked, Relations, incident_link, incident_relations, incident_root, incident_unlink};
-pub use report::{ANSWER_CHARS_MAX, LINE_CHARS_MAX, Operation, Report, SERVICES};
+pub use report::{ANSWER_CHARS_MAX, LINE_CHARS_MAX, Operation, Report};
+pub use service::{SERVICES, service_name, services_known};
 pub use statewide::{AffectedBody, OwnCase, Suggestion, SuggestionState, incident_of_warning, warning_decline, warning_draft};
 pub use store::{
     Changed, IncidentCounts, IncidentFilter, IncidentLabel, IncidentView, MIGRATIONS, Note, incident_by_number, incident_changed,
@@ -189,6 +191,8 @@ pub struct Incident {
     pub summary: Option<String>,
     /// What a person typed in; the alerts' own observables come on top of it in `IncidentView`.
     pub observables: Observables,
+    /// The base services that it concerns: keys of `SERVICES`, in that order.
+    pub services: Vec<String>,
     pub first_activity: Timestamp,
     pub last_activity: Timestamp,
     pub detected_at: Timestamp,
@@ -243,6 +247,7 @@ pub struct Replayed {
     pub severity: Level,
     pub rsit: Rsit,
     pub tlp: Tlp,
+    pub services: Vec<String>,
     pub assignee: Option<String>,
     pub disposition: Option<Disposition>,
     pub merged_into: Option<IncidentId>,
@@ -258,6 +263,10 @@ pub fn replay(history: &[HistoryEvent]) -> Option<Replayed> {
     let mut replayed: Option<Replayed> = None;
     for (version, event) in versioned {
         let text = |key: &str| event.data.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+        let words = |key: &str| {
+            let all = event.data.get(key).and_then(serde_json::Value::as_array).into_iter().flatten();
+            all.filter_map(|word| Some(word.as_str()?.to_owned())).collect::<Vec<String>>()
+        };
         if event.kind == "incident.opened" {
             replayed = Some(Replayed {
                 title: text("title").to_owned(),
@@ -265,6 +274,7 @@ pub fn replay(history: &[HistoryEvent]) -> Option<Replayed> {
                 severity: Level::parse(text("severity"))?,
                 rsit: text("rsit").parse().ok()?,
                 tlp: Tlp::parse(text("tlp"))?,
+                services: words("services"),
                 assignee: None,
                 disposition: None,
                 merged_into: None,
@@ -279,6 +289,7 @@ pub fn replay(history: &[HistoryEvent]) -> Option<Replayed> {
             "incident.severity" => current.severity = Level::parse(to)?,
             "incident.classified" => current.rsit = to.parse().ok()?,
             "incident.labelled" => current.tlp = Tlp::parse(to)?,
+            "incident.services" => current.services = words("to"),
             "incident.titled" => current.title = to.to_owned(),
             "incident.assigned" => current.assignee = Some(to.to_owned()).filter(|user| !user.is_empty()),
             "incident.summarised" | "incident.took_in" | "incident.split" => {}

@@ -232,6 +232,7 @@ fn holds(acts: Vec<(Act, Role)>, done: &Mutex<BTreeMap<String, usize>>) -> Resul
                 state: stored.state,
                 severity: stored.severity,
                 rsit: stored.rsit,
+                services: stored.services,
                 tlp: stored.tlp,
                 assignee: stored.assignee,
                 disposition: stored.disposition,

@@ -4,20 +4,10 @@
 use ingest::body::BodyId;
 use ingest::time::Timestamp;
 
-use super::{NewIncident, Origin, Tlp, line_clean, text_clean};
+use super::{NewIncident, Origin, Tlp, line_clean, service_name, services_known, text_clean};
 use crate::alert::Observables;
 use crate::rsit::Rsit;
 use crate::rule::Level;
-
-/// The base services of the Land that a report can name: key and proper name.
-pub const SERVICES: [(&str, &str); 6] = [
-    ("verwaltungsportal", "Verwaltungsportal"),
-    ("servicekonto", "Servicekonto"),
-    ("thavel", "ThAVEL"),
-    ("e-rechnung", "E-Rechnung"),
-    ("e-payment", "E-Payment"),
-    ("landesdatennetz", "Landesdatennetz"),
-];
 
 /// The longest answer to one question: two pages. Together they stay below what a case's summary holds.
 pub const ANSWER_CHARS_MAX: usize = 3_000;
@@ -77,7 +67,7 @@ pub struct Report {
     /// Since when, as far as known.
     pub since: Option<Timestamp>,
     pub operation: Option<Operation>,
-    /// Keys of `SERVICES`.
+    /// Keys of `service::SERVICES`.
     pub services: Vec<String>,
     /// What else is affected.
     pub affected: String,
@@ -108,7 +98,7 @@ impl Report {
     /// "Was geschah", with what else was said.
     pub fn summary(&self) -> String {
         let services: Vec<&str> =
-            SERVICES.iter().filter(|(key, _)| self.services.iter().any(|named| named == key)).map(|(_, name)| *name).collect();
+            services_known(self.services.iter().map(String::as_str)).iter().filter_map(|key| service_name(key)).collect();
         let affected = [services.join(", "), text_clean(&self.affected, ANSWER_CHARS_MAX)];
         let affected = affected.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join("\n");
         let caller = [line_clean(&self.caller, LINE_CHARS_MAX), line_clean(&self.phone, LINE_CHARS_MAX)];
@@ -132,6 +122,7 @@ impl Report {
             severity: self.operation.unwrap_or(Operation::Unknown).severity(),
             rsit: Rsit::UNDETERMINED,
             tlp: Tlp::Amber,
+            services: services_known(self.services.iter().map(String::as_str)),
             origin,
             body,
             site: None,

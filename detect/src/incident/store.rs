@@ -11,6 +11,7 @@ use ingest::rusqlite::{Connection, OptionalExtension, Row, Transaction, params, 
 use ingest::scope::Scope;
 use ingest::time::Timestamp;
 use serde::Serialize;
+use serde_json::json;
 
 use super::link;
 use super::statewide::{self, AffectedBody, Suggestion};
@@ -79,6 +80,7 @@ pub const MIGRATIONS: Migrations = Migrations {
         // The first keys of a case without sorting all: a storm asks for them with each of its alerts.
         "DROP INDEX incident_key_incident;
          CREATE INDEX incident_key_incident ON incident_key (incident, key);",
+        "ALTER TABLE incident ADD COLUMN services TEXT NOT NULL DEFAULT '[]';",
     ],
 };
 
@@ -227,7 +229,7 @@ pub struct IncidentCounts {
 /// The columns of `incident_row`, without the two counts.
 const SELECT: &str = "SELECT i.id, i.number, i.title, i.state, i.severity, i.rsit, i.tlp, i.origin, i.body, b.name, i.site, s.name,
         i.assignee, i.summary, i.observables, i.first_activity, i.last_activity, i.detected_at, i.opened_at, i.closed_at, i.disposition,
-        i.version, i.merged_into";
+        i.version, i.merged_into, i.services";
 const COUNTS: &str = "(SELECT COUNT(*) FROM alert a WHERE a.incident = i.id),
         (SELECT COALESCE(SUM(a.records), 0) FROM alert a WHERE a.incident = i.id)";
 const FROM: &str = "FROM incident i LEFT JOIN body b ON b.id = i.body LEFT JOIN site s ON s.id = i.site";
@@ -486,8 +488,8 @@ pub(crate) fn number_next(tx: &Transaction<'_>, year: i32) -> Result<String, DbE
 pub(crate) fn incident_insert(tx: &Transaction<'_>, incident: &Incident) -> Result<(), DbError> {
     tx.prepare_cached(
         "INSERT INTO incident (id, number, title, state, severity, rsit, tlp, origin, body, site, assignee, summary, observables,
-            first_activity, last_activity, detected_at, opened_at, closed_at, disposition, version, search)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, '')",
+            first_activity, last_activity, detected_at, opened_at, closed_at, disposition, version, services, search)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, '')",
     )?
     .execute(params![
         incident.id,
@@ -510,6 +512,7 @@ pub(crate) fn incident_insert(tx: &Transaction<'_>, incident: &Incident) -> Resu
         incident.closed_at.map(|at| at.0),
         incident.disposition.map(Disposition::as_str),
         incident.version,
+        json!(incident.services).to_string(),
     ])?;
     Ok(())
 }
@@ -520,7 +523,7 @@ pub(crate) fn incident_write(tx: &Transaction<'_>, incident: &Incident, version:
         .prepare_cached(
             "UPDATE incident SET title = ?3, state = ?4, severity = ?5, rsit = ?6, tlp = ?7, assignee = ?8, summary = ?9,
                 first_activity = ?10, last_activity = ?11, closed_at = ?12, disposition = ?13, version = ?14, observables = ?15,
-                merged_into = ?16
+                merged_into = ?16, services = ?17
              WHERE id = ?1 AND version = ?2",
         )?
         .execute(params![
@@ -540,6 +543,7 @@ pub(crate) fn incident_write(tx: &Transaction<'_>, incident: &Incident, version:
             incident.version,
             alert::observables_json(&incident.observables),
             incident.merged_into,
+            json!(incident.services).to_string(),
         ])?;
     Ok(changed == 1)
 }
@@ -615,8 +619,9 @@ fn incident_row(row: &Row<'_>) -> ingest::rusqlite::Result<Incident> {
         disposition: row.get::<_, Option<String>>(20)?.and_then(|text| Disposition::parse(&text)),
         version: row.get(21)?,
         merged_into: row.get(22)?,
-        alerts: count(23)?,
-        events: count(24)?,
+        services: serde_json::from_str(&text(23)?).unwrap_or_default(),
+        alerts: count(24)?,
+        events: count(25)?,
     })
 }
 

@@ -378,6 +378,7 @@ fn a_report_by_phone_and_a_bodys_own() {
         summary: "Frau M. hat einen Anhang geöffnet.".into(),
         severity: Level::High,
         rsit: "fraud/phishing".parse().unwrap(),
+        services: vec![],
         tlp: Tlp::Amber,
         origin: Origin::Phone,
         body: Some(world.bodies[0]),
@@ -423,6 +424,7 @@ fn the_printed_case() {
             "state": "new",
             "rsit": "intrusions/unprivileged-account-compromise",
             "tlp": "AMBER",
+            "services": [],
             "body": "Stadt Musterhausen",
             "site": "rathaus-a",
             "bodies": [],
@@ -512,7 +514,7 @@ proptest! {
             let told = replay(&after.history).unwrap();
             let stored = after.incident;
             let stored = Replayed {
-                title: stored.title, state: stored.state, severity: stored.severity, rsit: stored.rsit, tlp: stored.tlp,
+                title: stored.title, state: stored.state, severity: stored.severity, rsit: stored.rsit, services: stored.services, tlp: stored.tlp,
                 assignee: stored.assignee, disposition: stored.disposition, merged_into: stored.merged_into, version: stored.version,
             };
             prop_assert_eq!(told, stored);

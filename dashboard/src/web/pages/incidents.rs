@@ -11,7 +11,7 @@ use detect::alert::Disposition;
 use detect::finding::Reason;
 use detect::incident::{
     CaseError, Change, Incident, IncidentFilter, IncidentId, IncidentView, State, incident_by_number, incident_change, incident_get,
-    incident_list, moves,
+    incident_list, moves, service_name,
 };
 use detect::recommendation::{
     Answer, Deadline, Recommendation, RecommendationId, RecommendationState, StepState, Via, Word, recommendation_answer,
@@ -476,6 +476,10 @@ pub(crate) fn case_facts(view: &IncidentView, names: &Names, internal: bool) -> 
     }
     if internal {
         facts.push((t("Bearbeitung"), incident.assignee.as_deref().map_or_else(|| t("niemand").into(), |user| names.of(user))));
+    }
+    if !incident.services.is_empty() {
+        let names: Vec<&str> = incident.services.iter().filter_map(|key| service_name(key)).collect();
+        facts.push((t("Betroffene Basisdienste"), names.join(", ")));
     }
     facts.push((t("Herkunft"), words::origin(incident.origin).into()));
     facts.push((t("Erste Anzeichen"), show::stamp_seconds(incident.first_activity)));

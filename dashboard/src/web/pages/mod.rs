@@ -19,6 +19,7 @@ pub(super) mod export;
 mod exporters;
 pub(super) mod flows;
 pub(super) mod gallery;
+pub(super) mod incident_edit;
 pub(super) mod incident_export;
 pub(super) mod incident_join;
 pub(super) mod incident_new;

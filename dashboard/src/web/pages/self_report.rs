@@ -327,6 +327,7 @@ mod tests {
             let wrong = front.post(&path, "", &fields).await;
             assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
             assert!(wrong.text.contains(says), "{says}: {}", wrong.text);
+            assert!(SERVICES.iter().all(|(_, name)| wrong.text.contains(&format!("<span>{name}</span>"))), "{}", wrong.text);
         }
         let form = [
             ("was", "Alle Dateien <b>verschlüsselt</b>"),

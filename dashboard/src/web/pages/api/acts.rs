@@ -134,6 +134,7 @@ pub(in crate::web) fn open(ask: &mut Ask) -> Reply {
             summary: input.need("summary", "ein Text", |text| Some(text.to_owned()))?,
             severity: input.need("severity", "eine von low, medium, high, critical", Level::parse)?,
             rsit: input.may("rsit", "eine Klasse der RSIT", |text| text.parse().ok())?.unwrap_or(Rsit::UNDETERMINED),
+            services: vec![],
             tlp: input.may("tlp", "eines von CLEAR, GREEN, AMBER, AMBER+STRICT, RED", Tlp::parse)?.unwrap_or_default(),
             origin: input.may("origin", "phone oder mail", Origin::parse)?.unwrap_or(Origin::Mail),
             body,

@@ -110,7 +110,7 @@ fn case(incident: &Incident, internal: bool) -> Map<String, Value> {
     let named = |id: Option<String>, name: &Option<String>| id.map(|id| json!({ "id": id, "name": name }));
     let mut case = json!({
         "number": incident.number, "id": incident.id, "title": incident.title, "state": incident.state,
-        "severity": incident.severity, "rsit": incident.rsit, "tlp": incident.tlp, "origin": incident.origin,
+        "severity": incident.severity, "rsit": incident.rsit, "tlp": incident.tlp, "services": incident.services, "origin": incident.origin,
         "body": named(incident.body.map(|id| id.to_string()), &incident.body_name),
         "site": named(incident.site.map(|id| id.to_string()), &incident.site_name),
         "first_activity": incident.first_activity.rfc3339(), "last_activity": incident.last_activity.rfc3339(),
